@@ -1,0 +1,160 @@
+//! What a detector says, and episodes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::detector::Timestamp;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Info = 1,
+    Warning = 2,
+    Critical = 3,
+}
+
+/// One kind of trouble on one subject, from raised to cleared. Kept in the detector's state; 16 bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Episode {
+    since: Timestamp,
+    /// 0 while closed, else the severity last told.
+    severity: u8,
+}
+
+impl Episode {
+    pub fn is_open(&self) -> bool {
+        self.severity != 0
+    }
+
+    pub fn since(&self) -> Option<Timestamp> {
+        self.is_open().then_some(self.since)
+    }
+}
+
+/// A finding in the making: `Finding::new(KIND).quantity(0).observed(203.1).band(207.0, 253.0)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    pub kind: u32,
+    pub quantity: Option<u32>,
+    /// The reading's time, or the watermark, if left out.
+    pub timestamp: Option<Timestamp>,
+    /// 0 (ordinary) to 1 (certain).
+    pub score: f64,
+    /// Start of the episode, if earlier than the finding.
+    pub since: Option<Timestamp>,
+    pub observed: Option<f64>,
+    pub expected: Option<f64>,
+    pub lower: Option<f64>,
+    pub upper: Option<f64>,
+    pub explanation: Option<String>,
+    pub details: Vec<(String, String)>,
+    /// A group instead of the sensor.
+    pub group: Option<String>,
+}
+
+impl Finding {
+    pub fn new(kind: usize) -> Self {
+        Finding {
+            kind: kind as u32,
+            quantity: None,
+            timestamp: None,
+            score: 1.0,
+            since: None,
+            observed: None,
+            expected: None,
+            lower: None,
+            upper: None,
+            explanation: None,
+            details: Vec::new(),
+            group: None,
+        }
+    }
+    pub fn quantity(mut self, index: usize) -> Self {
+        self.quantity = Some(index as u32);
+        self
+    }
+    pub fn timestamp(mut self, timestamp: Timestamp) -> Self {
+        self.timestamp = Some(timestamp);
+        self
+    }
+    pub fn since(mut self, since: Timestamp) -> Self {
+        self.since = Some(since);
+        self
+    }
+    pub fn score(mut self, score: f64) -> Self {
+        self.score = score;
+        self
+    }
+    pub fn observed(mut self, value: f64) -> Self {
+        self.observed = Some(value);
+        self
+    }
+    pub fn expected(mut self, value: f64) -> Self {
+        self.expected = Some(value);
+        self
+    }
+    pub fn band(mut self, lower: f64, upper: f64) -> Self {
+        self.lower = Some(lower);
+        self.upper = Some(upper);
+        self
+    }
+    pub fn explain(mut self, text: impl Into<String>) -> Self {
+        self.explanation = Some(text.into());
+        self
+    }
+    pub fn detail(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.details.push((name.into(), value.into()));
+        self
+    }
+    /// Speaks of a group instead of the sensor.
+    pub fn group(mut self, name: impl Into<String>) -> Self {
+        self.group = Some(name.into());
+        self
+    }
+}
+
+/// Where `judge` and `advance` put what they find. Closures are only called when something is said.
+pub struct Findings<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) told: &'a mut dyn FnMut(Phase, Severity, Finding),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Raised,
+    Updated,
+    Cleared,
+    Single,
+}
+
+impl Findings<'_> {
+    /// An event without length.
+    pub fn single(&mut self, severity: Severity, finding: impl FnOnce() -> Finding) {
+        (self.told)(Phase::Single, severity, finding());
+    }
+
+    /// Opens the episode, or tells of it again when the severity differs from what was told last;
+    /// otherwise says nothing. The episode starts at the finding's `since`, or its time.
+    pub fn raise(&mut self, episode: &mut Episode, severity: Severity, finding: impl FnOnce() -> Finding) {
+        if !episode.is_open() {
+            let finding = finding();
+            episode.since = finding.since.or(finding.timestamp).unwrap_or(self.now);
+            episode.severity = severity as u8;
+            (self.told)(Phase::Raised, severity, finding);
+        } else if episode.severity != severity as u8 {
+            let mut finding = finding();
+            finding.since = Some(episode.since);
+            episode.severity = severity as u8;
+            (self.told)(Phase::Updated, severity, finding);
+        }
+    }
+
+    /// Ends the episode, if it is open; the finding says how things stand now.
+    pub fn clear(&mut self, episode: &mut Episode, finding: impl FnOnce() -> Finding) {
+        if !episode.is_open() {
+            return;
+        }
+        let mut finding = finding();
+        finding.since = Some(episode.since);
+        *episode = Episode::default();
+        (self.told)(Phase::Cleared, Severity::Info, finding);
+    }
+}

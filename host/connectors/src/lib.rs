@@ -1,0 +1,1 @@
+//! The outside world of data, one folder each: files, memory, simulator, stores.

@@ -1,0 +1,1 @@
+//! A finding made public: JSON with derived ids.

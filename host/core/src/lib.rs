@@ -1,0 +1,15 @@
+//! Domain types and pure logic of gridwatch.
+//!
+//! Nothing in here does I/O, reads a clock, spawns anything, or knows wasmtime or rdkafka: what this
+//! crate needs to know of the outside it is told. Modules in the order in which a reading meets them.
+
+pub mod record;
+pub mod reading;
+pub mod batch;
+pub mod finding;
+pub mod judge;
+pub mod anomaly;
+pub mod sink;
+
+/// Event time: milliseconds since the Unix epoch, UTC.
+pub type Timestamp = i64;

@@ -1,0 +1,1 @@
+//! The pipeline: intake, lane, outlet, settling.

@@ -1,0 +1,1 @@
+//! The only crate that knows wasmtime: engine, module, instance, limits, faults.

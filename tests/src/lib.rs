@@ -1,0 +1,1 @@
+//! Scenarios over the whole host, named by what could go wrong.
