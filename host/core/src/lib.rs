@@ -8,8 +8,14 @@ pub mod reading;
 pub mod batch;
 pub mod finding;
 pub mod judge;
+pub mod sensors;
+pub mod clock;
 pub mod anomaly;
+pub mod decision;
+pub mod checkpoint;
+pub mod account;
 pub mod sink;
+pub mod time;
 
 /// Event time: milliseconds since the Unix epoch, UTC.
 pub type Timestamp = i64;

@@ -1,0 +1,67 @@
+//! What became of every reading. The counters add up at any moment:
+//! `received = judged + dead-lettered + pending`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::finding::Severity;
+use crate::reading::Reason;
+
+/// One lane's account since the process started; replayed readings do not count a second time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Account {
+    pub received: u64,
+    /// Seen by every detector that is not quarantined.
+    pub judged: u64,
+    /// In a batch that is not judged yet.
+    pub pending: u64,
+    pub dead_letters: BTreeMap<&'static str, u64>,
+    /// Read again in silence after a restart; not in `received`.
+    pub replayed: u64,
+    /// (detector, kind, severity) -> anomalies published.
+    pub anomalies: BTreeMap<AnomalyLabel, u64>,
+    /// Readings that a detector did not see, by detector.
+    pub skipped: BTreeMap<String, u64>,
+    /// Numeric keys beyond `quantities_max` that were left out.
+    pub quantities_left_out: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct AnomalyLabel {
+    pub detector: String,
+    pub kind: String,
+    pub severity: Severity,
+}
+
+impl Account {
+    pub fn dead_letter(&mut self, reason: Reason) {
+        *self.dead_letters.entry(reason.name()).or_default() += 1;
+    }
+
+    pub fn dead_lettered(&self) -> u64 {
+        self.dead_letters.values().sum()
+    }
+
+    pub fn adds_up(&self) -> bool {
+        self.received == self.judged + self.dead_lettered() + self.pending
+    }
+
+    /// The sum over lanes.
+    pub fn add(&mut self, other: &Account) {
+        self.received += other.received;
+        self.judged += other.judged;
+        self.pending += other.pending;
+        self.replayed += other.replayed;
+        self.quantities_left_out += other.quantities_left_out;
+        for (reason, count) in &other.dead_letters {
+            *self.dead_letters.entry(reason).or_default() += count;
+        }
+        for (label, count) in &other.anomalies {
+            *self.anomalies.entry(label.clone()).or_default() += count;
+        }
+        for (detector, count) in &other.skipped {
+            *self.skipped.entry(detector.clone()).or_default() += count;
+        }
+    }
+}

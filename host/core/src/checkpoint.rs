@@ -1,0 +1,99 @@
+//! A checkpoint: all that a lane needs to go on from a position, as one sealed blob.
+//!
+//! Layout: `GWCP`, version (u16, big-endian), SHA-256 of the body, body (postcard). The version says how
+//! to read the body; the digest that it is whole.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::Timestamp;
+use crate::anomaly::EpisodeKey;
+use crate::clock::LaneClock;
+use crate::finding::Severity;
+use crate::judge::{Saved, States};
+use crate::reading::Quantity;
+use crate::record::Position;
+use crate::sensors::SavedSensors;
+
+const MAGIC: &[u8; 4] = b"GWCP";
+const VERSION: u16 = 1;
+const HEADER_BYTES: usize = 4 + 2 + 32;
+
+/// Version 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub lane: String,
+    pub position: Position,
+    /// The settings that decide output (decode, assets' digest, tick, lateness, …), as JSON, so that a
+    /// replay under others is noticed.
+    pub settings: String,
+    pub quantities: Vec<Quantity>,
+    pub sensors: SavedSensors,
+    pub clock: LaneClock,
+    /// The last tick that was told, as a multiple of the tick.
+    pub tick: Option<Timestamp>,
+    pub detectors: Vec<DetectorState>,
+}
+
+/// One detector's part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DetectorState {
+    pub name: String,
+    pub version: String,
+    pub digest: String,
+    /// Why it judges no more, if it is quarantined; then there is no state.
+    pub quarantine: Option<String>,
+    pub saved: Saved,
+    /// Chunks of consecutive sensors from 0 on, each with its number of sensors.
+    pub states: Vec<(u32, States)>,
+    pub episodes: Vec<(EpisodeKey, OpenEpisode)>,
+}
+
+/// What the host remembers of an episode that was raised and not cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenEpisode {
+    pub since: Timestamp,
+    pub severity: Severity,
+}
+
+/// Why bytes are no checkpoint that may be trusted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("is not a checkpoint (it does not begin with GWCP)")]
+    NotACheckpoint,
+    #[error("is of version {version}; this gridwatch reads version {VERSION}")]
+    Version { version: u16 },
+    #[error("is damaged: its digest does not match its {bytes} bytes")]
+    Damaged { bytes: usize },
+    #[error("cannot be encoded or decoded: {what}")]
+    Body { what: String },
+}
+
+impl Checkpoint {
+    pub fn encode(&self) -> Result<Vec<u8>, CheckpointError> {
+        let mut bytes = Vec::with_capacity(HEADER_BYTES);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&VERSION.to_be_bytes());
+        bytes.extend_from_slice(&[0; 32]);
+        let mut bytes =
+            postcard::to_extend(self, bytes).map_err(|error| CheckpointError::Body { what: error.to_string() })?;
+        let digest = Sha256::digest(&bytes[HEADER_BYTES..]);
+        bytes[6..HEADER_BYTES].copy_from_slice(&digest);
+        Ok(bytes)
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, CheckpointError> {
+        if bytes.len() < HEADER_BYTES || &bytes[..4] != MAGIC {
+            return Err(CheckpointError::NotACheckpoint);
+        }
+        let version = u16::from_be_bytes([bytes[4], bytes[5]]);
+        if version != VERSION {
+            return Err(CheckpointError::Version { version });
+        }
+        let (header, body) = bytes.split_at(HEADER_BYTES);
+        if Sha256::digest(body)[..] != header[6..] {
+            return Err(CheckpointError::Damaged { bytes: body.len() });
+        }
+        postcard::from_bytes(body).map_err(|error| CheckpointError::Body { what: error.to_string() })
+    }
+}

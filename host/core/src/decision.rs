@@ -1,0 +1,78 @@
+//! What readings do not imply: the little that a lane must be told again when it replays.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+use crate::record::Position;
+
+/// Applied after everything before `position` and before the record at it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    pub position: Position,
+    pub what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    /// The detector judges no more on this lane; its open episodes are cleared.
+    Quarantine { detector: String, reason: String },
+    /// No readings for a while: event time is taken to have come this far.
+    IdleTick { watermark: Timestamp },
+}
+
+const VERSION: u8 = 1;
+
+/// Bytes that are not a list of decisions of a version known here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("these are no decisions of version {VERSION}: {what}")]
+pub struct DecisionsError {
+    what: String,
+}
+
+/// Version byte, then postcard.
+pub fn encode(decisions: &[Decision]) -> Result<Vec<u8>, DecisionsError> {
+    let mut bytes = vec![VERSION];
+    let body = postcard::to_allocvec(decisions).map_err(|error| DecisionsError { what: error.to_string() })?;
+    bytes.extend(body);
+    Ok(bytes)
+}
+
+pub fn decode(bytes: &[u8]) -> Result<Vec<Decision>, DecisionsError> {
+    match bytes {
+        [] => Ok(Vec::new()),
+        [VERSION, body @ ..] => {
+            postcard::from_bytes(body).map_err(|error| DecisionsError { what: error.to_string() })
+        }
+        [version, ..] => Err(DecisionsError { what: format!("version {version}") }),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Bytes of version 1 as they were written when it was new: they must load for ever.
+    const GOLDEN: &[u8] = &[
+        1, 2, 7, 0, 6, b'l', b'i', b'm', b'i', b't', b's', 4, b't', b'r', b'a', b'p', 0xac, 2, 1, 0xd0, 0x0f,
+    ];
+
+    fn sample() -> Vec<Decision> {
+        vec![
+            Decision { position: 7, what: What::Quarantine { detector: "limits".into(), reason: "trap".into() } },
+            Decision { position: 300, what: What::IdleTick { watermark: 1_000 } },
+        ]
+    }
+
+    #[test]
+    fn version_1_is_read_and_written() {
+        assert_eq!(encode(&sample()).unwrap(), GOLDEN);
+        assert_eq!(decode(GOLDEN).unwrap(), sample());
+    }
+
+    #[test]
+    fn another_version_is_refused_by_name() {
+        assert!(decode(&[9, 0]).unwrap_err().to_string().contains("version 9"));
+        assert!(decode(&GOLDEN[..5]).is_err());
+    }
+}
