@@ -11,21 +11,33 @@ pub enum Severity {
     Critical = 3,
 }
 
-/// One kind of trouble on one subject, from raised to cleared. Kept in the detector's state; 16 bytes.
+/// One kind of trouble on one subject, from raised to cleared. Kept in the detector's state; 8 bytes,
+/// because there is one for every kind, sensor and often quantity: the two lowest bits are the severity
+/// last told (0 while closed), the rest the start in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Episode {
-    since: Timestamp,
-    /// 0 while closed, else the severity last told.
-    severity: u8,
-}
+pub struct Episode(i64);
 
 impl Episode {
     pub fn is_open(&self) -> bool {
-        self.severity != 0
+        self.told() != 0
     }
 
     pub fn since(&self) -> Option<Timestamp> {
-        self.is_open().then_some(self.since)
+        self.is_open().then_some(self.start())
+    }
+
+    fn start(&self) -> Timestamp {
+        self.0 >> 2
+    }
+
+    fn told(&self) -> u8 {
+        (self.0 & 3) as u8
+    }
+
+    /// Starts beyond 70 million years are cut to that.
+    fn open(since: Timestamp, severity: Severity) -> Self {
+        let since = since.clamp(i64::MIN >> 2, i64::MAX >> 2);
+        Episode((since << 2) | severity as i64)
     }
 }
 
@@ -136,13 +148,13 @@ impl Findings<'_> {
     pub fn raise(&mut self, episode: &mut Episode, severity: Severity, finding: impl FnOnce() -> Finding) {
         if !episode.is_open() {
             let finding = finding();
-            episode.since = finding.since.or(finding.timestamp).unwrap_or(self.now);
-            episode.severity = severity as u8;
+            let since = finding.since.or(finding.timestamp).unwrap_or(self.now);
+            *episode = Episode::open(since, severity);
             (self.told)(Phase::Raised, severity, finding);
-        } else if episode.severity != severity as u8 {
+        } else if episode.told() != severity as u8 {
             let mut finding = finding();
-            finding.since = Some(episode.since);
-            episode.severity = severity as u8;
+            finding.since = Some(episode.start());
+            *episode = Episode::open(episode.start(), severity);
             (self.told)(Phase::Updated, severity, finding);
         }
     }
@@ -153,7 +165,7 @@ impl Findings<'_> {
             return;
         }
         let mut finding = finding();
-        finding.since = Some(episode.since);
+        finding.since = Some(episode.start());
         *episode = Episode::default();
         (self.told)(Phase::Cleared, Severity::Info, finding);
     }
