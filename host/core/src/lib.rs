@@ -5,6 +5,7 @@
 
 pub mod record;
 pub mod reading;
+pub mod decode;
 pub mod batch;
 pub mod finding;
 pub mod judge;

@@ -1,0 +1,253 @@
+//! Rows of CSV, under a header that is known before.
+//!
+//! A row is decoded like a JSON object of its columns, with these differences: an empty field is
+//! absent; a field is a number where it reads as one (spaces around it do not count); in the column of a
+//! known quantity anything else (`NaN`, `inf`, words) is malformed.
+
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+
+use super::layout::{Layout, NONE, ROOT, Role};
+use super::settings::{DecodeSettings, IdSource, SettingsError, column_of};
+use super::take::Scalar;
+use crate::reading::{Reading, Reason, Rejection};
+
+/// The first line of a CSV file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsvHeader {
+    pub columns: Vec<String>,
+    pub delimiter: u8,
+}
+
+/// Why a first line is no header that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    #[error("the header line is not UTF-8")]
+    NotText,
+    #[error("the header line is empty: a CSV file begins with the names of its columns")]
+    Empty,
+    #[error("the column `{name}` stands twice in the header")]
+    Twice { name: String },
+    #[error("there is no column `{name}`; there are: {}", columns.join(", "))]
+    Missing { name: String, columns: Vec<String> },
+}
+
+impl CsvHeader {
+    /// Reads a header line (without its line end). Spaces around names do not count; columns without
+    /// a name are passed over in every row.
+    pub fn parse(line: &[u8], delimiter: u8) -> Result<CsvHeader, HeaderError> {
+        let mut fields = Fields::new(delimiter);
+        fields.split(line).map_err(|_| HeaderError::NotText)?;
+        let columns: Vec<String> = fields.iter().map(|name| name.trim().to_owned()).collect();
+        if columns.iter().all(String::is_empty) {
+            return Err(HeaderError::Empty);
+        }
+        let mut sorted: Vec<&String> = columns.iter().filter(|name| !name.is_empty()).collect();
+        sorted.sort();
+        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(HeaderError::Twice {
+                name: pair[0].clone(),
+            }),
+            None => Ok(CsvHeader { columns, delimiter }),
+        }
+    }
+
+    /// Are all of `names` there?
+    pub fn require(&self, names: &[String]) -> Result<(), HeaderError> {
+        match names.iter().find(|name| !self.columns.contains(name)) {
+            None => Ok(()),
+            Some(name) => Err(HeaderError::Missing {
+                name: name.clone(),
+                columns: self.columns.clone(),
+            }),
+        }
+    }
+}
+
+/// Decodes rows.
+#[derive(Debug)]
+pub(super) struct Rows {
+    /// The key of each column in the layout's root: its name, or the path that names it.
+    columns: Vec<String>,
+    fields: Fields,
+}
+
+impl Rows {
+    pub(super) fn new(
+        settings: &DecodeSettings,
+        header: &CsvHeader,
+    ) -> Result<Rows, Vec<SettingsError>> {
+        let nested = |path: &str| path.starts_with('/') && column_of(path) == path;
+        let error = |setting: &str, what: String| SettingsError {
+            setting: setting.into(),
+            what,
+        };
+        let mut errors = Vec::new();
+        let id = match &settings.id {
+            IdSource::Path(path) => Some(path),
+            IdSource::Fixed(_) => None,
+        };
+        let paths = id.into_iter().chain([&settings.timestamp]);
+        let paths = paths.chain(settings.mappings.iter().map(|mapping| &mapping.path));
+        for path in paths.chain(settings.attributes.iter().map(|attribute| &attribute.path)) {
+            if nested(path) {
+                errors.push(error(
+                    "paths",
+                    format!("`{path}`: a CSV row has columns, nothing below them"),
+                ));
+            }
+        }
+        if let Err(missing) = header.require(&settings.columns_required()) {
+            errors.push(error("paths", missing.to_string()));
+        }
+        if errors.is_empty() {
+            Ok(Rows {
+                columns: header.columns.clone(),
+                fields: Fields::new(header.delimiter),
+            })
+        } else {
+            Err(errors)
+        }
+    }
+
+    pub(super) fn decode(
+        &mut self,
+        layout: &mut Layout,
+        record: &[u8],
+        reading: &mut Reading,
+    ) -> Result<(), Rejection> {
+        layout.begin(reading);
+        let not_csv = |detail| Rejection {
+            reason: Reason::NotCsv,
+            detail,
+        };
+        self.fields.split(record).map_err(not_csv)?;
+        if self.fields.ends.len() != self.columns.len() {
+            return Err(not_csv(format!(
+                "{} fields, where the header has {}",
+                self.fields.ends.len(),
+                self.columns.len()
+            )));
+        }
+        let mut before = NONE;
+        for (name, value) in self.columns.iter().zip(self.fields.iter()) {
+            if value.is_empty() || name.is_empty() {
+                continue;
+            }
+            let field = layout.find(ROOT, before, name);
+            let role = layout.field(ROOT, field).map(|field| field.role);
+            match role {
+                Some(Role::Id | Role::Attribute(_)) => {
+                    layout.take(reading, ROOT, field, Scalar::Text(value));
+                }
+                Some(Role::Timestamp) => {
+                    layout.take(reading, ROOT, field, Scalar::Text(value.trim()))
+                }
+                Some(Role::Quantity(_) | Role::Ignored) | None => {
+                    if let Some(number) = number_or_text(value) {
+                        layout.take(reading, ROOT, field, number);
+                    }
+                }
+            }
+            if field != NONE {
+                before = field;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `None` for blanks, which are as good as empty.
+fn number_or_text(value: &str) -> Option<Scalar<'_>> {
+    let trimmed = value.trim_ascii();
+    if trimmed.is_empty() {
+        return None;
+    }
+    Some(match trimmed.parse::<f64>() {
+        Ok(number) if number.is_finite() => Scalar::Float(number),
+        _ => Scalar::Text(trimmed),
+    })
+}
+
+/// One record cut into fields; the buffers are used again.
+#[derive(Debug)]
+struct Fields {
+    delimiter: u8,
+    reader: Box<Reader>,
+    text: String,
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Fields {
+    fn new(delimiter: u8) -> Fields {
+        let reader = ReaderBuilder::new().delimiter(delimiter).build();
+        Fields {
+            delimiter,
+            reader: Box::new(reader),
+            text: String::new(),
+            bytes: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// RFC 4180, as lenient as csv-core: a quote within an unquoted field is a character.
+    fn split(&mut self, record: &[u8]) -> Result<(), String> {
+        let text = std::str::from_utf8(record)
+            .map_err(|error| format!("byte {} is not UTF-8", error.valid_up_to()))?;
+        self.text.clear();
+        self.ends.clear();
+        if record.is_empty() {
+            return Ok(());
+        }
+        if !record
+            .iter()
+            .any(|byte| matches!(byte, b'"' | b'\n' | b'\r'))
+        {
+            self.split_plain(text);
+            return Ok(());
+        }
+        self.reader.reset();
+        // Without quotes a field is never longer than what it was read from, nor are there more fields.
+        self.bytes.resize(record.len() + 1, 0);
+        self.ends.resize(record.len() + 2, 0);
+        let (mut read, mut written, mut fields) = (0, 0, 0);
+        loop {
+            let (result, used, wrote, ended) = self.reader.read_record(
+                &record[read..],
+                &mut self.bytes[written..],
+                &mut self.ends[fields..],
+            );
+            (read, written, fields) = (read + used, written + wrote, fields + ended);
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::Record => break,
+                _ => return Err("the record cannot be read as one line of CSV".into()),
+            }
+        }
+        if !record[read..].iter().all(u8::is_ascii_whitespace) {
+            return Err(format!("a line ends within the record, at byte {read}"));
+        }
+        self.ends.truncate(fields);
+        match std::str::from_utf8(&self.bytes[..written]) {
+            Ok(text) => self.text.push_str(text),
+            Err(_) => return Err("a field is not UTF-8".into()),
+        }
+        Ok(())
+    }
+
+    fn split_plain(&mut self, text: &str) {
+        for field in text.split(char::from(self.delimiter)) {
+            self.text.push_str(field);
+            self.ends.push(self.text.len());
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.ends.iter().map(move |end| {
+            let field = &self.text[start..*end];
+            start = *end;
+            field
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Records into readings: JSON objects or CSV rows, by a mapping that the user may give.
+//!
+//! A decoder belongs to one lane. Its answer to a record depends on the settings, on the quantities
+//! known so far and on that record, on nothing else: what it remembers of earlier records (the
+//! order of keys) only makes it faster, so that a decoder built from a checkpoint's quantities says
+//! the same as one that never stopped. A record that is rejected leaves no trace.
+//!
+//! Rules, for JSON:
+//! - Every top-level number that is not the id, the time or an attribute is a quantity, up to
+//!   `quantities_max`; beyond that it is counted and left out. Nested values count where a JSON
+//!   pointer of the settings leads to them.
+//! - Anything else under the name of a known quantity (built in, mapped, or seen before, in the same
+//!   record too) is malformed: a string, null, a boolean, an array, a number beyond `f64`.
+//! - Keys are taken in the order of the document; of equal ones the last wins.
+//! - Ids are strings, or integers of 64 bits as their text. (A larger number would be rounded, and
+//!   two sensors could become one.)
+
+mod csv;
+mod json;
+mod layout;
+mod settings;
+mod take;
+#[cfg(test)]
+mod tests;
+mod time;
+mod units;
+
+use crate::reading::{Quantity, Reading, Reason, Rejection};
+
+pub use csv::{CsvHeader, HeaderError};
+pub use settings::{
+    AttributePath, DecodeSettings, IdSource, Mapping, Selection, SettingsError, TimeFormat,
+};
+pub use time::{TIMESTAMP_END, TIMESTAMP_START, parse_rfc3339};
+pub use units::unit_of;
+
+use layout::Layout;
+
+/// Turns records into readings.
+#[derive(Debug)]
+pub struct Decoder {
+    layout: Layout,
+    csv: Option<csv::Rows>,
+    record_bytes_max: usize,
+    quantities_left_out: u64,
+}
+
+impl Decoder {
+    /// For JSON objects. `quantities` are those known so far, from a checkpoint: they keep their
+    /// indices. All that is wrong with the settings comes at once.
+    pub fn new(
+        settings: &DecodeSettings,
+        quantities: Vec<Quantity>,
+    ) -> Result<Decoder, Vec<SettingsError>> {
+        let layout = Layout::new(settings, quantities)?;
+        Ok(Decoder {
+            layout,
+            csv: None,
+            record_bytes_max: settings.record_bytes_max,
+            quantities_left_out: 0,
+        })
+    }
+
+    /// For rows of CSV under `header`.
+    pub fn csv(
+        settings: &DecodeSettings,
+        header: &CsvHeader,
+        quantities: Vec<Quantity>,
+    ) -> Result<Decoder, Vec<SettingsError>> {
+        let mut decoder = Decoder::new(settings, quantities)?;
+        decoder.csv = Some(csv::Rows::new(settings, header)?);
+        Ok(decoder)
+    }
+
+    /// Decodes one record into `reading`, whose buffers are used again. After a rejection `reading`
+    /// holds nothing of use. Where `quantities` has grown by this record, the new ones are last.
+    pub fn decode(&mut self, record: &[u8], reading: &mut Reading) -> Result<(), Rejection> {
+        if record.len() > self.record_bytes_max {
+            return Err(Rejection {
+                reason: Reason::TooLarge,
+                detail: format!(
+                    "{} bytes, more than record_bytes_max = {}",
+                    record.len(),
+                    self.record_bytes_max
+                ),
+            });
+        }
+        let known = self.layout.quantities().len();
+        let result = match &mut self.csv {
+            None => json::decode(&mut self.layout, record, reading),
+            Some(rows) => rows.decode(&mut self.layout, record, reading),
+        };
+        let result = result.and_then(|()| self.layout.finish(reading));
+        match result {
+            Ok(()) => self.quantities_left_out += self.layout.left_out(),
+            Err(_) => self.layout.roll_back(known),
+        }
+        result
+    }
+
+    /// The quantities known so far; `Reading::values` index them. Only ever grows, at its end.
+    pub fn quantities(&self) -> &[Quantity] {
+        self.layout.quantities()
+    }
+
+    /// How many numbers were left out because there are `quantities_max` quantities already.
+    pub fn quantities_left_out(&self) -> u64 {
+        self.quantities_left_out
+    }
+}
