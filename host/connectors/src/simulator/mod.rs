@@ -1,0 +1,35 @@
+//! A power grid made up from a seed: readings as meters on radial feeders would send them, faults in
+//! that telemetry, and the exact truth about each.
+//!
+//! Read in this order: [`Scenario`] (what is asked for), `area` (frequency, weather, supply), `load`
+//! (customers), `feeder` (the line and the voltage left on it), `sensor` (how it is measured), `plan` and
+//! `inject` (faults, described in [`fault`]), [`Simulation`] (all of it, slot by slot), [`SimulatorFeed`]
+//! (as a source), [`score`] (what was found of what was injected).
+//!
+//! The same scenario gives the same bytes on every machine: randomness is ChaCha8 by stream, transcendental
+//! functions come from `libm`. A power P is V·I·PF exactly before it is measured; see `sensor` for noise
+//! and resolution. Loads switch and follow the day, so that current and power move by multiples without anything
+//! being wrong; voltage moves within EN 50160. Local time is UTC. There are no solar roofs: power flows one way.
+
+mod area;
+pub mod fault;
+mod feeder;
+mod inject;
+mod load;
+mod plan;
+mod random;
+mod reading;
+mod run;
+mod scenario;
+mod sensor;
+#[cfg(test)]
+mod tests;
+
+pub use fault::{FaultKind, Label};
+pub use reading::{
+    APPARENT_POWER, CURRENT, CURRENT_L1, FREQUENCY, POWER, POWER_FACTOR, QUANTITIES, QuantitySet,
+    REACTIVE_POWER, SimReading, TEMPERATURE, VOLTAGE, VOLTAGE_L1,
+};
+pub use run::{Simulation, World};
+pub use scenario::{START_DEFAULT, Scenario, ScenarioError};
+pub use sensor::{Role, Sensor};
