@@ -1,0 +1,14 @@
+//! The command line: what may be asked for, and how an answer ends.
+
+mod args;
+mod failure;
+mod out;
+
+#[cfg(test)]
+mod tests;
+
+pub use args::{
+    Arguments, Command, ConfigCommand, DemoArgs, DetectorsArgs, ReplayArgs, RunArgs, SimulateArgs,
+};
+pub use failure::Failure;
+pub use out::Out;

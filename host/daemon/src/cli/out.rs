@@ -1,0 +1,36 @@
+//! Standard output: data, nothing else.
+
+use std::io::{self, BufWriter, Stdout, Write};
+
+/// Buffered; a reader that went away is an error of kind `BrokenPipe`, never a panic.
+#[derive(Debug)]
+pub struct Out {
+    writer: BufWriter<Stdout>,
+}
+
+impl Out {
+    pub fn new() -> Self {
+        Out {
+            writer: BufWriter::with_capacity(64 << 10, io::stdout()),
+        }
+    }
+
+    pub fn line(&mut self, line: impl AsRef<[u8]>) -> io::Result<()> {
+        self.writer.write_all(line.as_ref())?;
+        self.writer.write_all(b"\n")
+    }
+
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}

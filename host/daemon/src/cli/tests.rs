@@ -1,0 +1,71 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser};
+
+use super::*;
+
+fn parse(line: &str) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(std::iter::once("gridwatch").chain(line.split_whitespace()))
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn commands_of_the_readme_are_understood() {
+    for line in [
+        "run -c gridwatch.toml",
+        "run --config gridwatch.toml --duration 20s",
+        "demo",
+        "demo --seed 7 --duration 20s --json --state /tmp/x",
+        "simulate --seed 7 --readings 1000 --labels l.jsonl --assets a.csv",
+        "simulate --no-faults --duration 1d",
+        "replay a.csv b.jsonl.gz -c gridwatch.toml --detector x.wasm --detector y.wasm --json",
+        "replay -c gridwatch.toml",
+        "detectors",
+        "detectors --dir detectors --json",
+        "config check gridwatch.toml",
+    ] {
+        if let Err(error) = parse(line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn wrong_arguments_are_refused() {
+    for line in [
+        "",
+        "rnu",
+        "run",
+        "run -c a.toml --duration soon",
+        "demo --seed minus-one",
+        "simulate --feeders 0",
+        "simulate --no-faults --labels l.jsonl",
+        "detectors -c a.toml --dir b",
+        "config check",
+    ] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn durations_are_read_as_in_the_configuration() {
+    let Command::Run(run) = parse("run -c a --duration 1m30s").unwrap().command else {
+        panic!()
+    };
+    assert_eq!(run.duration, Some(Duration::from_secs(90)));
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    let gone = Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+    assert_eq!(gone.status(), 0);
+    let full = Failure::from(std::io::Error::from(std::io::ErrorKind::StorageFull));
+    assert_eq!(full.status(), 1);
+    assert_eq!(Failure::Arguments(String::new()).status(), 2);
+}

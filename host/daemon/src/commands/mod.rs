@@ -1,0 +1,5 @@
+//! One file for each command.
+
+mod check;
+
+pub use check::check;

@@ -1,0 +1,152 @@
+//! `[engine]` and `[checkpoints]`: how the pipeline works.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::section::Section;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Engine {
+    /// A batch ends at so many readings, …
+    pub batch_rows_max: usize,
+    /// … or after so long.
+    pub batch_delay: Duration,
+    /// Detectors are told of time at its multiples (event time).
+    pub tick: Duration,
+    /// How far the watermark stays behind the greatest event time seen.
+    pub lateness: Duration,
+    /// A reading further ahead of the lane's clock is marked and moves no clock.
+    pub time_ahead_max: Duration,
+    /// A reading further ahead of when its record was stored is a dead letter.
+    pub time_ahead_reject_max: Duration,
+    /// In one lane; readings of further sensors are dead letters.
+    pub sensors_max: usize,
+    pub lane_queue_batches_max: usize,
+    /// A lane without readings is told of time so often (real time); `None`: never.
+    pub idle_tick: Option<Duration>,
+    pub delivery: Delivery,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    ExactlyOnce,
+    AtLeastOnce,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Engine {
+            batch_rows_max: 1024,
+            batch_delay: Duration::from_millis(250),
+            tick: Duration::from_secs(10),
+            lateness: Duration::from_secs(5),
+            time_ahead_max: Duration::from_secs(300),
+            time_ahead_reject_max: Duration::from_secs(2 * 86_400),
+            sensors_max: 1_000_000,
+            lane_queue_batches_max: 8,
+            idle_tick: None,
+            delivery: Delivery::ExactlyOnce,
+        }
+    }
+}
+
+const MS: Duration = Duration::from_millis(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The second is where `delivery` is written, if it is and is right.
+pub fn read(mut section: Section<'_, '_>) -> (Engine, Option<usize>) {
+    let usual = Engine::default();
+    let delivery = section.choice(
+        "delivery",
+        &[
+            ("exactly-once", Delivery::ExactlyOnce),
+            ("at-least-once", Delivery::AtLeastOnce),
+        ],
+    );
+    let count = |number: Option<u64>, usual: usize| number.map_or(usual, |number| number as usize);
+    let engine = Engine {
+        batch_rows_max: count(
+            section.integer("batch_rows_max", 1..=65_536),
+            usual.batch_rows_max,
+        ),
+        batch_delay: section
+            .duration("batch_delay", MS..=MS * 60_000)
+            .unwrap_or(usual.batch_delay),
+        tick: section.duration("tick", MS..=DAY).unwrap_or(usual.tick),
+        lateness: section
+            .duration("lateness", Duration::ZERO..=DAY * 30)
+            .unwrap_or(usual.lateness),
+        time_ahead_max: section
+            .duration("time_ahead_max", MS..=DAY * 3_650)
+            .unwrap_or(usual.time_ahead_max),
+        time_ahead_reject_max: section
+            .duration("time_ahead_reject_max", MS..=DAY * 3_650)
+            .unwrap_or(usual.time_ahead_reject_max),
+        sensors_max: count(
+            section.integer("sensors_max", 1..=100_000_000),
+            usual.sensors_max,
+        ),
+        lane_queue_batches_max: count(
+            section.integer("lane_queue_batches_max", 1..=1024),
+            usual.lane_queue_batches_max,
+        ),
+        idle_tick: section.duration("idle_tick", MS * 100..=DAY),
+        delivery: delivery.as_ref().map_or(usual.delivery, |at| at.value),
+    };
+    if engine.time_ahead_max >= engine.time_ahead_reject_max {
+        let offset = section
+            .written("time_ahead_max")
+            .or_else(|| section.written("time_ahead_reject_max"))
+            .unwrap_or(section.offset());
+        section.document().mistake(
+            offset,
+            "time_ahead_max should be less than time_ahead_reject_max",
+        );
+    }
+    section.close();
+    (engine, delivery.map(|at| at.offset))
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoints {
+    pub dir: PathBuf,
+    /// Real time between two checkpoints of a lane.
+    pub interval: Duration,
+    pub on_missing: OnMissing,
+}
+
+/// What happens when a checkpoint that a commit names is missing or damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMissing {
+    Halt,
+    Cold,
+}
+
+pub fn read_checkpoints(mut section: Section<'_, '_>) -> Checkpoints {
+    let dir = section.string("dir");
+    if let Some(dir) = &dir
+        && section.document().resolve(&dir.value).is_file()
+    {
+        section.document().mistake(
+            dir.offset,
+            format!("dir: {} is a file, not a directory", dir.value),
+        );
+    }
+    let checkpoints = Checkpoints {
+        dir: section.document().resolve(
+            dir.as_ref()
+                .map_or(".gridwatch/checkpoints", |dir| &dir.value),
+        ),
+        interval: section
+            .duration("interval", MS * 100..=DAY)
+            .unwrap_or(Duration::from_secs(60)),
+        on_missing: section
+            .choice(
+                "on_missing",
+                &[("halt", OnMissing::Halt), ("cold", OnMissing::Cold)],
+            )
+            .map_or(OnMissing::Halt, |at| at.value),
+    };
+    section.close();
+    checkpoints
+}

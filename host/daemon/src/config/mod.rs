@@ -1,0 +1,163 @@
+//! Configuration: a TOML file in, checked types out, or every mistake at once.
+
+mod assets;
+mod decode;
+mod detectors;
+mod engine;
+mod mistake;
+mod outputs;
+mod parameters;
+mod scalar;
+mod section;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+pub use assets::Assets;
+pub use decode::{Decode, Id, QuantityMap, TimestampFormat};
+pub use detectors::{DetectorSettings, Detectors, OnFault, read_settings};
+pub use engine::{Checkpoints, Delivery, Engine, OnMissing};
+pub use mistake::{Mistake, Mistakes};
+pub use outputs::Sink;
+pub use parameters::{ParameterError, ParameterSchema};
+pub use scalar::duration as parse_duration;
+pub use source::{FileSource, Format, SimulatorSource, Source};
+
+use section::{Document, Section};
+
+/// A configuration file is read whole; a larger one is something else by mistake.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// All of `gridwatch.toml`, checked. Paths are resolved against the file's folder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub file: PathBuf,
+    /// `replay` takes its files from the command line instead.
+    pub source: Option<Source>,
+    pub decode: Decode,
+    pub assets: Assets,
+    pub sink: Sink,
+    pub dead_letters: PathBuf,
+    pub detectors: Detectors,
+    pub engine: Engine,
+    pub checkpoints: Checkpoints,
+    pub api_listen: SocketAddr,
+    pub metrics_listen: SocketAddr,
+}
+
+/// Reads and checks a file.
+pub fn load(file: &Path) -> Result<Config, Mistakes> {
+    read(file, &text_of(file)?)
+}
+
+/// Checks the text of a file; `file` is for messages and as the base of paths.
+pub fn read(file: &Path, text: &str) -> Result<Config, Mistakes> {
+    let document = Document::new(file, text);
+    let tree = document.parse();
+    let mut root = document.root(&tree);
+    let source = source::read(root.section("source"));
+    let decode = decode::read(root.section("decode"));
+    let assets = assets::read(root.section("assets"));
+    let sink = outputs::read_sink(root.section("sink"));
+    let dead_letters = outputs::read_dead_letters(root.section("dead_letters"));
+    let detectors = detectors::read(root.section("detectors"));
+    let (mut engine, delivery) = engine::read(root.section("engine"));
+    let checkpoints = engine::read_checkpoints(root.section("checkpoints"));
+    let api_listen = outputs::read_listen(root.section("api"), outputs::API_PORT);
+    let metrics_listen = outputs::read_listen(root.section("metrics"), outputs::METRICS_PORT);
+    check_delivery(&document, &sink, delivery, &mut engine);
+    let config = Config {
+        file: file.to_owned(),
+        source,
+        decode,
+        assets,
+        sink,
+        dead_letters,
+        detectors,
+        engine,
+        checkpoints,
+        api_listen,
+        metrics_listen,
+    };
+    check_places(&mut root, &config);
+    root.close();
+    document.finish(Some(config))
+}
+
+/// What stands in the file, or the one mistake that it cannot be read.
+pub fn text_of(file: &Path) -> Result<String, Mistakes> {
+    let mistake = |message: String| {
+        Mistakes(vec![Mistake {
+            file: file.to_owned(),
+            line: None,
+            column: 0,
+            message,
+        }])
+    };
+    let length = std::fs::metadata(file)
+        .map_err(|error| mistake(format!("cannot be read: {error}")))?
+        .len();
+    if length > FILE_BYTES_MAX {
+        return Err(mistake(format!(
+            "has {length} bytes, more than {FILE_BYTES_MAX}: is it a configuration?"
+        )));
+    }
+    std::fs::read_to_string(file).map_err(|error| mistake(format!("cannot be read: {error}")))
+}
+
+/// Standard output cannot be cut back to the last commit, so nothing on it is exactly-once.
+fn check_delivery(
+    document: &Document<'_>,
+    sink: &Sink,
+    written: Option<usize>,
+    engine: &mut Engine,
+) {
+    if *sink != Sink::Stdout {
+        return;
+    }
+    match (written, engine.delivery) {
+        (Some(offset), Delivery::ExactlyOnce) => document.mistake(
+            offset,
+            "delivery: standard output cannot be exactly-once; give [sink] a file, or write \"at-least-once\"",
+        ),
+        _ => engine.delivery = Delivery::AtLeastOnce,
+    }
+}
+
+/// Two things in one place.
+fn check_places(root: &mut Section<'_, '_>, config: &Config) {
+    let document = root.document();
+    let sink = match &config.sink {
+        Sink::File(path) => Some(path),
+        Sink::Stdout => None,
+    };
+    if sink == Some(&config.dead_letters) {
+        let offset = root.section("dead_letters").written("path").unwrap_or(0);
+        document.mistake(
+            offset,
+            "path: anomalies and dead letters cannot share a file",
+        );
+    }
+    if let Some(Source::Files(files)) = &config.source {
+        for (table, output) in [("sink", sink), ("dead_letters", Some(&config.dead_letters))] {
+            if output.is_some_and(|output| files.paths.contains(output)) {
+                let offset = root.section(table).written("path").unwrap_or(0);
+                document.mistake(offset, "path: is a file that [source] reads");
+            }
+        }
+    }
+    if config.api_listen == config.metrics_listen && config.api_listen.port() != 0 {
+        let offset = root
+            .section("metrics")
+            .written("listen")
+            .or(root.section("api").written("listen"));
+        document.mistake(
+            offset.unwrap_or(0),
+            "listen: [api] and [metrics] need a port each",
+        );
+    }
+}

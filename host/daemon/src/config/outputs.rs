@@ -1,0 +1,94 @@
+//! `[sink]`, `[dead_letters]`, `[api]`, `[metrics]`: where things go, and where gridwatch listens.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::section::Section;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sink {
+    /// Anomalies as JSON lines in a file.
+    File(PathBuf),
+    Stdout,
+}
+
+pub fn read_sink(mut section: Section<'_, '_>) -> Sink {
+    #[derive(Clone, Copy)]
+    enum Kind {
+        File,
+        Stdout,
+    }
+    let kind = section.choice("kind", &[("file", Kind::File), ("stdout", Kind::Stdout)]);
+    let path = section.string("path");
+    let path_offset = section.written("path");
+    let sink = match (kind.map(|at| at.value), path) {
+        (Some(Kind::Stdout), Some(path)) => {
+            section.document().mistake(
+                path.offset,
+                "path: belongs to kind = \"file\", but kind is \"stdout\"",
+            );
+            Sink::Stdout
+        }
+        (Some(Kind::Stdout), None) => Sink::Stdout,
+        (_, Some(path)) => {
+            let resolved = section.document().resolve(&path.value);
+            if resolved.is_dir() {
+                section
+                    .document()
+                    .mistake(path.offset, format!("path: {} is a directory", path.value));
+            }
+            Sink::File(resolved)
+        }
+        (Some(Kind::File), None) => {
+            if path_offset.is_none() {
+                section.document().mistake(
+                    section.offset(),
+                    "path is missing in [sink]: name the file to write",
+                );
+            }
+            Sink::Stdout
+        }
+        (None, None) => Sink::Stdout,
+    };
+    section.close();
+    sink
+}
+
+/// The file that keeps what was no reading.
+pub fn read_dead_letters(mut section: Section<'_, '_>) -> PathBuf {
+    let path = section.string("path");
+    if let Some(path) = &path
+        && section.document().resolve(&path.value).is_dir()
+    {
+        section
+            .document()
+            .mistake(path.offset, format!("path: {} is a directory", path.value));
+    }
+    let resolved = section.document().resolve(
+        path.as_ref()
+            .map_or("dead-letters.jsonl", |path| &path.value),
+    );
+    section.close();
+    resolved
+}
+
+pub const API_PORT: u16 = 8081;
+pub const METRICS_PORT: u16 = 9249;
+
+/// Loopback unless told otherwise.
+pub fn read_listen(mut section: Section<'_, '_>, port: u16) -> SocketAddr {
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listen = match section.string("listen") {
+        None => usual,
+        Some(text) => text.value.parse().unwrap_or_else(|_| {
+            let what = format!(
+                "listen: \"{}\" is no address with a port; write for example \"{usual}\" (port 0: any free one)",
+                text.value
+            );
+            section.document().mistake(text.offset, what);
+            usual
+        }),
+    };
+    section.close();
+    listen
+}

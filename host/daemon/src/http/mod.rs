@@ -1,0 +1,96 @@
+//! `/healthz` and `/readyz` on the API's port, `/metrics` on its own.
+
+mod readiness;
+mod server;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+use tokio::sync::watch;
+
+pub use readiness::{Latch, Readiness};
+pub use server::BindError;
+
+/// The text of `/metrics`, made when asked for.
+pub type MetricsPage = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Both servers, running; they stop when this is dropped.
+#[derive(Debug)]
+pub struct Servers {
+    pub api: SocketAddr,
+    pub metrics: SocketAddr,
+    _stop: watch::Sender<bool>,
+}
+
+/// Binds both ports before anything is served, so that a port in use ends the start at once. Needs a
+/// tokio runtime.
+pub async fn start(
+    api_listen: SocketAddr,
+    metrics_listen: SocketAddr,
+    readiness: Readiness,
+    page: MetricsPage,
+) -> Result<Servers, BindError> {
+    let api = server::bind("api", api_listen).await?;
+    let metrics = server::bind("metrics", metrics_listen).await?;
+    let (stop, stopped) = watch::channel(false);
+    let servers = Servers {
+        api: api.local_addr().unwrap_or(api_listen),
+        metrics: metrics.local_addr().unwrap_or(metrics_listen),
+        _stop: stop,
+    };
+    tokio::spawn(server::serve(api, api_router(readiness), stopped.clone()));
+    tokio::spawn(server::serve(metrics, metrics_router(page), stopped));
+    Ok(servers)
+}
+
+fn api_router(readiness: Readiness) -> Router {
+    Router::new()
+        .route(
+            "/healthz",
+            get(|| async { axum_json(StatusCode::OK, &json!({"status": "alive"})) }),
+        )
+        .route("/readyz", get(move || async move { ready(&readiness) }))
+}
+
+fn ready(readiness: &Readiness) -> Response {
+    let missing = readiness.missing();
+    if missing.is_empty() {
+        axum_json(StatusCode::OK, &json!({"status": "ready"}))
+    } else {
+        axum_json(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &json!({"status": "not ready", "missing": missing}),
+        )
+    }
+}
+
+fn metrics_router(page: MetricsPage) -> Router {
+    let metrics = move || async move {
+        (
+            [(
+                header::CONTENT_TYPE,
+                "text/plain; version=0.0.4; charset=utf-8",
+            )],
+            page(),
+        )
+            .into_response()
+    };
+    Router::new().route("/metrics", get(metrics))
+}
+
+fn axum_json(status: StatusCode, body: &serde_json::Value) -> Response {
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/json")],
+        format!("{body}\n"),
+    )
+        .into_response()
+}

@@ -1,0 +1,106 @@
+//! A small HTTP/1 server with a limit on everything a stranger could hold on to.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+const CONNECTIONS_MAX: usize = 64;
+const BODY_BYTES_MAX: usize = 64 << 10;
+const HEAD_BYTES_MAX: usize = 16 << 10;
+const HEADERS_MAX: usize = 64;
+const HEAD_READ_MAX: Duration = Duration::from_secs(10);
+const REQUEST_MAX: Duration = Duration::from_secs(10);
+/// A client that wants more opens a new connection.
+const CONNECTION_MAX: Duration = Duration::from_secs(300);
+
+/// Why a port cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("[{table}] listen = \"{listen}\": {source}; {advice}")]
+pub struct BindError {
+    table: &'static str,
+    listen: SocketAddr,
+    source: io::Error,
+    advice: &'static str,
+}
+
+/// Listens; `table` is the configuration table to change if that cannot be.
+pub async fn bind(table: &'static str, listen: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(listen).await.map_err(|source| {
+        let advice = match source.kind() {
+            io::ErrorKind::AddrInUse => {
+                "is another gridwatch running? stop it, or choose another port there (0: any free one)"
+            }
+            io::ErrorKind::PermissionDenied => "choose a port from 1024 on",
+            _ => "choose an address of this machine",
+        };
+        BindError { table, listen, source, advice }
+    })
+}
+
+/// Serves until `stop` turns true or its sender is gone.
+pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+    let router = router
+        .layer(middleware::from_fn(limit_time))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        // The place is taken before accepting, so that waiting clients wait in the kernel's queue.
+        let accepted = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            accepted = async {
+                let place = Arc::clone(&places).acquire_owned().await.ok()?;
+                Some((listener.accept().await, place))
+            } => accepted,
+        };
+        let Some((accepted, place)) = accepted else {
+            return;
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = connection(stream, router.clone());
+                tokio::spawn(async move {
+                    let _ = timeout(CONNECTION_MAX, connection).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Most likely out of file descriptors: that passes, and spinning would not help.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router) {
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_READ_MAX)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "an HTTP connection ended early");
+    }
+}
+
+async fn limit_time(request: Request, next: Next) -> Response {
+    match timeout(REQUEST_MAX, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "took too long\n").into_response(),
+    }
+}

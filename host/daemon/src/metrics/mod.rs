@@ -1,0 +1,105 @@
+//! `/metrics`: one typed table, filled from a sample of the pipeline when Prometheus asks.
+
+mod page;
+mod sample;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use sample::{DetectorSample, LaneSample, Sample};
+
+use gridwatch_core::finding::Severity;
+use page::Page;
+
+/// The page for a sample.
+pub fn text(sample: &Sample) -> String {
+    let mut page = Page::default();
+    page.add(&table::INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
+    for lane in &sample.lanes {
+        add_lane(&mut page, lane);
+    }
+    add_account(&mut page, sample);
+    for detector in &sample.detectors {
+        add_detector(&mut page, detector);
+    }
+    page.text()
+}
+
+fn add_lane(page: &mut Page, lane: &LaneSample) {
+    let name = [lane.name.as_str()];
+    page.add(&table::READINGS, &name, lane.account.received as f64);
+    page.add(&table::JUDGED, &name, lane.account.judged as f64);
+    page.add(&table::PENDING, &name, lane.account.pending as f64);
+    page.add(&table::REPLAYED, &name, lane.account.replayed as f64);
+    page.add(&table::SENSORS, &name, lane.sensors as f64);
+    let known = [
+        (&table::LANE_LAG, lane.lag_readings.map(|lag| lag as f64)),
+        (&table::WATERMARK_LAG, lane.watermark_lag_seconds),
+        (&table::CHECKPOINT_AGE, lane.checkpoint_age_seconds),
+    ];
+    for (metric, value) in known {
+        if let Some(value) = value {
+            page.add(metric, &name, value);
+        }
+    }
+}
+
+fn add_account(page: &mut Page, sample: &Sample) {
+    let account = sample.account();
+    for (reason, count) in &account.dead_letters {
+        page.add(&table::DEAD_LETTERS, &[reason], *count as f64);
+    }
+    page.add(
+        &table::QUANTITIES_LEFT_OUT,
+        &[],
+        account.quantities_left_out as f64,
+    );
+    for (label, count) in &account.anomalies {
+        let labels = [
+            label.detector.as_str(),
+            &label.kind,
+            severity_name(label.severity),
+        ];
+        page.add(&table::ANOMALIES, &labels, *count as f64);
+    }
+    for (detector, count) in &account.skipped {
+        page.add(&table::SKIPPED, &[detector], *count as f64);
+    }
+}
+
+fn add_detector(page: &mut Page, detector: &DetectorSample) {
+    let name = detector.name.as_str();
+    page.add(
+        &table::DETECTOR_INFO,
+        &[name, &detector.version, &detector.digest, detector.mode],
+        1.0,
+    );
+    page.add(&table::DETECTOR_SECONDS, &[name], detector.seconds);
+    page.add(
+        &table::DETECTOR_MEMORY,
+        &[name],
+        detector.memory_bytes as f64,
+    );
+    page.add(
+        &table::DETECTOR_QUARANTINED,
+        &[name],
+        detector.quarantined_lanes as f64,
+    );
+    page.add(
+        &table::LOG_LINES_DROPPED,
+        &[name],
+        detector.log_lines_dropped as f64,
+    );
+    for (fault, count) in &detector.faults {
+        page.add(&table::DETECTOR_FAULTS, &[name, fault], *count as f64);
+    }
+}
+
+pub fn severity_name(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Critical => "critical",
+    }
+}

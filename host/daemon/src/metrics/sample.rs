@@ -1,0 +1,50 @@
+//! What a running pipeline shows of itself, as plain numbers.
+
+use std::collections::BTreeMap;
+
+use gridwatch_core::account::Account;
+
+#[derive(Debug, Clone, Default)]
+pub struct Sample {
+    pub lanes: Vec<LaneSample>,
+    pub detectors: Vec<DetectorSample>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct LaneSample {
+    pub name: String,
+    pub account: Account,
+    pub sensors: u64,
+    /// Where the source can tell.
+    pub lag_readings: Option<u64>,
+    /// `None` before the first reading.
+    pub watermark_lag_seconds: Option<f64>,
+    /// `None` before the first checkpoint.
+    pub checkpoint_age_seconds: Option<f64>,
+}
+
+/// A detector, over all lanes.
+#[derive(Debug, Clone, Default)]
+pub struct DetectorSample {
+    pub name: String,
+    pub version: String,
+    pub digest: String,
+    pub mode: &'static str,
+    pub seconds: f64,
+    pub memory_bytes: u64,
+    /// `Fault::label` -> count.
+    pub faults: BTreeMap<&'static str, u64>,
+    pub quarantined_lanes: u64,
+    pub log_lines_dropped: u64,
+}
+
+impl Sample {
+    /// The account over all lanes.
+    pub fn account(&self) -> Account {
+        let mut sum = Account::default();
+        for lane in &self.lanes {
+            sum.add(&lane.account);
+        }
+        sum
+    }
+}

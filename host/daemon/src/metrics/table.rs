@@ -1,0 +1,59 @@
+//! Every metric there is, in one table. The README's list is checked against it.
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        }
+    }
+}
+
+/// Base units; labels come from bounded sets.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($constant:ident = $name:literal $kind:ident [$($label:literal),*] $help:literal;)*) => {
+        $(pub const $constant: Metric = Metric {
+            name: concat!("gridwatch_", $name),
+            kind: Kind::$kind,
+            labels: &[$($label),*],
+            help: $help,
+        };)*
+        pub const ALL: &[&Metric] = &[$(&$constant),*];
+    };
+}
+
+metrics! {
+    INFO = "info" Gauge ["version"] "1; which version runs.";
+    READINGS = "readings_total" Counter ["lane"] "Records received.";
+    JUDGED = "judged_total" Counter ["lane"] "Readings judged by every detector that is not quarantined.";
+    PENDING = "pending_readings" Gauge ["lane"] "Readings in a batch that is not judged yet.";
+    REPLAYED = "replayed_total" Counter ["lane"] "Readings read again in silence after a restart.";
+    DEAD_LETTERS = "dead_letters_total" Counter ["reason"] "Records that are no readings.";
+    QUANTITIES_LEFT_OUT = "quantities_left_out_total" Counter [] "Numbers beyond quantities_max that were left out of readings.";
+    ANOMALIES = "anomalies_total" Counter ["detector", "kind", "severity"] "Anomalies published.";
+    SKIPPED = "skipped_total" Counter ["detector"] "Readings that a detector did not see.";
+    LANE_LAG = "lane_lag_readings" Gauge ["lane"] "Readings known to wait in the source.";
+    WATERMARK_LAG = "watermark_lag_seconds" Gauge ["lane"] "Real time less the lane's watermark.";
+    SENSORS = "sensors" Gauge ["lane"] "Sensors known to a lane.";
+    CHECKPOINT_AGE = "checkpoint_age_seconds" Gauge ["lane"] "Time since the lane's last durable checkpoint.";
+    DETECTOR_INFO = "detector_info" Gauge ["detector", "version", "digest", "mode"] "1; which detectors run.";
+    DETECTOR_SECONDS = "detector_seconds_total" Counter ["detector"] "Time spent in a detector's calls.";
+    DETECTOR_MEMORY = "detector_memory_bytes" Gauge ["detector"] "Linear memory of a detector's instances.";
+    DETECTOR_FAULTS = "detector_faults_total" Counter ["detector", "fault"] "Faults of a detector.";
+    DETECTOR_QUARANTINED = "detector_quarantined_lanes" Gauge ["detector"] "Lanes in which a detector is quarantined.";
+    LOG_LINES_DROPPED = "log_lines_dropped_total" Counter ["detector"] "Log lines of a detector beyond its rate.";
+}

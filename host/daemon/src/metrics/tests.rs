@@ -1,0 +1,122 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+
+use expect_test::expect;
+use gridwatch_core::account::{Account, AnomalyLabel};
+use gridwatch_core::reading::Reason;
+
+use super::*;
+
+fn sample() -> Sample {
+    let mut account = Account {
+        received: 12,
+        judged: 9,
+        pending: 2,
+        replayed: 3,
+        ..Account::default()
+    };
+    account.dead_letter(Reason::NotJson);
+    let label = AnomalyLabel {
+        detector: "limits".into(),
+        kind: "undervoltage".into(),
+        severity: Severity::Critical,
+    };
+    account.anomalies.insert(label, 4);
+    account.skipped.insert("physics".into(), 5);
+    let lane = LaneSample {
+        name: "0".into(),
+        account,
+        sensors: 7,
+        lag_readings: Some(100),
+        watermark_lag_seconds: Some(1.5),
+        checkpoint_age_seconds: None,
+    };
+    let detector = DetectorSample {
+        name: "limits".into(),
+        version: "0.1.0".into(),
+        digest: "sha256:ab".into(),
+        mode: "live",
+        seconds: 0.25,
+        memory_bytes: 65_536,
+        faults: BTreeMap::from([("trap", 1)]),
+        quarantined_lanes: 1,
+        log_lines_dropped: 2,
+    };
+    Sample {
+        lanes: vec![lane],
+        detectors: vec![detector],
+    }
+}
+
+#[test]
+fn the_page_is_what_prometheus_reads() {
+    let text = text(&sample());
+    let values: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    expect![[r#"
+        gridwatch_info{version="0.1.0"} 1
+        gridwatch_readings_total{lane="0"} 12
+        gridwatch_judged_total{lane="0"} 9
+        gridwatch_pending_readings{lane="0"} 2
+        gridwatch_replayed_total{lane="0"} 3
+        gridwatch_dead_letters_total{reason="not_json"} 1
+        gridwatch_quantities_left_out_total 0
+        gridwatch_anomalies_total{detector="limits",kind="undervoltage",severity="critical"} 4
+        gridwatch_skipped_total{detector="physics"} 5
+        gridwatch_lane_lag_readings{lane="0"} 100
+        gridwatch_watermark_lag_seconds{lane="0"} 1.5
+        gridwatch_sensors{lane="0"} 7
+        gridwatch_detector_info{detector="limits",version="0.1.0",digest="sha256:ab",mode="live"} 1
+        gridwatch_detector_seconds_total{detector="limits"} 0.25
+        gridwatch_detector_memory_bytes{detector="limits"} 65536
+        gridwatch_detector_faults_total{detector="limits",fault="trap"} 1
+        gridwatch_detector_quarantined_lanes{detector="limits"} 1
+        gridwatch_log_lines_dropped_total{detector="limits"} 2"#]]
+    .assert_eq(&values.join("\n"));
+}
+
+#[test]
+fn the_readmes_list_of_metrics_is_the_table() {
+    let rows: Vec<String> = table::ALL
+        .iter()
+        .map(|metric| {
+            let labels: Vec<String> = metric
+                .labels
+                .iter()
+                .map(|label| format!("`{label}`"))
+                .collect();
+            format!(
+                "| `{}` | {} | {} | {} |",
+                metric.name,
+                metric.kind.name(),
+                labels.join(", "),
+                metric.help
+            )
+        })
+        .collect();
+    let readme = include_str!("../../../../README.md");
+    let listed: Vec<&str> = readme
+        .lines()
+        .filter(|line| line.starts_with("| `gridwatch_"))
+        .collect();
+    assert_eq!(
+        listed,
+        rows,
+        "README's rows should be:\n{}",
+        rows.join("\n")
+    );
+}
+
+#[test]
+fn series_of_one_metric_are_limited() {
+    let mut page = Page::default();
+    for lane in 0..10_000 {
+        page.add(&table::READINGS, &[&lane.to_string()], 1.0);
+    }
+    let lines = page
+        .text()
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .count();
+    assert_eq!(lines, 2_000);
+}
