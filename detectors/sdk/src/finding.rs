@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::detector::Timestamp;
+use crate::runtime::Outbox;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -48,7 +49,7 @@ pub struct Finding {
     pub quantity: Option<u32>,
     /// The reading's time, or the watermark, if left out.
     pub timestamp: Option<Timestamp>,
-    /// 0 (ordinary) to 1 (certain).
+    /// 0 (ordinary) to 1 (certain); held within that range.
     pub score: f64,
     /// Start of the episode, if earlier than the finding.
     pub since: Option<Timestamp>,
@@ -60,6 +61,8 @@ pub struct Finding {
     pub details: Vec<(String, String)>,
     /// A group instead of the sensor.
     pub group: Option<String>,
+    /// The sensor's own group instead of the sensor.
+    pub own_group: bool,
 }
 
 impl Finding {
@@ -77,6 +80,7 @@ impl Finding {
             explanation: None,
             details: Vec::new(),
             group: None,
+            own_group: false,
         }
     }
     pub fn quantity(mut self, index: usize) -> Self {
@@ -116,6 +120,11 @@ impl Finding {
         self.details.push((name.into(), value.into()));
         self
     }
+    /// Speaks of the sensor's group instead of the sensor (of the sensor, if it has none).
+    pub fn own_group(mut self) -> Self {
+        self.own_group = true;
+        self
+    }
     /// Speaks of a group instead of the sensor.
     pub fn group(mut self, name: impl Into<String>) -> Self {
         self.group = Some(name.into());
@@ -126,7 +135,8 @@ impl Finding {
 /// Where `judge` and `advance` put what they find. Closures are only called when something is said.
 pub struct Findings<'a> {
     pub(crate) now: Timestamp,
-    pub(crate) told: &'a mut dyn FnMut(Phase, Severity, Finding),
+    pub(crate) group: Option<&'a str>,
+    pub(crate) outbox: &'a mut Outbox,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,24 +148,34 @@ pub enum Phase {
 }
 
 impl Findings<'_> {
+    fn tell(&mut self, phase: Phase, severity: Severity, finding: Finding) {
+        self.outbox
+            .put(phase, severity, finding, self.now, self.group);
+    }
+
     /// An event without length.
     pub fn single(&mut self, severity: Severity, finding: impl FnOnce() -> Finding) {
-        (self.told)(Phase::Single, severity, finding());
+        self.tell(Phase::Single, severity, finding());
     }
 
     /// Opens the episode, or tells of it again when the severity differs from what was told last;
     /// otherwise says nothing. The episode starts at the finding's `since`, or its time.
-    pub fn raise(&mut self, episode: &mut Episode, severity: Severity, finding: impl FnOnce() -> Finding) {
+    pub fn raise(
+        &mut self,
+        episode: &mut Episode,
+        severity: Severity,
+        finding: impl FnOnce() -> Finding,
+    ) {
         if !episode.is_open() {
             let finding = finding();
             let since = finding.since.or(finding.timestamp).unwrap_or(self.now);
             *episode = Episode::open(since, severity);
-            (self.told)(Phase::Raised, severity, finding);
+            self.tell(Phase::Raised, severity, finding);
         } else if episode.told() != severity as u8 {
             let mut finding = finding();
             finding.since = Some(episode.start());
             *episode = Episode::open(episode.start(), severity);
-            (self.told)(Phase::Updated, severity, finding);
+            self.tell(Phase::Updated, severity, finding);
         }
     }
 
@@ -167,6 +187,6 @@ impl Findings<'_> {
         let mut finding = finding();
         finding.since = Some(episode.start());
         *episode = Episode::default();
-        (self.told)(Phase::Cleared, Severity::Info, finding);
+        self.tell(Phase::Cleared, Severity::Info, finding);
     }
 }
