@@ -21,6 +21,7 @@ mod random;
 mod reading;
 mod run;
 mod scenario;
+pub mod score;
 mod sensor;
 #[cfg(test)]
 mod tests;
