@@ -1,1 +1,15 @@
-//! The pipeline: intake, lane, outlet, settling.
+//! The pipeline: readings in, anomalies out, one thread a lane.
+//!
+//! A lane is a state machine without threads, clocks or I/O ([`lane::Lane`]); a worker feeds it from a
+//! source and hands its output on ([`worker::Worker`]); the outlet owns the sink, the checkpoint store
+//! and the commits ([`outlet::Outlet`]). [`pipeline::Pipeline`] puts threads and bounded queues around
+//! them. Tests drive the same three by hand and crash them anywhere.
+
+pub mod settings;
+pub mod deployment;
+pub mod lane;
+pub mod worker;
+pub mod outlet;
+pub mod start;
+pub mod pipeline;
+mod stopwatch;

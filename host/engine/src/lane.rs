@@ -1,0 +1,441 @@
+//! A lane: what it says is a function of what it read.
+//!
+//! No threads, no clock, no I/O: the lane is told everything, record by record. Its output depends on the
+//! modules and parameters, the starting state, the readings and the decisions, and on nothing else; not
+//! on how the readings were cut into batches, nor on how often the lane was killed and resumed.
+
+mod builder;
+mod publisher;
+mod resume;
+mod seat;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use gridwatch_core::Timestamp;
+use gridwatch_core::account::Account;
+use gridwatch_core::anomaly::Origin;
+use gridwatch_core::assets::Assets;
+use gridwatch_core::checkpoint::CheckpointError;
+use gridwatch_core::clock::LaneClock;
+use gridwatch_core::dead_letter;
+use gridwatch_core::decision::{Decision, What};
+use gridwatch_core::decode::{AttributePath, Decoder};
+use gridwatch_core::finding::Finding;
+use gridwatch_core::judge::Fault;
+use gridwatch_core::reading::{Reading, Reason, Rejection};
+use gridwatch_core::record::{Position, RecordMeta};
+use gridwatch_core::sensors::{Attributes, SensorTable};
+use gridwatch_core::sink::{Outgoing, Stream};
+
+use crate::deployment::OnFault;
+use crate::settings::LaneSettings;
+use builder::Builder;
+use publisher::{Cause, Said};
+use seat::{Life, Seat};
+
+pub use resume::{LaneParts, Resume};
+pub use seat::Usage;
+
+/// What a lane has to say since it was last asked. Consistent: all of it follows from the records before
+/// `position`, and all that follows from them is in it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Output {
+    pub messages: Vec<Outgoing>,
+    pub decisions: Vec<Decision>,
+    pub position: Position,
+}
+
+/// Why a lane cannot go on.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum LaneError {
+    #[error("lane {lane}: detector {detector} failed and is set to halt the process (on_fault): {fault}")]
+    Halt { lane: String, detector: String, fault: Fault },
+    #[error("lane {lane}: detector {detector} cannot start: {fault}")]
+    Start { lane: String, detector: String, fault: Fault },
+    #[error(
+        "lane {lane}: detector {detector} cannot take over the state it left (state version {from_version}): \
+         {fault}. Put the module before back, or set on_new_state = \"cold\" in {detector}.toml to begin anew"
+    )]
+    State { lane: String, detector: String, from_version: u32, fault: Fault },
+    #[error("lane {lane}: its checkpoint {what}")]
+    Checkpoint { lane: String, what: CheckpointError },
+    #[error("lane {lane}: its settings do not hold: {what}")]
+    Settings { lane: String, what: String },
+    #[error("lane {lane}: its checkpoint does not fit: {what}")]
+    Inconsistent { lane: String, what: String },
+}
+
+pub struct Lane {
+    name: String,
+    origin: Origin,
+    settings: LaneSettings,
+    assets: Arc<Assets>,
+    decoder: Decoder,
+    sensors: SensorTable,
+    clock: LaneClock,
+    /// The last multiple of the tick that was told.
+    tick: Option<Timestamp>,
+    batch: Builder,
+    /// Dead letters among the records of the batch in the making; they go out with it.
+    rejected: Vec<Outgoing>,
+    /// In the order of their names.
+    seats: Vec<Seat>,
+    /// All records before it were accepted.
+    next: Position,
+    replay: Replay,
+    output: Output,
+    /// The position that was last handed on with its output.
+    settled: Position,
+    account: Account,
+    reading: Reading,
+}
+
+/// What is still to be lived again in silence.
+#[derive(Default)]
+struct Replay {
+    active: bool,
+    /// Output for records before this was published by an earlier life.
+    silent_until: Position,
+    decisions: VecDeque<Decision>,
+    /// Settings to change to when the replay is over.
+    settings: Option<LaneSettings>,
+    /// Sensors are to be given their assets anew then.
+    assets_changed: bool,
+}
+
+impl Lane {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where to read next.
+    pub fn next(&self) -> Position {
+        self.next
+    }
+
+    /// Readings waiting to be judged.
+    pub fn pending(&self) -> usize {
+        self.batch.rows()
+    }
+
+    pub fn is_replaying(&self) -> bool {
+        self.next < self.replay.silent_until
+    }
+
+    pub fn sensors(&self) -> usize {
+        self.sensors.len()
+    }
+
+    /// Event time so far, less the allowed lateness.
+    pub fn watermark(&self) -> Option<Timestamp> {
+        self.clock.time().map(|time| time - self.settings.lateness_ms)
+    }
+
+    pub fn event_time(&self) -> Option<Timestamp> {
+        self.clock.time()
+    }
+
+    pub fn account(&self) -> Account {
+        let mut account = self.account.clone();
+        account.quantities_left_out = self.decoder.quantities_left_out();
+        account
+    }
+
+    /// Each detector with what it cost so far and, if so, why it is quarantined.
+    pub fn detectors(&self) -> impl Iterator<Item = (&str, Usage, Option<&str>)> {
+        self.seats.iter().map(|seat| {
+            let quarantine = match &seat.life {
+                Life::Judging(_) => None,
+                Life::Quarantined { reason } => Some(reason.as_str()),
+            };
+            (seat.deployment.name.as_str(), seat.usage, quarantine)
+        })
+    }
+
+    /// Takes one record: decodes it, adds it to the batch, and judges where a batch must end.
+    pub fn accept(&mut self, meta: &RecordMeta, record: &[u8]) -> Result<(), LaneError> {
+        self.relive(meta.position)?;
+        if self.is_live(meta.position) {
+            self.account.received += 1;
+            self.account.pending += 1;
+        } else {
+            self.account.replayed += 1;
+        }
+        if let Err(rejection) = self.take(meta, record)? {
+            self.reject(meta, record, &rejection);
+        }
+        self.next = meta.next;
+        if self.batch.is_full() {
+            self.flush()?;
+        }
+        self.relive(meta.next)
+    }
+
+    /// Judges what is waiting. Records before `next` are settled then; a record in hand is one of them
+    /// only once `next` has moved past it.
+    pub fn flush(&mut self) -> Result<(), LaneError> {
+        if !self.batch.is_empty() {
+            self.judge_batch()?;
+        }
+        self.output.messages.append(&mut self.rejected);
+        self.output.position = self.next;
+        Ok(())
+    }
+
+    /// What there is to publish and to settle, as of the last batch, if it is anything new. In a replay
+    /// there is nothing: its positions are settled.
+    pub fn take_output(&mut self) -> Option<Output> {
+        let position = self.output.position;
+        let nothing_new = position == self.settled
+            && self.output.messages.is_empty()
+            && self.output.decisions.is_empty();
+        if nothing_new || self.replay.active || position < self.replay.silent_until {
+            return None;
+        }
+        self.settled = position;
+        Some(std::mem::replace(&mut self.output, Output { position, ..Output::default() }))
+    }
+
+    /// No readings for a while: event time is taken to be `time`. A decision, as readings do not imply it.
+    pub fn idle(&mut self, time: Timestamp) -> Result<(), LaneError> {
+        let tick = |time: Timestamp| (time - self.settings.lateness_ms).div_euclid(self.settings.tick_ms);
+        // Less than a tick is not worth a decision; before the clock runs there is nothing to go on.
+        if self.clock.time().is_none_or(|now| tick(time) <= tick(now)) {
+            return Ok(());
+        }
+        self.flush()?;
+        self.output.decisions.push(Decision { position: self.next, what: What::IdleTick { time } });
+        self.pass_time(time, self.next, true)
+    }
+
+    fn pass_time(&mut self, time: Timestamp, position: Position, live: bool) -> Result<(), LaneError> {
+        self.clock.advance_to(time);
+        match self.tick_reached() {
+            Some(watermark) => self.advance(watermark, position, live),
+            None => Ok(()),
+        }
+    }
+
+    /// The outer result: the lane cannot go on. The inner one: the record is no reading.
+    fn take(&mut self, meta: &RecordMeta, record: &[u8]) -> Result<Result<(), Rejection>, LaneError> {
+        if meta.truncated {
+            let detail = format!("more than {} bytes", self.settings.decode.record_bytes_max);
+            return Ok(Err(Rejection { reason: Reason::TooLarge, detail }));
+        }
+        let quantities = self.decoder.quantities().len();
+        let decoded = self.decoder.decode(record, &mut self.reading);
+        if self.decoder.quantities().len() > quantities {
+            self.requantify()?;
+        }
+        if let Err(rejection) = decoded.and_then(|()| self.check_time(meta)) {
+            return Ok(Err(rejection));
+        }
+        let sensor = match self.identify()? {
+            Ok(sensor) => sensor,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        let time = self.reading.timestamp;
+        let ahead = self.clock.observe(sensor, time, self.sensors.len(), self.settings.time_ahead_max_ms);
+        let marks = self.sensors.note_time(sensor, time, ahead);
+        let disorder = self.sensors.disorder(sensor);
+        self.batch.push(sensor, &self.reading, marks, meta.position, disorder);
+        if let Some(watermark) = self.tick_reached() {
+            self.next = meta.next;
+            self.flush()?;
+            self.advance(watermark, meta.position, self.is_live(meta.position))?;
+        }
+        Ok(Ok(()))
+    }
+
+    fn check_time(&self, meta: &RecordMeta) -> Result<(), Rejection> {
+        let Some(stored) = meta.stored else { return Ok(()) };
+        let ahead = self.reading.timestamp.saturating_sub(stored);
+        if ahead <= self.settings.time_ahead_reject_max_ms {
+            return Ok(());
+        }
+        let detail = format!("the reading's time is {} s after the record was stored", ahead / 1000);
+        Err(Rejection { reason: Reason::TimeAhead, detail })
+    }
+
+    /// The number of the reading's sensor; its attributes are brought up to date.
+    fn identify(&mut self) -> Result<Result<u32, Rejection>, LaneError> {
+        let given = &self.reading.attributes[..self.reading.attributes_len];
+        let names = &self.settings.decode.attributes;
+        match self.sensors.find(&self.reading.sensor_id) {
+            None => {
+                let attributes = merged(names, given, self.assets.attributes(&self.reading.sensor_id));
+                let added = self.sensors.add(&self.reading.sensor_id, attributes);
+                Ok(added.map_err(|error| Rejection { reason: Reason::TooManySensors, detail: error.to_string() }))
+            }
+            Some(sensor) => {
+                let known = self.sensors.attributes(sensor);
+                if given.iter().all(|(at, value)| lookup(known, &names[usize::from(*at)].name) == Some(value)) {
+                    return Ok(Ok(sensor));
+                }
+                let changed = merged(names, given, Some(known));
+                self.flush()?;
+                self.sensors.set_attributes(sensor, changed);
+                self.for_each_seat(|seat, sensors| seat.change(sensors, sensor))?;
+                Ok(Ok(sensor))
+            }
+        }
+    }
+
+    fn reject(&mut self, meta: &RecordMeta, record: &[u8], rejection: &Rejection) {
+        if !self.is_live(meta.position) {
+            return;
+        }
+        self.account.pending -= 1;
+        self.account.dead_letter(rejection.reason);
+        let mut payload = Vec::new();
+        dead_letter::render(rejection, &self.name, &self.origin, meta, record, &mut payload);
+        self.rejected.push(Outgoing { stream: Stream::DeadLetters, key: self.name.clone(), payload });
+    }
+
+    /// The watermark has passed a multiple of the tick that was not told yet: that multiple.
+    fn tick_reached(&mut self) -> Option<Timestamp> {
+        let watermark = self.watermark()?;
+        let tick = watermark.div_euclid(self.settings.tick_ms) * self.settings.tick_ms;
+        let before = self.tick.replace(self.tick.map_or(tick, |told| told.max(tick)))?;
+        (tick > before).then_some(tick)
+    }
+
+    fn judge_batch(&mut self) -> Result<(), LaneError> {
+        let first = self.batch.position(0);
+        let live = self.is_live(first);
+        let mut found: Vec<(usize, Finding)> = Vec::new();
+        let mut faults = Vec::new();
+        for (at, seat) in self.seats.iter_mut().enumerate() {
+            match seat.observe(&self.batch, &self.sensors) {
+                Ok(findings) => found.extend(findings.into_iter().map(|finding| (at, finding))),
+                Err(fault) => faults.push((at, fault)),
+            }
+        }
+        // Whoever failed is out from the batch's first row on, before the others speak of its rows.
+        for (at, fault) in faults {
+            self.quarantine(at, &fault, first)?;
+        }
+        // By row, then by detector: an order that no cut of batches can change.
+        found.sort_by_key(|(_, finding)| finding.row);
+        let rows = self.batch.rows() as u64;
+        let mut said = Said::default();
+        for (at, finding) in found {
+            let row = finding.row as usize;
+            said.turn_to(row);
+            let cause = Cause {
+                sensor: Some(self.batch.sensor(row)),
+                position: self.batch.position(row),
+                occasion: u64::from(self.batch.disorder(row)),
+                live,
+            };
+            self.publish(at, &finding, cause, &mut said);
+        }
+        if live {
+            self.account.pending -= rows;
+            self.account.judged += rows;
+            for seat in &self.seats {
+                if matches!(seat.life, Life::Quarantined { .. }) {
+                    *self.account.skipped.entry(seat.deployment.name.clone()).or_default() += rows;
+                }
+            }
+        }
+        self.batch.clear();
+        Ok(())
+    }
+
+    fn advance(&mut self, watermark: Timestamp, position: Position, live: bool) -> Result<(), LaneError> {
+        let mut said = Said::default();
+        let cause = Cause { sensor: None, position, occasion: watermark as u64, live };
+        for at in 0..self.seats.len() {
+            match self.seats[at].advance(watermark, &self.sensors) {
+                Ok(findings) => findings.iter().for_each(|finding| self.publish(at, finding, cause, &mut said)),
+                Err(fault) => self.quarantine(at, &fault, self.next)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn requantify(&mut self) -> Result<(), LaneError> {
+        self.flush()?;
+        let quantities = self.decoder.quantities().to_vec();
+        self.batch.set_quantities(quantities.len());
+        self.for_each_seat(|seat, sensors| seat.requantify(&quantities, sensors))
+    }
+
+    /// Between batches: who fails is quarantined before the record in hand.
+    fn for_each_seat(&mut self, work: impl Fn(&mut Seat, &SensorTable) -> Result<(), Fault>) -> Result<(), LaneError> {
+        for at in 0..self.seats.len() {
+            if let Err(fault) = work(&mut self.seats[at], &self.sensors) {
+                self.quarantine(at, &fault, self.next)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The detector judges no more from `position` on. In a replay the decision may have been made
+    /// already, a little later; it is the same one.
+    fn quarantine(&mut self, at: usize, fault: &Fault, position: Position) -> Result<(), LaneError> {
+        let detector = self.seats[at].deployment.name.clone();
+        if self.seats[at].deployment.on_fault == OnFault::Halt {
+            return Err(LaneError::Halt { lane: self.name.clone(), detector, fault: fault.clone() });
+        }
+        let is_of_detector = |decision: &Decision| {
+            matches!(&decision.what, What::Quarantine { detector: name, .. } if *name == detector)
+        };
+        let reason = fault.to_string();
+        tracing::error!(lane = self.name, detector, position, fault = fault.label(), "quarantined: {reason}");
+        let known = self.replay.decisions.iter().any(is_of_detector);
+        // What was published up to the committed position stays so: a new decision comes after it.
+        let position = position.max(self.replay.silent_until);
+        if known {
+            self.replay.decisions.retain(|decision| !is_of_detector(decision));
+        } else {
+            let what = What::Quarantine { detector, reason: reason.clone() };
+            self.output.decisions.push(Decision { position, what });
+        }
+        self.close(at, reason, position, !known);
+        Ok(())
+    }
+
+    fn is_live(&self, position: Position) -> bool {
+        position >= self.replay.silent_until
+    }
+
+    /// Applies the decisions of an earlier life that stand at or before `position`, and ends the replay.
+    fn relive(&mut self, position: Position) -> Result<(), LaneError> {
+        while self.replay.decisions.front().is_some_and(|decision| decision.position <= position) {
+            let Some(decision) = self.replay.decisions.pop_front() else { break };
+            self.flush()?;
+            match decision.what {
+                What::Quarantine { detector, reason } => {
+                    if let Some(at) = self.seats.iter().position(|seat| seat.deployment.name == detector) {
+                        self.close(at, reason, decision.position, false);
+                    }
+                }
+                What::IdleTick { time } => self.pass_time(time, decision.position, false)?,
+            }
+        }
+        if position >= self.replay.silent_until {
+            self.end_replay()?;
+        }
+        Ok(())
+    }
+}
+
+/// Attributes by name: those that the reading gives, then those known before or from the assets.
+fn merged(names: &[AttributePath], given: &[(u16, String)], known: Option<&Attributes>) -> Attributes {
+    let mut attributes: Attributes =
+        given.iter().map(|(at, value)| (names[usize::from(*at)].name.clone(), value.clone())).collect();
+    for (name, value) in known.into_iter().flatten() {
+        if lookup(&attributes, name).is_none() {
+            attributes.push((name.clone(), value.clone()));
+        }
+    }
+    attributes.sort();
+    attributes
+}
+
+fn lookup<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a String> {
+    attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+}

@@ -1,0 +1,182 @@
+//! A batch in the making: columns over all quantities of the lane.
+
+use gridwatch_core::Timestamp;
+use gridwatch_core::batch::{BatchView, mark};
+use gridwatch_core::reading::Reading;
+use gridwatch_core::record::Position;
+
+/// Columns with a fixed stride of `rows_max`, so that a full batch of all quantities is handed to a
+/// detector as it lies here.
+pub struct Builder {
+    rows_max: usize,
+    quantities: usize,
+    sensors: Vec<u32>,
+    timestamps: Vec<Timestamp>,
+    /// Quantity q of row r is `values[q * rows_max + r]`.
+    values: Vec<f64>,
+    marks: Vec<u8>,
+    marked: bool,
+    /// (quantity, row) of what came and was no finite number.
+    malformed: Vec<(u16, u32)>,
+    positions: Vec<Position>,
+    /// The sensor's count of disorder when the row came; part of anomaly ids.
+    disorder: Vec<u32>,
+}
+
+/// Buffers for one detector's choice of quantities.
+#[derive(Default)]
+pub struct Gathered {
+    values: Vec<f64>,
+    malformed: Vec<u32>,
+}
+
+impl Builder {
+    pub fn new(rows_max: usize) -> Self {
+        Builder {
+            rows_max,
+            quantities: 0,
+            sensors: Vec::with_capacity(rows_max),
+            timestamps: Vec::with_capacity(rows_max),
+            values: Vec::new(),
+            marks: Vec::with_capacity(rows_max),
+            marked: false,
+            malformed: Vec::new(),
+            positions: Vec::with_capacity(rows_max),
+            disorder: Vec::with_capacity(rows_max),
+        }
+    }
+
+    pub fn rows(&self) -> usize {
+        self.sensors.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.sensors.is_empty()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.sensors.len() == self.rows_max
+    }
+
+    pub fn sensor(&self, row: usize) -> u32 {
+        self.sensors[row]
+    }
+
+    pub fn position(&self, row: usize) -> Position {
+        self.positions[row]
+    }
+
+    pub fn disorder(&self, row: usize) -> u32 {
+        self.disorder[row]
+    }
+
+    /// There are more quantities now. Only between batches.
+    pub fn set_quantities(&mut self, quantities: usize) {
+        self.quantities = quantities;
+        self.values.resize(quantities * self.rows_max, f64::NAN);
+    }
+
+    pub fn push(&mut self, sensor: u32, reading: &Reading, marks: u8, position: Position, disorder: u32) {
+        let row = self.sensors.len();
+        self.sensors.push(sensor);
+        self.timestamps.push(reading.timestamp);
+        for &(quantity, value) in &reading.values {
+            self.values[usize::from(quantity) * self.rows_max + row] = value;
+        }
+        let marks = if reading.malformed.is_empty() { marks } else { marks | mark::MALFORMED };
+        for &quantity in &reading.malformed {
+            self.malformed.push((quantity, row as u32));
+        }
+        self.marked |= marks != 0;
+        self.marks.push(marks);
+        self.positions.push(position);
+        self.disorder.push(disorder);
+    }
+
+    /// The batch as columns of the `chosen` quantities.
+    pub fn view<'a>(&'a self, chosen: &[u32], gathered: &'a mut Gathered) -> BatchView<'a> {
+        let rows = self.rows();
+        let whole = self.is_full()
+            && chosen.len() == self.quantities
+            && chosen.iter().enumerate().all(|(at, &quantity)| at == quantity as usize);
+        if !whole {
+            gathered.values.clear();
+            for &quantity in chosen {
+                let start = quantity as usize * self.rows_max;
+                gathered.values.extend_from_slice(&self.values[start..start + rows]);
+            }
+        }
+        gathered.malformed.clear();
+        if !self.malformed.is_empty() {
+            for (at, &quantity) in chosen.iter().enumerate() {
+                let of_quantity = self.malformed.iter().filter(|(q, _)| u32::from(*q) == quantity);
+                gathered.malformed.extend(of_quantity.map(|(_, row)| (at * rows) as u32 + row));
+            }
+            gathered.malformed.sort_unstable();
+        }
+        BatchView {
+            sensors: &self.sensors,
+            timestamps: &self.timestamps,
+            values: if whole { &self.values } else { &gathered.values },
+            marks: if self.marked { &self.marks } else { &[] },
+            malformed: &gathered.malformed,
+        }
+    }
+
+    pub fn clear(&mut self) {
+        let rows = self.rows();
+        for quantity in 0..self.quantities {
+            let start = quantity * self.rows_max;
+            self.values[start..start + rows].fill(f64::NAN);
+        }
+        self.sensors.clear();
+        self.timestamps.clear();
+        self.marks.clear();
+        self.marked = false;
+        self.malformed.clear();
+        self.positions.clear();
+        self.disorder.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(values: &[(u16, f64)], malformed: &[u16]) -> Reading {
+        Reading { timestamp: 5, values: values.into(), malformed: malformed.into(), ..Reading::default() }
+    }
+
+    #[test]
+    fn a_choice_of_quantities_is_gathered_in_its_order() {
+        let mut builder = Builder::new(4);
+        builder.set_quantities(3);
+        builder.push(0, &reading(&[(0, 1.0), (2, 3.0)], &[1]), 0, 10, 0);
+        builder.push(1, &reading(&[(1, 2.5)], &[0]), mark::REPEATED, 11, 0);
+        let mut gathered = Gathered::default();
+        let view = builder.view(&[2, 1], &mut gathered);
+        assert_eq!(view.values.len(), 4);
+        assert_eq!(view.values[0], 3.0);
+        assert!(view.values[1].is_nan() && view.values[2].is_nan());
+        assert_eq!(view.values[3], 2.5);
+        assert_eq!(view.marks, [mark::MALFORMED, mark::REPEATED | mark::MALFORMED]);
+        // Row 0 of quantity 1, which is the second chosen.
+        assert_eq!(view.malformed, [2]);
+    }
+
+    #[test]
+    fn a_full_batch_and_a_cleared_one_show_the_same_as_gathered() {
+        let mut builder = Builder::new(2);
+        builder.set_quantities(2);
+        for _ in 0..2 {
+            builder.push(0, &reading(&[(0, 1.0)], &[]), 0, 1, 0);
+            builder.push(0, &reading(&[(1, 2.0)], &[]), 0, 2, 0);
+            let mut gathered = Gathered::default();
+            let view = builder.view(&[0, 1], &mut gathered);
+            let bits: Vec<bool> = view.values.iter().map(|v| v.is_nan()).collect();
+            assert_eq!(bits, [false, true, true, false]);
+            assert!(view.marks.is_empty());
+            builder.clear();
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Findings become anomalies: names for numbers, derived ids, episodes kept in mind.
+
+use gridwatch_core::account::AnomalyLabel;
+use gridwatch_core::anomaly::{Anomaly, EpisodeKey, Ordinal, PublicSubject};
+use gridwatch_core::checkpoint::OpenEpisode;
+use gridwatch_core::finding::{Finding, Phase, Severity, Subject};
+use gridwatch_core::record::Position;
+use gridwatch_core::sensors::Attributes;
+use gridwatch_core::sink::{Outgoing, Stream};
+use gridwatch_core::Timestamp;
+
+use super::Lane;
+use super::seat::Life;
+
+/// What brought a finding about.
+#[derive(Debug, Clone, Copy)]
+pub struct Cause {
+    /// The sensor of the row; None in `advance`.
+    pub sensor: Option<u32>,
+    pub position: Position,
+    /// Tells apart two rows of a sensor with the same time, or two ticks.
+    pub occasion: u64,
+    /// False in a replay: an earlier life has published it.
+    pub live: bool,
+}
+
+/// What was said already on the occasion at hand, to tell apart what is said twice.
+#[derive(Default)]
+pub struct Said {
+    row: Option<usize>,
+    keys: Vec<(usize, EpisodeKey, Phase, Timestamp)>,
+}
+
+impl Said {
+    pub fn turn_to(&mut self, row: usize) {
+        if self.row != Some(row) {
+            self.row = Some(row);
+            self.keys.clear();
+        }
+    }
+
+    /// How many times the same was said before on this occasion.
+    fn index(&mut self, seat: usize, key: &EpisodeKey, phase: Phase, timestamp: Timestamp) -> u32 {
+        let entry = (seat, key.clone(), phase, timestamp);
+        let index = self.keys.iter().filter(|said| **said == entry).count();
+        self.keys.push(entry);
+        index as u32
+    }
+}
+
+impl Lane {
+    pub(super) fn publish(&mut self, at: usize, finding: &Finding, cause: Cause, said: &mut Said) {
+        let seat = &mut self.seats[at];
+        let descriptor = seat.deployment.module.descriptor();
+        let sensor = match (&finding.subject, cause.sensor) {
+            (Subject::Reading, sensor) => sensor,
+            (Subject::Sensor(sensor), _) => Some(*sensor),
+            (Subject::Group(_), _) => None,
+        };
+        let subject = match (&finding.subject, sensor) {
+            (Subject::Group(name), _) => PublicSubject::Group(name.clone()),
+            (_, Some(sensor)) => PublicSubject::Sensor(self.sensors.id(sensor).to_owned()),
+            // `Bounds::check` has refused a finding about a reading where there is none.
+            (_, None) => return,
+        };
+        let quantities = self.decoder.quantities();
+        let key = EpisodeKey {
+            subject,
+            quantity: finding.quantity.map(|q| quantities[seat.chosen[q as usize] as usize].name.clone()),
+            kind: descriptor.kinds[finding.kind as usize].name.clone(),
+        };
+        let since = finding.since.unwrap_or(finding.timestamp);
+        match finding.phase {
+            Phase::Raised | Phase::Updated => {
+                seat.episodes.insert(key.clone(), OpenEpisode { since, severity: finding.severity });
+            }
+            Phase::Cleared => {
+                seat.episodes.remove(&key);
+            }
+            Phase::Single => {}
+        }
+        let index = said.index(at, &key, finding.phase, finding.timestamp);
+        if !cause.live {
+            return;
+        }
+        let none = Attributes::new();
+        let anomaly = Anomaly {
+            detector: &seat.deployment.name,
+            detector_version: &descriptor.version,
+            detector_digest: seat.deployment.module.digest(),
+            lane: &self.name,
+            key: &key,
+            phase: finding.phase,
+            severity: finding.severity,
+            score: finding.score,
+            timestamp: finding.timestamp,
+            since,
+            value: finding.observed,
+            expected: finding.expected,
+            lower: finding.lower,
+            upper: finding.upper,
+            explanation: finding.explanation.as_deref(),
+            details: &finding.details,
+            attributes: sensor.map_or(&none, |sensor| self.sensors.attributes(sensor)),
+            origin: &self.origin,
+            position: cause.position,
+            ordinal: Ordinal { occasion: cause.occasion, index },
+        };
+        send(&mut self.output.messages, &mut self.account, &anomaly);
+    }
+
+    /// The detector's seat is empty from now on: its open episodes are cleared by the host, with the reason.
+    pub(super) fn close(&mut self, at: usize, reason: String, position: Position, live: bool) {
+        let seat = &mut self.seats[at];
+        let episodes = std::mem::take(&mut seat.episodes);
+        let timestamp = self.clock.time();
+        let explanation = format!("closed by the host: detector {} is quarantined: {reason}", seat.deployment.name);
+        seat.life = Life::Quarantined { reason };
+        if !live {
+            return;
+        }
+        let none = Attributes::new();
+        for (key, episode) in &episodes {
+            let sensor = match &key.subject {
+                PublicSubject::Sensor(id) => self.sensors.find(id),
+                PublicSubject::Group(_) => None,
+            };
+            let anomaly = Anomaly {
+                detector: &seat.deployment.name,
+                detector_version: &seat.deployment.module.descriptor().version,
+                detector_digest: seat.deployment.module.digest(),
+                lane: &self.name,
+                key,
+                phase: Phase::Cleared,
+                severity: Severity::Info,
+                score: 0.0,
+                timestamp: timestamp.unwrap_or(episode.since),
+                since: episode.since,
+                value: None,
+                expected: None,
+                lower: None,
+                upper: None,
+                explanation: Some(&explanation),
+                details: &[],
+                attributes: sensor.map_or(&none, |sensor| self.sensors.attributes(sensor)),
+                origin: &self.origin,
+                position,
+                ordinal: Ordinal { occasion: position, index: 0 },
+            };
+            send(&mut self.output.messages, &mut self.account, &anomaly);
+        }
+    }
+}
+
+fn send(messages: &mut Vec<Outgoing>, account: &mut gridwatch_core::account::Account, anomaly: &Anomaly<'_>) {
+    let label = AnomalyLabel {
+        detector: anomaly.detector.to_owned(),
+        kind: anomaly.key.kind.clone(),
+        severity: anomaly.severity,
+    };
+    *account.anomalies.entry(label).or_default() += 1;
+    let key = anomaly.key.subject.name().to_owned();
+    messages.push(Outgoing { stream: Stream::Anomalies, key, payload: anomaly.to_json() });
+}

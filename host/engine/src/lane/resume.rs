@@ -1,0 +1,217 @@
+//! How a lane begins: cold, or as a checkpoint and a commit left it; and how it is saved.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use gridwatch_core::account::Account;
+use gridwatch_core::anomaly::Origin;
+use gridwatch_core::assets::Assets;
+use gridwatch_core::checkpoint::{Checkpoint, DetectorState};
+use gridwatch_core::clock::LaneClock;
+use gridwatch_core::decision::Decision;
+use gridwatch_core::judge::Fault;
+use gridwatch_core::reading::{Quantity, Reading};
+use gridwatch_core::record::Position;
+use gridwatch_core::sensors::SensorTable;
+
+use super::builder::Builder;
+use super::seat::Seat;
+use super::{Lane, LaneError, Output, Replay, merged};
+use crate::deployment::Deployment;
+use crate::settings::LaneSettings;
+
+/// What a lane is made of.
+#[derive(Clone)]
+pub struct LaneParts {
+    pub name: String,
+    pub origin: Origin,
+    pub settings: LaneSettings,
+    pub assets: Arc<Assets>,
+    pub deployments: Vec<Arc<Deployment>>,
+    pub batch_rows_max: usize,
+}
+
+/// Where an earlier life stopped.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resume {
+    pub checkpoint: Checkpoint,
+    /// Everything before it was published.
+    pub committed: Position,
+    /// Taken between the checkpoint and the commit.
+    pub decisions: Vec<Decision>,
+}
+
+impl Lane {
+    /// A lane that knows nothing and begins at `position`.
+    pub fn cold(parts: LaneParts, position: Position) -> Result<Lane, LaneError> {
+        let sensors = SensorTable::new(parts.settings.sensors_max);
+        let (mut lane, deployments) = Lane::empty(parts, position, Vec::new(), sensors)?;
+        for deployment in deployments {
+            let seat = Seat::cold(deployment.clone(), &[]).map_err(|fault| lane.start_error(&deployment, fault))?;
+            lane.seats.push(seat);
+        }
+        Ok(lane)
+    }
+
+    /// A lane as a checkpoint has it; what follows up to the committed position is to be read again, and
+    /// is lived in silence.
+    pub fn resume(mut parts: LaneParts, resume: Resume) -> Result<Lane, LaneError> {
+        let Resume { checkpoint, committed, decisions } = resume;
+        let inconsistent = |what: &str| LaneError::Inconsistent { lane: checkpoint.lane.clone(), what: what.into() };
+        let settings: LaneSettings = serde_json::from_str(&checkpoint.settings)
+            .map_err(|error| inconsistent(&format!("its settings cannot be read: {error}")))?;
+        let wanted = std::mem::replace(&mut parts.settings, settings);
+        let sensors = SensorTable::restore(checkpoint.sensors.clone(), wanted.sensors_max)
+            .ok_or_else(|| inconsistent("its tables of sensors disagree"))?;
+        let (mut lane, deployments) =
+            Lane::empty(parts, checkpoint.position, checkpoint.quantities.clone(), sensors)?;
+        lane.clock = checkpoint.clock.clone();
+        lane.tick = checkpoint.tick;
+        lane.replay = Replay {
+            active: true,
+            silent_until: committed,
+            decisions: VecDeque::from(decisions),
+            assets_changed: wanted.assets_digest != lane.settings.assets_digest,
+            settings: Some(wanted),
+        };
+        let mut states = checkpoint.detectors;
+        for deployment in deployments {
+            let state = states.iter().position(|state| state.name == deployment.name).map(|at| states.swap_remove(at));
+            let seat = lane.seat(deployment, &checkpoint.quantities, state)?;
+            lane.seats.push(seat);
+        }
+        for gone in states {
+            tracing::warn!(lane = lane.name, detector = gone.name, "no longer deployed; its state is dropped");
+        }
+        lane.relive(checkpoint.position)?;
+        Ok(lane)
+    }
+
+    /// Everything that the next life needs, as of `next`.
+    pub fn checkpoint(&mut self) -> Result<Checkpoint, LaneError> {
+        self.flush()?;
+        let quantities = self.decoder.quantities().to_vec();
+        let mut detectors = Vec::with_capacity(self.seats.len());
+        for at in 0..self.seats.len() {
+            let state = match self.seats[at].save(&quantities) {
+                Ok(state) => state,
+                Err(fault) => {
+                    self.quarantine(at, &fault, self.next)?;
+                    self.quarantined_state(at, &quantities)?
+                }
+            };
+            detectors.push(state);
+        }
+        let settings = serde_json::to_string(&self.settings)
+            .map_err(|error| LaneError::Inconsistent { lane: self.name.clone(), what: error.to_string() })?;
+        Ok(Checkpoint {
+            lane: self.name.clone(),
+            position: self.next,
+            settings,
+            quantities,
+            sensors: self.sensors.save(),
+            clock: self.clock.clone(),
+            tick: self.tick,
+            detectors,
+        })
+    }
+
+    fn quarantined_state(&mut self, at: usize, quantities: &[Quantity]) -> Result<DetectorState, LaneError> {
+        let deployment = self.seats[at].deployment.clone();
+        self.seats[at].save(quantities).map_err(|fault| self.start_error(&deployment, fault))
+    }
+
+    fn seat(
+        &self,
+        deployment: Arc<Deployment>,
+        quantities: &[Quantity],
+        state: Option<DetectorState>,
+    ) -> Result<Seat, LaneError> {
+        let Some(state) = state else {
+            return Seat::cold(deployment.clone(), quantities).map_err(|fault| self.start_error(&deployment, fault));
+        };
+        let from_version = state.saved.state_version;
+        Seat::restored(deployment.clone(), quantities, &self.sensors, state).map_err(|fault| LaneError::State {
+            lane: self.name.clone(),
+            detector: deployment.name.clone(),
+            from_version,
+            fault,
+        })
+    }
+
+    fn start_error(&self, deployment: &Deployment, fault: Fault) -> LaneError {
+        LaneError::Start { lane: self.name.clone(), detector: deployment.name.clone(), fault }
+    }
+
+    /// The lane without seats, and who is to sit in it, in the order of their names.
+    fn empty(
+        parts: LaneParts,
+        position: Position,
+        quantities: Vec<Quantity>,
+        sensors: SensorTable,
+    ) -> Result<(Lane, Vec<Arc<Deployment>>), LaneError> {
+        let LaneParts { name, origin, settings, assets, mut deployments, batch_rows_max } = parts;
+        deployments.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut batch = Builder::new(batch_rows_max);
+        batch.set_quantities(quantities.len());
+        let decoder = settings.decoder(&name, quantities)?;
+        let lane = Lane {
+            name,
+            origin,
+            settings,
+            assets,
+            decoder,
+            sensors,
+            clock: LaneClock::default(),
+            tick: None,
+            batch,
+            rejected: Vec::new(),
+            seats: Vec::new(),
+            next: position,
+            replay: Replay::default(),
+            output: Output { position, ..Output::default() },
+            settled: position,
+            account: Account::default(),
+            reading: Reading::default(),
+        };
+        Ok((lane, deployments))
+    }
+
+    /// The lane is where the earlier life stopped: from here on it speaks, under today's settings.
+    pub(super) fn end_replay(&mut self) -> Result<(), LaneError> {
+        if !std::mem::take(&mut self.replay.active) {
+            return Ok(());
+        }
+        self.flush()?;
+        let Some(settings) = self.replay.settings.take() else { return Ok(()) };
+        if settings.decode != self.settings.decode || settings.format != self.settings.format {
+            self.decoder = settings.decoder(&self.name, self.decoder.quantities().to_vec())?;
+        }
+        self.settings = settings;
+        if std::mem::take(&mut self.replay.assets_changed) {
+            self.reattribute()?;
+        }
+        Ok(())
+    }
+
+    /// The assets have changed: known sensors keep what their readings said and get the rest anew.
+    fn reattribute(&mut self) -> Result<(), LaneError> {
+        let names = self.settings.decode.attributes.clone();
+        for sensor in 0..self.sensors.len() as u32 {
+            let said: Vec<(u16, String)> = names
+                .iter()
+                .enumerate()
+                .filter_map(|(at, path)| {
+                    let value = super::lookup(self.sensors.attributes(sensor), &path.name)?;
+                    Some((at as u16, value.clone()))
+                })
+                .collect();
+            let attributes = merged(&names, &said, self.assets.attributes(self.sensors.id(sensor)));
+            if attributes != *self.sensors.attributes(sensor) {
+                self.sensors.set_attributes(sensor, attributes);
+                self.for_each_seat(|seat, sensors| seat.change(sensors, sensor))?;
+            }
+        }
+        Ok(())
+    }
+}

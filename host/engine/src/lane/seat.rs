@@ -1,0 +1,227 @@
+//! A detector's place in a lane: its instance, what it chose and knows, its open episodes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gridwatch_core::anomaly::EpisodeKey;
+use gridwatch_core::batch::BatchView;
+use gridwatch_core::checkpoint::{DetectorState, OpenEpisode};
+use gridwatch_core::finding::Finding;
+use gridwatch_core::judge::{Call, Fault, Judge, Saved};
+use gridwatch_core::reading::Quantity;
+use gridwatch_core::sensors::SensorTable;
+use gridwatch_core::{Timestamp, finding};
+
+use super::builder::{Builder, Gathered};
+use crate::deployment::{Deployment, OnNewState};
+use crate::stopwatch::timed;
+
+/// Sensors a call of `set-sensors`, `save` and `restore`: bounds what one call copies.
+const SENSORS_PER_CALL: u32 = 4096;
+
+pub struct Seat {
+    pub deployment: Arc<Deployment>,
+    pub life: Life,
+    /// Indices into the lane's quantities.
+    pub chosen: Vec<u32>,
+    /// The instance knows sensors 0..announced.
+    announced: u32,
+    pub episodes: BTreeMap<EpisodeKey, OpenEpisode>,
+    pub usage: Usage,
+    gathered: Gathered,
+}
+
+pub enum Life {
+    Judging(Box<dyn Judge>),
+    Quarantined { reason: String },
+}
+
+/// What a detector has cost and said in a lane.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Usage {
+    pub rows: u64,
+    pub batches: u64,
+    pub busy_ns: u64,
+    pub findings: u64,
+    pub memory_bytes: usize,
+}
+
+impl Seat {
+    /// A seat with an instance that knows the lane's quantities and nothing else.
+    pub fn cold(deployment: Arc<Deployment>, quantities: &[Quantity]) -> Result<Self, Fault> {
+        let mut judge = deployment.module.instantiate(deployment.limits, deployment.log.clone())?;
+        let chosen = configure(&mut *judge, &deployment, quantities)?;
+        Ok(Seat {
+            deployment,
+            life: Life::Judging(judge),
+            chosen,
+            announced: 0,
+            episodes: BTreeMap::new(),
+            usage: Usage::default(),
+            gathered: Gathered::default(),
+        })
+    }
+
+    /// A seat as a checkpoint left it.
+    pub fn restored(
+        deployment: Arc<Deployment>,
+        quantities: &[Quantity],
+        sensors: &SensorTable,
+        state: DetectorState,
+    ) -> Result<Self, Fault> {
+        let same = state.digest == deployment.module.digest() && state.saved.parameters == deployment.parameters;
+        let mut seat = Seat::cold(deployment, quantities)?;
+        if let Some(reason) = state.quarantine {
+            // The same bytes would fail the same way; changed ones begin anew.
+            if same {
+                seat.life = Life::Quarantined { reason };
+            }
+            return Ok(seat);
+        }
+        match seat.restore(sensors, &state) {
+            Ok(()) => seat.episodes = state.episodes.into_iter().collect(),
+            Err(Fault::Refused { .. }) if seat.deployment.on_new_state == OnNewState::Cold => {
+                seat = Seat::cold(seat.deployment, quantities)?;
+                seat.episodes = state.episodes.into_iter().collect();
+            }
+            Err(fault) => return Err(fault),
+        }
+        Ok(seat)
+    }
+
+    fn restore(&mut self, sensors: &SensorTable, state: &DetectorState) -> Result<(), Fault> {
+        let total = state.states.iter().map(|(count, _)| count).sum();
+        self.announce(sensors, total)?;
+        let Life::Judging(judge) = &mut self.life else { return Ok(()) };
+        judge.begin_restore(&state.saved)?;
+        let mut first = 0;
+        for (count, states) in &state.states {
+            let numbers: Vec<u32> = (first..first + count).collect();
+            judge.restore(&numbers, states)?;
+            first += count;
+        }
+        Ok(())
+    }
+
+    /// State for a checkpoint. The judge goes on unchanged.
+    pub fn save(&mut self, quantities: &[Quantity]) -> Result<DetectorState, Fault> {
+        let descriptor = self.deployment.module.descriptor();
+        let mut state = DetectorState {
+            name: self.deployment.name.clone(),
+            version: descriptor.version.clone(),
+            digest: self.deployment.module.digest().to_owned(),
+            quarantine: None,
+            saved: Saved {
+                state_version: descriptor.state_version,
+                quantities: self.chosen.iter().map(|&q| quantities[q as usize].name.clone()).collect(),
+                parameters: self.deployment.parameters.clone(),
+                shared: Vec::new(),
+            },
+            states: Vec::new(),
+            episodes: self.episodes.iter().map(|(key, episode)| (key.clone(), *episode)).collect(),
+        };
+        match &mut self.life {
+            Life::Quarantined { reason } => state.quarantine = Some(reason.clone()),
+            Life::Judging(judge) => {
+                state.saved.shared = judge.save_shared()?;
+                let mut first = 0;
+                while first < self.announced {
+                    let end = (first + SENSORS_PER_CALL).min(self.announced);
+                    let numbers: Vec<u32> = (first..end).collect();
+                    state.states.push((end - first, judge.save(&numbers)?));
+                    first = end;
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    /// The lane has new quantities: a new instance takes the old one's state, if it wants any of them.
+    pub fn requantify(&mut self, quantities: &[Quantity], sensors: &SensorTable) -> Result<(), Fault> {
+        if !matches!(self.life, Life::Judging(_)) {
+            return Ok(());
+        }
+        let mut fresh = Seat::cold(self.deployment.clone(), quantities)?;
+        if fresh.chosen == self.chosen {
+            return Ok(());
+        }
+        if self.announced > 0 {
+            let state = self.save(quantities)?;
+            fresh.restore(sensors, &state)?;
+        }
+        self.life = fresh.life;
+        self.chosen = fresh.chosen;
+        self.announced = fresh.announced;
+        Ok(())
+    }
+
+    /// Tells the instance of sensors up to `end` that it does not know yet.
+    pub fn announce(&mut self, sensors: &SensorTable, end: u32) -> Result<(), Fault> {
+        let Life::Judging(judge) = &mut self.life else { return Ok(()) };
+        while self.announced < end {
+            let chunk_end = (self.announced + SENSORS_PER_CALL).min(end);
+            let chunk: Vec<_> = (self.announced..chunk_end).map(|sensor| sensors.sensor(sensor)).collect();
+            judge.set_sensors(self.announced, &chunk)?;
+            self.announced = chunk_end;
+        }
+        Ok(())
+    }
+
+    /// A known sensor has other attributes now.
+    pub fn change(&mut self, sensors: &SensorTable, sensor: u32) -> Result<(), Fault> {
+        let Life::Judging(judge) = &mut self.life else { return Ok(()) };
+        // One that was not announced yet will be, as it is now.
+        if sensor < self.announced { judge.set_sensors(sensor, &[sensors.sensor(sensor)]) } else { Ok(()) }
+    }
+
+    /// Judges the batch; findings in the order of their rows.
+    pub fn observe(&mut self, batch: &Builder, sensors: &SensorTable) -> Result<Vec<Finding>, Fault> {
+        self.announce(sensors, sensors.len() as u32)?;
+        let Life::Judging(judge) = &mut self.life else { return Ok(Vec::new()) };
+        let view: BatchView<'_> = batch.view(&self.chosen, &mut self.gathered);
+        let mut findings = timed(&mut self.usage.busy_ns, || judge.observe(view))?;
+        self.usage.rows += batch.rows() as u64;
+        self.usage.batches += 1;
+        self.usage.memory_bytes = judge.memory_bytes();
+        if !findings.is_empty() {
+            self.check(Call::Observe, &findings, batch.rows())?;
+            findings.sort_by_key(|finding| finding.row);
+            self.usage.findings += findings.len() as u64;
+        }
+        Ok(findings)
+    }
+
+    pub fn advance(&mut self, watermark: Timestamp, sensors: &SensorTable) -> Result<Vec<Finding>, Fault> {
+        self.announce(sensors, sensors.len() as u32)?;
+        let Life::Judging(judge) = &mut self.life else { return Ok(Vec::new()) };
+        let findings = timed(&mut self.usage.busy_ns, || judge.advance(watermark))?;
+        self.check(Call::Advance, &findings, 0)?;
+        self.usage.findings += findings.len() as u64;
+        Ok(findings)
+    }
+
+    fn check(&self, call: Call, findings: &[Finding], rows: usize) -> Result<(), Fault> {
+        let bounds = finding::Bounds {
+            rows: (call == Call::Observe).then_some(rows as u32),
+            sensors: self.announced,
+            quantities: self.chosen.len() as u32,
+            kinds: self.deployment.module.descriptor().kinds.len() as u32,
+        };
+        findings.iter().try_for_each(|f| bounds.check(f)).map_err(|what| Fault::Contract { call, what })
+    }
+}
+
+fn configure(judge: &mut dyn Judge, deployment: &Deployment, quantities: &[Quantity]) -> Result<Vec<u32>, Fault> {
+    let chosen = judge.configure(&deployment.parameters, quantities)?;
+    let mut seen = vec![false; quantities.len()];
+    for &quantity in &chosen {
+        match seen.get_mut(quantity as usize) {
+            Some(seen) if !*seen => *seen = true,
+            _ => {
+                let what = format!("chose quantity {quantity} of {}, or chose it twice", quantities.len());
+                return Err(Fault::Contract { call: Call::Configure, what });
+            }
+        }
+    }
+    Ok(chosen)
+}

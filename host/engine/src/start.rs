@@ -1,0 +1,81 @@
+//! Where each lane begins: what the last commit says, checked against what the store has.
+
+use gridwatch_core::checkpoint::{Checkpoint, CheckpointError};
+use gridwatch_core::decision::{self, DecisionsError};
+use gridwatch_core::sink::{LaneCommit, Store, StoreError};
+
+use crate::lane::{Lane, LaneError, LaneParts, Resume};
+use crate::outlet::CHECKPOINTS;
+use crate::settings::OnMissing;
+
+/// Why a lane cannot begin. Each says what the choices are.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum StartError {
+    #[error(
+        "lane {lane}: the checkpoint {name} that the last commit names is missing. Restore it, or set \
+         [checkpoints] on_missing = \"cold\" to go on from position {position} with empty detectors"
+    )]
+    Missing { lane: String, name: String, position: u64 },
+    #[error(
+        "lane {lane}: the checkpoint {name} {what}. Restore it, or set [checkpoints] on_missing = \"cold\" to go \
+         on from position {position} with empty detectors"
+    )]
+    Damaged { lane: String, name: String, position: u64, what: CheckpointError },
+    #[error(
+        "lane {lane}: there are checkpoints ({name}, …), but no commit names one: was the sink or its commit file \
+         removed? Put it back, or remove {CHECKPOINTS}/{lane} to begin anew, or set [checkpoints] on_missing = \"cold\""
+    )]
+    Unnamed { lane: String, name: String },
+    #[error("lane {lane}: the checkpoint store cannot be read: {what}")]
+    Store { lane: String, what: StoreError },
+    #[error("lane {lane}: the last commit's decisions cannot be read: {what}")]
+    Decisions { lane: String, what: DecisionsError },
+    #[error(transparent)]
+    Lane(#[from] LaneError),
+}
+
+/// A lane, and whether it has no durable checkpoint yet and so must be saved before it says anything.
+pub struct Begun {
+    pub lane: Lane,
+    pub is_new: bool,
+}
+
+pub fn begin(
+    parts: LaneParts,
+    commit: Option<&LaneCommit>,
+    store: &dyn Store,
+    on_missing: OnMissing,
+) -> Result<Begun, StartError> {
+    let lane = parts.name.clone();
+    let Some(commit) = commit else {
+        let found = store
+            .list(&format!("{CHECKPOINTS}/{lane}"))
+            .map_err(|what| StartError::Store { lane: lane.clone(), what })?;
+        return match (found.into_iter().next(), on_missing) {
+            (Some(name), OnMissing::Halt) => Err(StartError::Unnamed { lane, name }),
+            _ => Ok(Begun { lane: Lane::cold(parts, 0)?, is_new: true }),
+        };
+    };
+    match load(&lane, commit, store) {
+        Ok(checkpoint) => {
+            let decisions = decision::decode(&commit.decisions)
+                .map_err(|what| StartError::Decisions { lane, what })?;
+            let resume = Resume { checkpoint, committed: commit.position, decisions };
+            Ok(Begun { lane: Lane::resume(parts, resume)?, is_new: false })
+        }
+        Err(error @ (StartError::Missing { .. } | StartError::Damaged { .. })) if on_missing == OnMissing::Cold => {
+            tracing::warn!(lane, position = commit.position, "starts cold, as configured: {error}");
+            Ok(Begun { lane: Lane::cold(parts, commit.position)?, is_new: true })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn load(lane: &str, commit: &LaneCommit, store: &dyn Store) -> Result<Checkpoint, StartError> {
+    let (lane, name, position) = (lane.to_owned(), commit.checkpoint.clone(), commit.position);
+    let bytes = store.get(&name).map_err(|what| match what {
+        StoreError::Missing { .. } => StartError::Missing { lane: lane.clone(), name: name.clone(), position },
+        what => StartError::Store { lane: lane.clone(), what },
+    })?;
+    Checkpoint::decode(&bytes).map_err(|what| StartError::Damaged { lane, name, position, what })
+}

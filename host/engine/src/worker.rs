@@ -1,0 +1,168 @@
+//! A lane at work: reads its feed, cuts batches in time, and hands on what there is to publish.
+//!
+//! One step at a time and told the time, so that a test can drive it and stop it anywhere.
+
+use std::time::Duration;
+
+use gridwatch_core::checkpoint::CheckpointError;
+use gridwatch_core::record::{Chunk, Feed, FeedStatus, Position, SourceError};
+
+use crate::lane::{Lane, LaneError, Output};
+use crate::settings::PaceSettings;
+
+/// What a lane hands to the outlet, in this order and no other.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Parcel {
+    Output(Output),
+    /// The lane as of `position`; all output before it was handed on before.
+    Checkpoint { position: Position, bytes: Vec<u8> },
+}
+
+/// Whether the worker is to be stepped again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Again,
+    /// The source has ended and everything is handed on.
+    Ended,
+}
+
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum WorkerError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Lane(#[from] LaneError),
+    #[error("lane {lane}: its checkpoint {what}")]
+    Checkpoint { lane: String, what: CheckpointError },
+}
+
+pub struct Worker {
+    lane: Lane,
+    feed: Box<dyn Feed>,
+    pace: PaceSettings,
+    chunk: Chunk,
+    /// When the oldest reading of the batch in the making came.
+    waiting_since: Option<Duration>,
+    checkpoint_due: Duration,
+    /// When something was last read.
+    read_last: Duration,
+    /// Event time when something was last read, to let it go on from there.
+    event_time_last: Option<i64>,
+}
+
+impl Worker {
+    /// `now` is any clock that only goes forward, as in `step`. The feed is moved to where the lane begins.
+    pub fn new(
+        lane: Lane,
+        mut feed: Box<dyn Feed>,
+        pace: PaceSettings,
+        now: Duration,
+    ) -> Result<Self, WorkerError> {
+        feed.seek(lane.next())?;
+        let event_time_last = lane.event_time();
+        Ok(Worker {
+            lane,
+            feed,
+            pace,
+            chunk: Chunk::default(),
+            waiting_since: None,
+            checkpoint_due: now + pace.checkpoint_interval,
+            read_last: now,
+            event_time_last,
+        })
+    }
+
+    pub fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    pub fn lag(&self) -> Option<u64> {
+        self.feed.lag()
+    }
+
+    /// Reads once, waiting at most `wait`, and judges what is due.
+    pub fn step(
+        &mut self,
+        now: Duration,
+        wait: Duration,
+        checkpoint_wanted: bool,
+        hand_on: &mut dyn FnMut(Parcel),
+    ) -> Result<Step, WorkerError> {
+        self.chunk.clear();
+        let wait = self.waiting_since.map_or(wait, |since| {
+            wait.min((since + self.pace.batch_delay).saturating_sub(now))
+        });
+        let polled = self.feed.poll(&mut self.chunk, wait);
+        // What was read before an error counts.
+        for (meta, bytes) in self.chunk.iter() {
+            self.lane.accept(&meta, bytes)?;
+        }
+        let status = polled?;
+        if self.chunk.records.is_empty() {
+            self.idle(now, status)?;
+        } else {
+            self.read_last = now;
+            self.event_time_last = self.lane.event_time();
+            self.waiting_since.get_or_insert(now);
+        }
+        let due = self.waiting_since.is_some_and(|since| now >= since + self.pace.batch_delay);
+        if due || status != FeedStatus::More {
+            self.lane.flush()?;
+        }
+        if self.lane.pending() == 0 {
+            self.waiting_since = None;
+        }
+        if status == FeedStatus::End {
+            self.finish(hand_on)?;
+            return Ok(Step::Ended);
+        }
+        if checkpoint_wanted || now >= self.checkpoint_due {
+            self.checkpoint_due = now + self.pace.checkpoint_interval;
+            self.checkpoint(hand_on)?;
+        } else {
+            self.hand_on_output(hand_on);
+        }
+        Ok(Step::Again)
+    }
+
+    /// Judges what was read and saves the lane, so that the next life begins just here.
+    pub fn finish(&mut self, hand_on: &mut dyn FnMut(Parcel)) -> Result<(), WorkerError> {
+        self.lane.flush()?;
+        self.checkpoint(hand_on)
+    }
+
+    /// Saves the lane. While it replays it says nothing, so there is nothing new to save either.
+    pub fn checkpoint(&mut self, hand_on: &mut dyn FnMut(Parcel)) -> Result<(), WorkerError> {
+        if self.lane.is_replaying() {
+            return Ok(());
+        }
+        let checkpoint = self.lane.checkpoint()?;
+        let position = checkpoint.position;
+        let bytes = checkpoint.encode().map_err(|what| WorkerError::Checkpoint {
+            lane: self.lane.name().to_owned(),
+            what,
+        })?;
+        self.hand_on_output(hand_on);
+        hand_on(Parcel::Checkpoint { position, bytes });
+        Ok(())
+    }
+
+    fn hand_on_output(&mut self, hand_on: &mut dyn FnMut(Parcel)) {
+        if let Some(output) = self.lane.take_output() {
+            hand_on(Parcel::Output(output));
+        }
+    }
+
+    /// Event time goes on where a lane that should have readings has none.
+    fn idle(&mut self, now: Duration, status: FeedStatus) -> Result<(), WorkerError> {
+        let (Some(after), Some(time), FeedStatus::Idle) = (self.pace.idle_after, self.event_time_last, status)
+        else {
+            return Ok(());
+        };
+        let silence = now.saturating_sub(self.read_last);
+        if silence >= after && !self.lane.is_replaying() {
+            self.lane.idle(time.saturating_add(silence.as_millis() as i64))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,2 @@
+pub mod judge;
+pub mod readings;
