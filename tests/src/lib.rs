@@ -1,1 +1,5 @@
-//! Scenarios over the whole host, named by what could go wrong.
+//! What the scenarios and benchmarks share: detectors run natively beside their WebAssembly selves, and a
+//! small language to run the host in.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+pub mod native;

@@ -17,7 +17,7 @@ pub enum What {
     /// The detector judges no more on this lane; its open episodes are cleared.
     Quarantine { detector: String, reason: String },
     /// No readings for a while: event time is taken to have come this far.
-    IdleTick { watermark: Timestamp },
+    IdleTick { time: Timestamp },
 }
 
 const VERSION: u8 = 1;
@@ -60,7 +60,7 @@ mod tests {
     fn sample() -> Vec<Decision> {
         vec![
             Decision { position: 7, what: What::Quarantine { detector: "limits".into(), reason: "trap".into() } },
-            Decision { position: 300, what: What::IdleTick { watermark: 1_000 } },
+            Decision { position: 300, what: What::IdleTick { time: 1_000 } },
         ]
     }
 

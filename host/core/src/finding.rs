@@ -68,3 +68,46 @@ pub struct Descriptor {
     pub parameters: String,
     pub metadata: Vec<(String, String)>,
 }
+
+/// What a detector's findings may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Rows of the batch; None in `advance`.
+    pub rows: Option<u32>,
+    /// Sensors announced: their numbers are below this.
+    pub sensors: u32,
+    pub quantities: u32,
+    pub kinds: u32,
+}
+
+impl Bounds {
+    /// Holds a finding against the contract; the error says what it breaks.
+    pub fn check(&self, finding: &Finding) -> Result<(), String> {
+        use crate::time::{TIMESTAMP_MAX, TIMESTAMP_MIN};
+        let below = |what: &str, index: u32, count: u32| {
+            if index < count { Ok(()) } else { Err(format!("a finding names {what} {index} of {count}")) }
+        };
+        match (&finding.subject, self.rows) {
+            (Subject::Reading, None) => return Err("a finding of `advance` speaks of a reading".into()),
+            (Subject::Sensor(sensor), _) => below("sensor", *sensor, self.sensors)?,
+            (Subject::Group(name), _) if name.is_empty() => return Err("a finding names a group without a name".into()),
+            _ => {}
+        }
+        if let Some(rows) = self.rows {
+            below("row", finding.row, rows)?;
+        }
+        below("kind", finding.kind, self.kinds)?;
+        if let Some(quantity) = finding.quantity {
+            below("quantity", quantity, self.quantities)?;
+        }
+        if !(0.0..=1.0).contains(&finding.score) {
+            return Err(format!("a finding has the score {}, not one from 0 to 1", finding.score));
+        }
+        for time in [Some(finding.timestamp), finding.since].into_iter().flatten() {
+            if !(TIMESTAMP_MIN..=TIMESTAMP_MAX).contains(&time) {
+                return Err(format!("a finding has the time {time} ms, which is not between 1970 and 2200"));
+            }
+        }
+        Ok(())
+    }
+}

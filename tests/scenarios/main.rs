@@ -1,0 +1,4 @@
+//! The whole host against what could go wrong. One module a fear.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod floors;
