@@ -1,0 +1,56 @@
+//! How a failed call is named: wasmtime's error and what the guard saw become one closed `Fault`.
+
+use gridwatch_core::judge::{Call, Fault, Limits};
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::guard::{Breach, Guard};
+
+/// What wasmtime says when a guest hands over more than `set_hostcall_fuel` allows. Its error type is
+/// private; a test holds the wording.
+const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
+const FRAMES_SHOWN: usize = 6;
+const NAME_CHARS_SHOWN: usize = 120;
+
+pub fn name_failure(call: Call, error: &wasmtime::Error, guard: &Guard, limits: &Limits) -> Fault {
+    match guard.breach() {
+        Some(Breach::Memory { limit_bytes }) => return Fault::Memory { call, limit_bytes },
+        Some(Breach::Deadline) => return Fault::Deadline { call, limit_ms: limits.call_deadline_ms },
+        None => {}
+    }
+    if error.chain().any(|cause| cause.to_string().contains(FUEL_EXHAUSTED)) {
+        let what = format!("more than {} bytes in one call", limits.output_bytes_per_call_max);
+        return Fault::Output { call, what };
+    }
+    let frames = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        return Fault::Trap { call, what: format!("{}{frames}", without_prefix(&trap.to_string())) };
+    }
+    let cause = error.root_cause().to_string();
+    if !frames.is_empty() || call == Call::Instantiate {
+        return Fault::Trap { call, what: format!("{cause}{frames}") };
+    }
+    // No guest code was running: what it answered could not be read (a list outside of its memory, a
+    // string that is not UTF-8, an enum's value that does not exist).
+    Fault::Contract { call, what: cause }
+}
+
+fn without_prefix(trap: &str) -> &str {
+    trap.strip_prefix("wasm trap: ").unwrap_or(trap)
+}
+
+/// ` in inner < outer < outermost`, by the names that the guest carries.
+fn frames(backtrace: &WasmBacktrace) -> String {
+    let names: Vec<String> = backtrace
+        .frames()
+        .iter()
+        .take(FRAMES_SHOWN)
+        .map(|frame| match frame.func_name() {
+            Some(name) => {
+                let name = format!("{:#}", rustc_demangle::demangle(name));
+                name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_SHOWN).collect()
+            }
+            None => format!("function {}", frame.func_index()),
+        })
+        .collect();
+    if names.is_empty() { String::new() } else { format!(" in {}", names.join(" < ")) }
+}
