@@ -1,0 +1,156 @@
+//! The file that makes output final: what was committed, and how long the output was then.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use gridwatch_core::sink::{Commit, LaneCommit};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+/// Of what is written today.
+const VERSION: u32 = 1;
+
+/// What a commit file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Committed {
+    pub(super) commit: Commit,
+    /// Bytes of each output file that are final, by the file's name.
+    pub(super) lengths: BTreeMap<String, u64>,
+}
+
+/// The file as a whole. The digest is of the bytes of `body`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope {
+    version: u32,
+    digest: String,
+    body: Box<RawValue>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    output_bytes: BTreeMap<String, u64>,
+    lanes: BTreeMap<String, Lane>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lane {
+    position: u64,
+    checkpoint: String,
+    /// Base64.
+    decisions: String,
+}
+
+fn digest_of(body: &str) -> String {
+    let digest = Sha256::digest(body.as_bytes());
+    digest.iter().fold("sha256:".to_owned(), |text, byte| {
+        text + &format!("{byte:02x}")
+    })
+}
+
+pub(super) fn encode(committed: &Committed) -> Result<Vec<u8>, String> {
+    let lane = |lane: &LaneCommit| Lane {
+        position: lane.position,
+        checkpoint: lane.checkpoint.clone(),
+        decisions: BASE64.encode(&lane.decisions),
+    };
+    let lanes = committed
+        .commit
+        .lanes
+        .iter()
+        .map(|(name, commit)| (name.clone(), lane(commit)));
+    let body = Body {
+        output_bytes: committed.lengths.clone(),
+        lanes: lanes.collect(),
+    };
+    let body = serde_json::value::to_raw_value(&body).map_err(|error| error.to_string())?;
+    let envelope = Envelope {
+        version: VERSION,
+        digest: digest_of(body.get()),
+        body,
+    };
+    let mut bytes = serde_json::to_vec(&envelope).map_err(|error| error.to_string())?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Reads any version that was ever written.
+pub(super) fn decode(bytes: &[u8]) -> Result<Committed, String> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let damaged = |what: String| {
+        format!(
+            "the file is damaged ({what}); put back a copy, or move it away together with the output files \
+             to begin anew"
+        )
+    };
+    let version: Version =
+        serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+    if version.version != VERSION {
+        return Err(format!(
+            "it has version {}, and this program reads version {VERSION}; use the program that wrote it",
+            version.version
+        ));
+    }
+    let envelope: Envelope =
+        serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+    if digest_of(envelope.body.get()) != envelope.digest {
+        return Err(damaged("its digest does not match".into()));
+    }
+    let body: Body =
+        serde_json::from_str(envelope.body.get()).map_err(|error| damaged(error.to_string()))?;
+    let mut commit = Commit::default();
+    for (name, lane) in body.lanes {
+        let decisions = BASE64
+            .decode(&lane.decisions)
+            .map_err(|error| damaged(error.to_string()))?;
+        let Lane {
+            position,
+            checkpoint,
+            ..
+        } = lane;
+        commit.lanes.insert(
+            name,
+            LaneCommit {
+                position,
+                checkpoint,
+                decisions,
+            },
+        );
+    }
+    Ok(Committed {
+        commit,
+        lengths: body.output_bytes,
+    })
+}
+
+/// Puts `bytes` in the place of `path`: whoever reads it, after a crash too, finds the old file or the
+/// new one, whole.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync_directory_of(path)
+}
+
+/// A file that was made or renamed is there after a crash only if its directory is on disk, too.
+pub(super) fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(directory)?.sync_all()
+}

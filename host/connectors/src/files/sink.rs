@@ -1,0 +1,331 @@
+//! Anomalies and dead letters as lines of JSON, final with each commit.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use gridwatch_core::sink::{Commit, Outgoing, Sink, SinkError, Stream};
+
+use super::commit::{Committed, decode, encode, replace, sync_directory_of};
+
+const BUFFER_BYTES: usize = 128 << 10;
+
+/// Where one stream goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Appended to; made if it is not there.
+    File(PathBuf),
+    /// Cannot be undone: what was written after the last commit comes again after a crash.
+    Stdout,
+    Discard,
+}
+
+#[derive(Debug, Clone)]
+pub struct FileSinkOptions {
+    pub anomalies: Output,
+    pub dead_letters: Output,
+    /// The commit file. `None`: nothing is remembered from run to run, and files are only appended to.
+    pub commit: Option<PathBuf>,
+}
+
+/// JSON lines in files. A commit first brings the files to disk, then replaces the commit file, which
+/// says how long they were; `recover` cuts them to that length. So after a crash they hold exactly what was
+/// committed. Only one process at a time may have a commit file or an output file.
+#[derive(Debug)]
+pub struct FileSink {
+    anomalies: Target,
+    dead_letters: Target,
+    commit: Option<PathBuf>,
+    /// Held open for its lock.
+    _lock: Option<File>,
+}
+
+#[derive(Debug)]
+enum Target {
+    File(OutputFile),
+    Stdout(BufWriter<io::Stdout>),
+    Discard,
+}
+
+#[derive(Debug)]
+struct OutputFile {
+    place: String,
+    /// The last part of the path: what the commit file knows it by.
+    name: String,
+    writer: BufWriter<File>,
+    /// With what is still in the buffer.
+    length: u64,
+    /// A terminal, a pipe, a device: it cannot be cut.
+    regular: bool,
+}
+
+impl FileSink {
+    /// Opens and locks all files; changes nothing in them.
+    pub fn open(options: FileSinkOptions) -> Result<FileSink, SinkError> {
+        if let (Output::File(one), Output::File(other)) =
+            (&options.anomalies, &options.dead_letters)
+            && (one == other || one.file_name() == other.file_name())
+        {
+            let what = "anomalies and dead letters need files of different names".to_owned();
+            return Err(SinkError::Write {
+                place: place_of(one),
+                what,
+            });
+        }
+        let lock = match &options.commit {
+            None => None,
+            Some(commit) => {
+                let mut path = commit.as_os_str().to_owned();
+                path.push(".lock");
+                let path = PathBuf::from(path);
+                let file = OpenOptions::new()
+                    .create(true)
+                    .truncate(false)
+                    .write(true)
+                    .open(&path);
+                let file = file.map_err(|error| write_error(&place_of(&path), &error))?;
+                lock(&file, &place_of(commit))?;
+                Some(file)
+            }
+        };
+        Ok(FileSink {
+            anomalies: Target::open(options.anomalies)?,
+            dead_letters: Target::open(options.dead_letters)?,
+            commit: options.commit,
+            _lock: lock,
+        })
+    }
+
+    fn files(&mut self) -> impl Iterator<Item = &mut OutputFile> {
+        let targets = [&mut self.anomalies, &mut self.dead_letters];
+        targets.into_iter().filter_map(|target| match target {
+            Target::File(file) if file.regular => Some(file),
+            _ => None,
+        })
+    }
+
+    fn lengths(&mut self) -> BTreeMap<String, u64> {
+        self.files()
+            .map(|file| (file.name.clone(), file.length))
+            .collect()
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        for target in [&mut self.anomalies, &mut self.dead_letters] {
+            target.flush()?;
+        }
+        Ok(())
+    }
+
+    fn write_commit(&mut self, path: &Path, commit: &Commit) -> Result<(), SinkError> {
+        let failed = |what: String| SinkError::Commit {
+            place: place_of(path),
+            what,
+        };
+        let committed = Committed {
+            commit: commit.clone(),
+            lengths: self.lengths(),
+        };
+        let bytes = encode(&committed).map_err(failed)?;
+        replace(path, &bytes).map_err(|error| failed(error.to_string()))
+    }
+}
+
+impl Sink for FileSink {
+    /// Where there is no commit file yet, one without lanes is written, so that output of a run that dies
+    /// before its first commit can be told from what was in the files before.
+    fn recover(&mut self) -> Result<Option<Commit>, SinkError> {
+        let Some(path) = self.commit.clone() else {
+            return Ok(None);
+        };
+        let failed = |what: String| SinkError::Recover {
+            place: place_of(&path),
+            what,
+        };
+        let committed = match std::fs::read(&path) {
+            Ok(bytes) => decode(&bytes).map_err(failed)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.write_commit(&path, &Commit::default())?;
+                return Ok(None);
+            }
+            Err(error) => return Err(failed(error.to_string())),
+        };
+        let here = self.lengths();
+        if let Some(name) = committed
+            .lengths
+            .keys()
+            .find(|name| !here.contains_key(*name))
+        {
+            return Err(failed(format!(
+                "it speaks of the output file `{name}`, which is not configured any more; name it again, \
+                 or give the new output a commit file of its own"
+            )));
+        }
+        // Look at all files before one is cut.
+        for file in self.files() {
+            file.check(committed.lengths.get(&file.name).copied())?;
+        }
+        for file in self.files() {
+            if let Some(length) = committed.lengths.get(&file.name) {
+                file.cut(*length)?;
+            }
+        }
+        let empty = committed.commit.lanes.is_empty();
+        Ok((!empty).then_some(committed.commit))
+    }
+
+    fn append(&mut self, messages: &[Outgoing]) -> Result<(), SinkError> {
+        for message in messages {
+            let target = match message.stream {
+                Stream::Anomalies => &mut self.anomalies,
+                Stream::DeadLetters => &mut self.dead_letters,
+            };
+            target.line(&message.payload)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
+        self.flush()?;
+        let Some(path) = self.commit.clone() else {
+            return Ok(());
+        };
+        for file in self.files() {
+            let synced = file.writer.get_ref().sync_data();
+            synced.map_err(|error| write_error(&file.place, &error))?;
+        }
+        self.write_commit(&path, commit)
+    }
+}
+
+impl Target {
+    fn open(output: Output) -> Result<Target, SinkError> {
+        let path = match output {
+            Output::Discard => return Ok(Target::Discard),
+            Output::Stdout => {
+                return Ok(Target::Stdout(BufWriter::with_capacity(
+                    BUFFER_BYTES,
+                    io::stdout(),
+                )));
+            }
+            Output::File(path) => path,
+        };
+        let place = place_of(&path);
+        let failed = |error: io::Error| write_error(&place, &error);
+        let new = !path.exists();
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(failed)?;
+        let regular = file.metadata().map_err(failed)?.is_file();
+        let mut length = 0;
+        if regular {
+            lock(&file, &place)?;
+            length = file.seek(SeekFrom::End(0)).map_err(failed)?;
+        }
+        if new {
+            sync_directory_of(&path).map_err(failed)?;
+        }
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let writer = BufWriter::with_capacity(BUFFER_BYTES, file);
+        Ok(Target::File(OutputFile {
+            place,
+            name,
+            writer,
+            length,
+            regular,
+        }))
+    }
+
+    fn line(&mut self, payload: &[u8]) -> Result<(), SinkError> {
+        match self {
+            Target::Discard => Ok(()),
+            Target::Stdout(writer) => {
+                let written = writer
+                    .write_all(payload)
+                    .and_then(|()| writer.write_all(b"\n"));
+                written.map_err(|error| write_error("standard output", &error))
+            }
+            Target::File(file) => {
+                let writer = &mut file.writer;
+                let written = writer
+                    .write_all(payload)
+                    .and_then(|()| writer.write_all(b"\n"));
+                file.length += payload.len() as u64 + 1;
+                written.map_err(|error| write_error(&file.place, &error))
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        match self {
+            Target::Discard => Ok(()),
+            Target::Stdout(writer) => writer
+                .flush()
+                .map_err(|error| write_error("standard output", &error)),
+            Target::File(file) => file
+                .writer
+                .flush()
+                .map_err(|error| write_error(&file.place, &error)),
+        }
+    }
+}
+
+impl OutputFile {
+    /// A file may be longer than committed, not shorter. One that the commit does not know is new.
+    fn check(&self, committed: Option<u64>) -> Result<(), SinkError> {
+        match committed {
+            Some(committed) if self.length < committed => Err(SinkError::Recover {
+                place: self.place.clone(),
+                what: format!(
+                    "it has {} bytes, and {committed} were committed: it was cut or replaced since; put it \
+                     back, or move it away together with the commit file to begin anew",
+                    self.length
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn cut(&mut self, length: u64) -> Result<(), SinkError> {
+        let failed = |error: io::Error| SinkError::Recover {
+            place: self.place.clone(),
+            what: error.to_string(),
+        };
+        let file = self.writer.get_mut();
+        file.set_len(length).map_err(failed)?;
+        file.seek(SeekFrom::Start(length)).map_err(failed)?;
+        self.length = length;
+        Ok(())
+    }
+}
+
+fn place_of(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn write_error(place: &str, error: &io::Error) -> SinkError {
+    SinkError::Write {
+        place: place.to_owned(),
+        what: error.to_string(),
+    }
+}
+
+fn lock(file: &File, place: &str) -> Result<(), SinkError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(SinkError::Write {
+            place: place.to_owned(),
+            what: "another process writes it; stop that one, or give this one files of its own"
+                .into(),
+        }),
+        Err(TryLockError::Error(error)) => Err(write_error(place, &error)),
+    }
+}

@@ -1,0 +1,261 @@
+//! Ends in memory, for tests: what was committed survives a `crash`, the rest does not.
+//!
+//! Handles are cheap copies of one thing, so that a test keeps one while the engine has the other.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gridwatch_core::record::{Chunk, Feed, FeedStatus, Position, RecordMeta, SourceError};
+use gridwatch_core::sink::{Commit, Outgoing, Sink, SinkError, Store, StoreError};
+
+/// A test that panicked elsewhere has said enough; what it left is still to be read.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Records from a list; positions count them from 0, lines from 1.
+#[derive(Debug, Clone)]
+pub struct MemoryFeed {
+    shared: Arc<Mutex<Records>>,
+    position: usize,
+    chunk_records: usize,
+}
+
+#[derive(Debug, Default)]
+struct Records {
+    list: Vec<Vec<u8>>,
+    ended: bool,
+    failures: VecDeque<SourceError>,
+}
+
+impl MemoryFeed {
+    /// A feed that ends behind the last record.
+    pub fn new(records: Vec<Vec<u8>>) -> MemoryFeed {
+        let feed = MemoryFeed::open();
+        feed.extend(records);
+        feed.end();
+        feed
+    }
+
+    /// A feed that is empty now.
+    pub fn open() -> MemoryFeed {
+        MemoryFeed {
+            shared: Arc::default(),
+            position: 0,
+            chunk_records: 1024,
+        }
+    }
+
+    /// At most `records` a poll; at least 1.
+    pub fn chunks_of(mut self, records: usize) -> MemoryFeed {
+        self.chunk_records = records.max(1);
+        self
+    }
+
+    pub fn extend(&self, records: impl IntoIterator<Item = Vec<u8>>) {
+        locked(&self.shared).list.extend(records);
+    }
+
+    /// Nothing more will come.
+    pub fn end(&self) {
+        locked(&self.shared).ended = true;
+    }
+
+    /// The next poll fails with this.
+    pub fn fail(&self, error: SourceError) {
+        locked(&self.shared).failures.push_back(error);
+    }
+}
+
+impl Feed for MemoryFeed {
+    fn seek(&mut self, position: Position) -> Result<(), SourceError> {
+        let records = locked(&self.shared).list.len();
+        match usize::try_from(position) {
+            Ok(position) if position <= records => {
+                self.position = position;
+                Ok(())
+            }
+            _ => Err(SourceError::Lost {
+                place: "memory".into(),
+                position,
+                what: format!("there are {records} records"),
+            }),
+        }
+    }
+
+    /// Never waits: nothing comes by itself.
+    fn poll(&mut self, chunk: &mut Chunk, _wait: Duration) -> Result<FeedStatus, SourceError> {
+        let mut shared = locked(&self.shared);
+        if let Some(failure) = shared.failures.pop_front() {
+            return Err(failure);
+        }
+        let from = self.position.min(shared.list.len());
+        let to = (from + self.chunk_records).min(shared.list.len());
+        for (at, record) in shared.list.iter().enumerate().take(to).skip(from) {
+            chunk.bytes.extend_from_slice(record);
+            chunk.records.push(RecordMeta {
+                position: at as Position,
+                next: at as Position + 1,
+                stored: None,
+                line: at as u64 + 1,
+                end: chunk.bytes.len(),
+                truncated: false,
+            });
+        }
+        self.position = to;
+        Ok(match (from == to, shared.ended) {
+            (false, _) => FeedStatus::More,
+            (true, true) => FeedStatus::End,
+            (true, false) => FeedStatus::Idle,
+        })
+    }
+
+    fn lag(&self) -> Option<u64> {
+        let records = locked(&self.shared).list.len();
+        Some(records.saturating_sub(self.position) as u64)
+    }
+}
+
+/// Output with a durable part.
+#[derive(Debug, Clone, Default)]
+pub struct MemorySink {
+    shared: Arc<Mutex<Written>>,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    messages: Vec<Outgoing>,
+    durable: usize,
+    commit: Option<Commit>,
+    commits: u64,
+    failures: VecDeque<SinkError>,
+}
+
+impl MemorySink {
+    pub fn new() -> MemorySink {
+        MemorySink::default()
+    }
+
+    /// As after the death of the process: only what was committed is left.
+    pub fn crash(&self) {
+        let mut shared = locked(&self.shared);
+        let durable = shared.durable;
+        shared.messages.truncate(durable);
+    }
+
+    /// All that was appended, committed or not.
+    pub fn messages(&self) -> Vec<Outgoing> {
+        locked(&self.shared).messages.clone()
+    }
+
+    pub fn committed(&self) -> Vec<Outgoing> {
+        let shared = locked(&self.shared);
+        shared.messages[..shared.durable].to_vec()
+    }
+
+    pub fn last_commit(&self) -> Option<Commit> {
+        locked(&self.shared).commit.clone()
+    }
+
+    /// How often was committed.
+    pub fn commits(&self) -> u64 {
+        locked(&self.shared).commits
+    }
+
+    /// The next `append` or `commit` fails with this, and does nothing.
+    pub fn fail(&self, error: SinkError) {
+        locked(&self.shared).failures.push_back(error);
+    }
+}
+
+impl Sink for MemorySink {
+    fn recover(&mut self) -> Result<Option<Commit>, SinkError> {
+        self.crash();
+        Ok(self.last_commit())
+    }
+
+    fn append(&mut self, messages: &[Outgoing]) -> Result<(), SinkError> {
+        let mut shared = locked(&self.shared);
+        if let Some(failure) = shared.failures.pop_front() {
+            return Err(failure);
+        }
+        shared.messages.extend_from_slice(messages);
+        Ok(())
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
+        let mut shared = locked(&self.shared);
+        if let Some(failure) = shared.failures.pop_front() {
+            return Err(failure);
+        }
+        shared.durable = shared.messages.len();
+        shared.commit = Some(commit.clone());
+        shared.commits += 1;
+        Ok(())
+    }
+}
+
+/// Objects by name; each is durable once put.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore {
+    shared: Arc<Mutex<Objects>>,
+}
+
+#[derive(Debug, Default)]
+struct Objects {
+    map: BTreeMap<String, Vec<u8>>,
+    failures: VecDeque<StoreError>,
+}
+
+impl MemoryStore {
+    pub fn new() -> MemoryStore {
+        MemoryStore::default()
+    }
+
+    /// The next call fails with this, and does nothing.
+    pub fn fail(&self, error: StoreError) {
+        locked(&self.shared).failures.push_back(error);
+    }
+
+    fn objects(&self) -> Result<MutexGuard<'_, Objects>, StoreError> {
+        let mut shared = locked(&self.shared);
+        match shared.failures.pop_front() {
+            Some(failure) => Err(failure),
+            None => Ok(shared),
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.objects()?.map.insert(name.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+
+    fn get(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        let object = self.objects()?.map.get(name).cloned();
+        object.ok_or_else(|| StoreError::Missing {
+            name: name.to_owned(),
+        })
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let objects = self.objects()?;
+        Ok(objects
+            .map
+            .keys()
+            .filter(|name| name.starts_with(prefix))
+            .cloned()
+            .collect())
+    }
+
+    fn delete(&self, name: &str) -> Result<(), StoreError> {
+        match self.objects()?.map.remove(name) {
+            Some(_) => Ok(()),
+            None => Err(StoreError::Missing {
+                name: name.to_owned(),
+            }),
+        }
+    }
+}
