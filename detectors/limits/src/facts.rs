@@ -16,7 +16,12 @@ pub struct Facts {
 
 impl Default for Facts {
     fn default() -> Self {
-        Facts { voltage: f32::NAN, frequency: 50.0, current: f32::NAN, is_transformer: false }
+        Facts {
+            voltage: f32::NAN,
+            frequency: 50.0,
+            current: f32::NAN,
+            is_transformer: false,
+        }
     }
 }
 
@@ -24,13 +29,18 @@ impl Facts {
     pub fn of(sensor: &SensorInfo) -> Self {
         let number = |name: &str| {
             let text = sensor.attribute(name)?;
-            text.trim().parse::<f32>().ok().filter(|value| value.is_finite() && *value > 0.0)
+            text.trim()
+                .parse::<f32>()
+                .ok()
+                .filter(|value| value.is_finite() && *value > 0.0)
         };
         Facts {
             voltage: number("nominal_voltage").unwrap_or(f32::NAN),
             frequency: number("nominal_frequency").unwrap_or(50.0),
             current: number("nominal_current").unwrap_or(f32::NAN),
-            is_transformer: sensor.attribute("role").is_some_and(|role| role.eq_ignore_ascii_case("transformer")),
+            is_transformer: sensor
+                .attribute("role")
+                .is_some_and(|role| role.eq_ignore_ascii_case("transformer")),
         }
     }
 }

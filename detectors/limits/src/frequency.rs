@@ -5,7 +5,7 @@ use gridwatch_sdk::prelude::*;
 use crate::kinds;
 use crate::parameters::Parameters;
 use crate::score;
-use crate::state::{Cell, Change, Sensor};
+use crate::state::{Cell, Sensor};
 use crate::window::{Closed, TEN_SECONDS};
 
 /// Hz by which a deviation must fall below its limit to end: the insensitivity of frequency control (ENTSO-E, ±20 mHz).
@@ -23,14 +23,25 @@ pub struct Seen<'a> {
     pub hertz: f64,
 }
 
-pub fn judge(seen: &Seen<'_>, reading: &Reading<'_>, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
+pub fn judge(
+    seen: &Seen<'_>,
+    reading: &Reading<'_>,
+    sensor: &mut Sensor,
+    cell: &mut Cell,
+    out: &mut Findings<'_>,
+) {
     if !seen.hertz.is_finite() {
         return;
     }
     tell_deviation(seen, cell, out);
     if !reading.is_ahead() {
         let deviation = seen.hertz / seen.nominal - 1.0;
-        if let Some(closed) = cell.window.add(reading.timestamp, TEN_SECONDS, deviation, seen.p.window_samples_min) {
+        if let Some(closed) = cell.window.add(
+            reading.timestamp,
+            TEN_SECONDS,
+            deviation,
+            seen.p.window_samples_min,
+        ) {
             tell_mean(seen, closed, cell, out);
         }
         tell_change(seen, reading.timestamp, sensor, out);
@@ -42,7 +53,10 @@ fn tell_deviation(seen: &Seen<'_>, cell: &mut Cell, out: &mut Findings<'_>) {
     let p = seen.p;
     let limit = p.frequency_deviation_hz;
     let off = seen.hertz - seen.nominal;
-    let is_open = cell.open.as_ref().is_some_and(|open| open.reading.is_open());
+    let is_open = cell
+        .open
+        .as_ref()
+        .is_some_and(|open| open.reading.is_open());
     let finding = || {
         Finding::new(kinds::FREQUENCY_DEVIATION)
             .quantity(seen.quantity)
@@ -65,7 +79,9 @@ fn tell_deviation(seen: &Seen<'_>, cell: &mut Cell, out: &mut Findings<'_>) {
     } else if is_open && off.abs() <= limit - HYSTERESIS_HZ.min(limit / 2.0) {
         let open = cell.open.get_or_insert_default();
         open.was_critical = false;
-        out.clear(&mut open.reading, || finding().explain(format!("{:.3} Hz", seen.hertz)));
+        out.clear(&mut open.reading, || {
+            finding().explain(format!("{:.3} Hz", seen.hertz))
+        });
     }
 }
 
@@ -84,7 +100,11 @@ fn tell_mean(seen: &Seen<'_>, closed: Closed, cell: &mut Cell, out: &mut Finding
     };
     if closed.mean.abs() > band {
         let is_critical = part < p.frequency_low_always || part > p.frequency_high_always;
-        let severity = if is_critical { Severity::Critical } else { Severity::Warning };
+        let severity = if is_critical {
+            Severity::Critical
+        } else {
+            Severity::Warning
+        };
         let open = cell.open.get_or_insert_default();
         out.raise(&mut open.mean, severity, || {
             finding().since(closed.start).explain(format!(
@@ -96,7 +116,9 @@ fn tell_mean(seen: &Seen<'_>, closed: Closed, cell: &mut Cell, out: &mut Finding
         });
     } else if is_open {
         let open = cell.open.get_or_insert_default();
-        out.clear(&mut open.mean, || finding().explain(format!("10-s mean {:.3} Hz", part * seen.nominal)));
+        out.clear(&mut open.mean, || {
+            finding().explain(format!("10-s mean {:.3} Hz", part * seen.nominal))
+        });
     }
 }
 
@@ -137,7 +159,9 @@ fn tell_change(seen: &Seen<'_>, now: i64, sensor: &mut Sensor, out: &mut Finding
     } else if let Some(change) = &mut sensor.change
         && !(0..QUIET_MS).contains(&now.saturating_sub(change.last))
     {
-        out.clear(&mut change.episode, || finding(moved * 1000.0 / (step.max(1)) as f64).explain("a minute without fast changes"));
+        out.clear(&mut change.episode, || {
+            finding(moved * 1000.0 / (step.max(1)) as f64).explain("a minute without fast changes")
+        });
         sensor.change = None;
     }
 }

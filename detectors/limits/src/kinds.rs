@@ -19,11 +19,26 @@ pub const OIL_TEMPERATURE: usize = 11;
 pub const POWER_FACTOR_LOW: usize = 12;
 
 pub const KINDS: &[Kind] = &[
-    Kind { name: "interruption", description: "Voltage below 0.1 of nominal (IEEE 1159)." },
-    Kind { name: "sag", description: "Voltage between 0.1 and 0.9 of nominal, up to a minute (IEEE 1159)." },
-    Kind { name: "swell", description: "Voltage at or above 1.1 of nominal, up to a minute (IEEE 1159)." },
-    Kind { name: "undervoltage", description: "Voltage below 0.9 of nominal for over a minute (IEEE 1159)." },
-    Kind { name: "overvoltage", description: "Voltage at or above 1.1 of nominal for over a minute (IEEE 1159)." },
+    Kind {
+        name: "interruption",
+        description: "Voltage below 0.1 of nominal (IEEE 1159).",
+    },
+    Kind {
+        name: "sag",
+        description: "Voltage between 0.1 and 0.9 of nominal, up to a minute (IEEE 1159).",
+    },
+    Kind {
+        name: "swell",
+        description: "Voltage at or above 1.1 of nominal, up to a minute (IEEE 1159).",
+    },
+    Kind {
+        name: "undervoltage",
+        description: "Voltage below 0.9 of nominal for over a minute (IEEE 1159).",
+    },
+    Kind {
+        name: "overvoltage",
+        description: "Voltage at or above 1.1 of nominal for over a minute (IEEE 1159).",
+    },
     Kind {
         name: "voltage_mean",
         description: "10-minute mean of the voltage outside nominal ±10 % (EN 50160: 95 % of a week; +10/-15 % always).",
@@ -52,5 +67,8 @@ pub const KINDS: &[Kind] = &[
         name: "oil_temperature",
         description: "Top oil of a transformer at or above 105 °C (cyclic loading) or 115 °C (emergency; IEC 60076-7).",
     },
-    Kind { name: "power_factor_low", description: "10-minute mean of |power factor| below the parameter; off by default." },
+    Kind {
+        name: "power_factor_low",
+        description: "10-minute mean of |power factor| below the parameter; off by default.",
+    },
 ];

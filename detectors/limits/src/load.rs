@@ -12,12 +12,22 @@ use crate::window::TEN_MINUTES;
 const OIL_HYSTERESIS_C: f64 = 2.0;
 
 /// Current against the nominal one; NaN where that is not known.
-pub fn judge_current(p: &Parameters, nominal: f64, quantity: usize, reading: &Reading<'_>, cell: &mut Cell, out: &mut Findings<'_>) {
+pub fn judge_current(
+    p: &Parameters,
+    nominal: f64,
+    quantity: usize,
+    reading: &Reading<'_>,
+    cell: &mut Cell,
+    out: &mut Findings<'_>,
+) {
     let part = (reading.value(quantity) / nominal).abs();
     if !part.is_finite() || reading.is_ahead() {
         return;
     }
-    let Some(closed) = cell.window.add(reading.timestamp, TEN_MINUTES, part, p.window_samples_min) else {
+    let Some(closed) = cell
+        .window
+        .add(reading.timestamp, TEN_MINUTES, part, p.window_samples_min)
+    else {
         return;
     };
     let finding = || {
@@ -27,11 +37,23 @@ pub fn judge_current(p: &Parameters, nominal: f64, quantity: usize, reading: &Re
             .expected(nominal)
             .band(0.0, p.load * nominal)
             .score(score(closed.mean, p.load))
-            .explain(format!("10-min mean {:.1} A is {:.0} % of nominal {nominal:.0} A", closed.mean * nominal, 100.0 * closed.mean))
+            .explain(format!(
+                "10-min mean {:.1} A is {:.0} % of nominal {nominal:.0} A",
+                closed.mean * nominal,
+                100.0 * closed.mean
+            ))
     };
     if closed.mean > p.load {
-        let severity = if closed.mean > p.load_critical { Severity::Critical } else { Severity::Warning };
-        out.raise(&mut cell.open.get_or_insert_default().mean, severity, || finding().since(closed.start));
+        let severity = if closed.mean > p.load_critical {
+            Severity::Critical
+        } else {
+            Severity::Warning
+        };
+        out.raise(
+            &mut cell.open.get_or_insert_default().mean,
+            severity,
+            || finding().since(closed.start),
+        );
     } else if let Some(open) = &mut cell.open {
         out.clear(&mut open.mean, finding);
     }
@@ -39,12 +61,21 @@ pub fn judge_current(p: &Parameters, nominal: f64, quantity: usize, reading: &Re
 }
 
 /// |Power factor| as a mean; off by default, since a light load has a poor one by nature.
-pub fn judge_power_factor(p: &Parameters, quantity: usize, reading: &Reading<'_>, cell: &mut Cell, out: &mut Findings<'_>) {
+pub fn judge_power_factor(
+    p: &Parameters,
+    quantity: usize,
+    reading: &Reading<'_>,
+    cell: &mut Cell,
+    out: &mut Findings<'_>,
+) {
     let factor = reading.value(quantity).abs();
     if p.power_factor_low <= 0.0 || !factor.is_finite() || reading.is_ahead() {
         return;
     }
-    let Some(closed) = cell.window.add(reading.timestamp, TEN_MINUTES, factor, p.window_samples_min) else {
+    let Some(closed) =
+        cell.window
+            .add(reading.timestamp, TEN_MINUTES, factor, p.window_samples_min)
+    else {
         return;
     };
     let finding = || {
@@ -53,10 +84,17 @@ pub fn judge_power_factor(p: &Parameters, quantity: usize, reading: &Reading<'_>
             .observed(closed.mean)
             .band(p.power_factor_low, 1.0)
             .score(((1.0 - closed.mean / p.power_factor_low) * 0.5 + 0.5).clamp(0.0, 1.0))
-            .explain(format!("10-min mean of |power factor| is {:.3}", closed.mean))
+            .explain(format!(
+                "10-min mean of |power factor| is {:.3}",
+                closed.mean
+            ))
     };
     if closed.mean < p.power_factor_low {
-        out.raise(&mut cell.open.get_or_insert_default().mean, Severity::Info, || finding().since(closed.start));
+        out.raise(
+            &mut cell.open.get_or_insert_default().mean,
+            Severity::Info,
+            || finding().since(closed.start),
+        );
     } else if let Some(open) = &mut cell.open {
         out.clear(&mut open.mean, finding);
     }
@@ -64,7 +102,13 @@ pub fn judge_power_factor(p: &Parameters, quantity: usize, reading: &Reading<'_>
 }
 
 /// Top oil; only for sensors whose role is `transformer`.
-pub fn judge_oil(p: &Parameters, quantity: usize, reading: &Reading<'_>, cell: &mut Cell, out: &mut Findings<'_>) {
+pub fn judge_oil(
+    p: &Parameters,
+    quantity: usize,
+    reading: &Reading<'_>,
+    cell: &mut Cell,
+    out: &mut Findings<'_>,
+) {
     let degrees = reading.value(quantity);
     if !degrees.is_finite() {
         return;
@@ -75,7 +119,10 @@ pub fn judge_oil(p: &Parameters, quantity: usize, reading: &Reading<'_>, cell: &
             .observed(degrees)
             .band(-273.15, p.oil_c)
             .score(score(degrees, p.oil_c))
-            .explain(format!("top oil at {degrees:.1} °C (limit {:.0} °C, IEC 60076-7)", p.oil_c))
+            .explain(format!(
+                "top oil at {degrees:.1} °C (limit {:.0} °C, IEC 60076-7)",
+                p.oil_c
+            ))
     };
     if degrees >= p.oil_c {
         let open = cell.open.get_or_insert_default();

@@ -23,10 +23,12 @@ pub struct Parameters {
     /// Beyond this part of nominal either side a voltage is critical (EN 50160: 0.15, the lower limit for all time).
     pub voltage_critical: f64,
     /// A voltage that will leave `voltage_mean_band` within so many seconds at its present rate is
-    /// told of; 0 turns this off. It needs readings at least every half time constant.
+    /// told of; 0 turns this off. It needs at least four readings a time constant.
     pub trend_horizon_s: f64,
     /// Time constant, in seconds, over which the rate is taken.
     pub trend_time_constant_s: f64,
+    /// A trend counts once so much of the band is used up; nearer to nominal there is room for it to end by itself.
+    pub trend_band_used: f64,
     /// Slower rates, in parts of nominal a minute, are no trend.
     pub trend_rate_min: f64,
     /// Band of 10-second means of frequency, in parts of nominal either side (EN 50160: 0.01).
@@ -69,6 +71,7 @@ impl Default for Parameters {
             voltage_critical: 0.15,
             trend_horizon_s: 120.0,
             trend_time_constant_s: 10.0,
+            trend_band_used: 1.0 / 3.0,
             trend_rate_min: 0.01,
             frequency_mean_band: 0.01,
             frequency_low_always: 0.94,
@@ -91,19 +94,38 @@ impl Parameters {
     /// What does not fit together, in words for the person who set it.
     pub fn check(&self) -> Result<(), String> {
         let ordered = [
-            ("interruption < sag < swell", self.interruption < self.sag && self.sag < self.swell),
-            ("voltage_mean_band <= voltage_critical", self.voltage_mean_band <= self.voltage_critical),
+            (
+                "interruption < sag < swell",
+                self.interruption < self.sag && self.sag < self.swell,
+            ),
+            (
+                "voltage_mean_band <= voltage_critical",
+                self.voltage_mean_band <= self.voltage_critical,
+            ),
             (
                 "0 < frequency_deviation_hz <= frequency_deviation_critical_hz",
-                0.0 < self.frequency_deviation_hz && self.frequency_deviation_hz <= self.frequency_deviation_critical_hz,
+                0.0 < self.frequency_deviation_hz
+                    && self.frequency_deviation_hz <= self.frequency_deviation_critical_hz,
             ),
-            ("frequency_low_always < 1 < frequency_high_always", self.frequency_low_always < 1.0 && 1.0 < self.frequency_high_always),
+            (
+                "frequency_low_always < 1 < frequency_high_always",
+                self.frequency_low_always < 1.0 && 1.0 < self.frequency_high_always,
+            ),
             ("load <= load_critical", self.load <= self.load_critical),
             ("oil_c <= oil_critical_c", self.oil_c <= self.oil_critical_c),
-            ("trend_time_constant_s > 0", self.trend_time_constant_s > 0.0),
+            (
+                "trend_time_constant_s > 0",
+                self.trend_time_constant_s > 0.0,
+            ),
             ("trend_rate_min > 0", self.trend_rate_min > 0.0),
-            ("frequency_rate_hz_per_s > 0", self.frequency_rate_hz_per_s > 0.0),
-            ("frequency_rate_window_s > 0", self.frequency_rate_window_s > 0.0),
+            (
+                "frequency_rate_hz_per_s > 0",
+                self.frequency_rate_hz_per_s > 0.0,
+            ),
+            (
+                "frequency_rate_window_s > 0",
+                self.frequency_rate_window_s > 0.0,
+            ),
             ("window_samples_min >= 1", self.window_samples_min >= 1),
         ];
         match ordered.iter().find(|(_, holds)| !holds) {

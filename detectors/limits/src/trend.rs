@@ -14,6 +14,10 @@ use crate::state::Sensor;
 
 /// Readings closer together than this, in ms, say nothing new about the rate.
 const STEP_MIN_MS: i64 = 1_000;
+/// Parts of a time constant between readings: up to the first a trend is told of, since fewer readings look like a
+/// trend by chance; beyond the second (a reading lost) it starts anew.
+const STEP_TELL: f64 = 0.25;
+const STEP_KEEP: f64 = 0.5;
 /// Movement over one time constant against scatter, for a trend to begin, and to go on.
 const SIGNAL_MIN: f64 = 3.0;
 const SIGNAL_KEEP: f64 = 1.0;
@@ -43,12 +47,21 @@ struct Course {
     rate: f64,
     /// Movement over a time constant against scatter.
     signal: f64,
+    /// Readings are close enough together to tell.
+    is_dense: bool,
     /// Seconds until the band is left at this rate; infinite where it is not, or has been, left.
     left_s: f64,
 }
 
 /// Takes in the mean of the voltages of one reading, in parts of nominal.
-pub fn judge(p: &Parameters, nominal: f64, part: f64, reading: &Reading<'_>, sensor: &mut Sensor, out: &mut Findings<'_>) {
+pub fn judge(
+    p: &Parameters,
+    nominal: f64,
+    part: f64,
+    reading: &Reading<'_>,
+    sensor: &mut Sensor,
+    out: &mut Findings<'_>,
+) {
     if p.trend_horizon_s <= 0.0 || !part.is_finite() || part.abs() > 100.0 || reading.is_ahead() {
         return;
     }
@@ -58,13 +71,21 @@ pub fn judge(p: &Parameters, nominal: f64, part: f64, reading: &Reading<'_>, sen
     }
     sensor.voltage_at = reading.timestamp;
     let step_s = step as f64 / 1000.0;
-    if step < 0 || step_s > p.trend_time_constant_s / 2.0 {
+    if step < 0 || step_s > p.trend_time_constant_s * STEP_KEEP {
         if let Some(mut trend) = sensor.trend.take() {
-            out.clear(&mut trend.episode, || Finding::new(kinds::VOLTAGE_TREND).explain("readings are too far apart to go on"));
+            out.clear(&mut trend.episode, || {
+                Finding::new(kinds::VOLTAGE_TREND).explain("readings are too far apart to go on")
+            });
         }
         return;
     }
-    let trend = sensor.trend.get_or_insert_with(|| Box::new(Trend { fast: part as f32, slow: part as f32, ..Trend::default() }));
+    let trend = sensor.trend.get_or_insert_with(|| {
+        Box::new(Trend {
+            fast: part as f32,
+            slow: part as f32,
+            ..Trend::default()
+        })
+    });
     let course = trend.follow(p, part, step_s);
     trend.tell(p, nominal, part, course, out);
 }
@@ -82,26 +103,49 @@ impl Trend {
         self.slow = slow as f32;
         self.scatter = scatter as f32;
         self.seen = (self.seen + (step_s / p.trend_time_constant_s) as f32).min(WARM_UP);
-        let limit = if rate > 0.0 { 1.0 + p.voltage_mean_band } else { 1.0 - p.voltage_mean_band };
+        let limit = if rate > 0.0 {
+            1.0 + p.voltage_mean_band
+        } else {
+            1.0 - p.voltage_mean_band
+        };
         let left_s = (limit - level) / rate;
         Course {
             level,
             rate,
             signal: rate.abs() * p.trend_time_constant_s / scatter.sqrt().max(1e-6),
+            is_dense: step_s <= p.trend_time_constant_s * STEP_TELL,
             left_s: if left_s > 0.0 { left_s } else { f64::INFINITY },
         }
     }
 
-    fn tell(&mut self, p: &Parameters, nominal: f64, part: f64, course: Course, out: &mut Findings<'_>) {
+    fn tell(
+        &mut self,
+        p: &Parameters,
+        nominal: f64,
+        part: f64,
+        course: Course,
+        out: &mut Findings<'_>,
+    ) {
         let is_fast = course.rate.abs() * 60.0 >= p.trend_rate_min;
         let finding = || {
             Finding::new(kinds::VOLTAGE_TREND)
                 .observed(part * nominal)
                 .expected(nominal)
-                .band((1.0 - p.voltage_mean_band) * nominal, (1.0 + p.voltage_mean_band) * nominal)
+                .band(
+                    (1.0 - p.voltage_mean_band) * nominal,
+                    (1.0 + p.voltage_mean_band) * nominal,
+                )
                 .score((1.0 - 0.5 * course.left_s / p.trend_horizon_s).clamp(0.0, 1.0))
         };
-        if self.seen >= WARM_UP && is_fast && course.left_s <= p.trend_horizon_s && course.signal >= SIGNAL_MIN {
+        let is_far =
+            (course.level - 1.0) * course.rate.signum() >= p.trend_band_used * p.voltage_mean_band;
+        let is_near = is_far && course.left_s <= p.trend_horizon_s;
+        if self.seen >= WARM_UP
+            && course.is_dense
+            && is_fast
+            && is_near
+            && course.signal >= SIGNAL_MIN
+        {
             out.raise(&mut self.episode, Severity::Critical, || {
                 finding().explain(format!(
                     "at {:+.1} % a minute and {:.1} % of nominal {nominal:.0} V, the voltage leaves ±{:.0} % (EN 50160) in {:.0} s",
@@ -111,9 +155,16 @@ impl Trend {
                     course.left_s
                 ))
             });
-        } else if !(is_fast && course.left_s <= HORIZONS_KEEP * p.trend_horizon_s && course.signal >= SIGNAL_KEEP) {
+        } else if !(is_fast
+            && course.left_s <= HORIZONS_KEEP * p.trend_horizon_s
+            && course.signal >= SIGNAL_KEEP)
+        {
             out.clear(&mut self.episode, || {
-                finding().explain(format!("{:+.1} % a minute at {:.1} % of nominal", 6000.0 * course.rate, 100.0 * course.level))
+                finding().explain(format!(
+                    "{:+.1} % a minute at {:.1} % of nominal",
+                    6000.0 * course.rate,
+                    100.0 * course.level
+                ))
             });
         }
     }

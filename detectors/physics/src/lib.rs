@@ -1,1 +1,146 @@
-//! Built-in detector physics.
+//! Built-in detector `physics`: quantities of one reading against each other, and the frequency of one
+//! sensor against the others of its area.
+//!
+//! | kind | relation | told when | source |
+//! |---|---|---|---|
+//! | `power_balance` | P = V·I·PF, three phases summed; S instead of V·I where there is neither V nor I | departs from the sensor's usual disagreement by 1.2 % and 7 standard deviations in a reading, or 0.6 % and 6 in a mean over some ten | physics; accuracy classes of IEC 62053-21 (commonly cited) for the least departures |
+//! | `apparent_power` | S² = P² + Q², S = V·I where it is not reported | same | same |
+//! | `power_sign` | P and V·I·PF of a load are positive | 2 of 3 readings, unless usual or the role feeds in | physics |
+//! | `power_factor_range` | abs(PF) <= 1 | 2 of 3 readings | physics |
+//! | `voltage_unbalance` | 100 × max abs(Vi − mean) / mean | above 5 % as a mean over some ten readings; a note from ANSI C84.1's 3 % on is off by default | NEMA MG-1, read at industrialmonitordirect |
+//! | `phase_swap` | PF of three phases near its usual | falls by 0.35 in 2 of 3 readings | V·I·cos(φ ± 120°) |
+//! | `frequency_apart` | frequency of the area (attribute `area`) | 20 mHz and 8 mean distances from the median of the others in 2 of 3 readings, or twice that in one | one synchronous area has one frequency |
+//!
+//! Disagreements are relative to V·I plus a hundred steps of current, since rounding dominates at low
+//! load. All are warnings.
+
+pub mod area;
+pub mod balance;
+pub mod facts;
+pub mod kinds;
+pub mod parameters;
+pub mod phases;
+mod power;
+mod quantities;
+pub mod sign;
+pub mod state;
+
+use gridwatch_sdk::prelude::*;
+
+use area::Area;
+use facts::Facts;
+use parameters::Parameters;
+use power::{Power, apparent_finding, balance_finding};
+use quantities::*;
+use state::Sensor;
+
+pub struct Physics {
+    parameters: Parameters,
+}
+
+impl Detector for Physics {
+    const INFO: Info = Info {
+        name: "physics",
+        version: env!("CARGO_PKG_VERSION"),
+        state_version: 1,
+        kinds: kinds::KINDS,
+        wanted: Wanted::Named(QUANTITIES),
+    };
+
+    type Parameters = Parameters;
+    type Facts = Facts;
+    type Sensor = Sensor;
+    type Cell = ();
+    type Group = Area;
+
+    fn new(parameters: Parameters, _quantities: &[Quantity]) -> Result<Self, String> {
+        parameters.check()?;
+        Ok(Physics { parameters })
+    }
+
+    fn facts(&self, sensor: &SensorInfo) -> Facts {
+        Facts::of(sensor)
+    }
+
+    fn group_of(&self, sensor: &SensorInfo) -> Option<String> {
+        sensor.attribute("area").map(str::to_owned)
+    }
+
+    fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
+        let p = &self.parameters;
+        let Memory {
+            facts,
+            sensor,
+            group,
+            ..
+        } = memory;
+        let power = Power::of(p, reading);
+        judge_power(p, facts, &power, sensor, out);
+        let has_phases = (0..3).all(|phase| reading.value(VOLTAGE_L1 + phase).is_finite());
+        if has_phases {
+            sensor
+                .phases
+                .get_or_insert_default()
+                .judge(p, reading, &power, out);
+        }
+        if let Some(area) = group {
+            sensor.apart.judge(p, facts.who, reading, area, out);
+        }
+    }
+}
+
+gridwatch_sdk::export!(Physics);
+
+fn judge_power(
+    p: &Parameters,
+    facts: &Facts,
+    power: &Power,
+    sensor: &mut Sensor,
+    out: &mut Findings<'_>,
+) {
+    if let Some(sides) = power.balance() {
+        let balance = sensor.power.get_or_insert_default();
+        if let Some(verdict) = balance.see(p, sides) {
+            balance.tell(verdict, Severity::Warning, out, |departure| {
+                balance_finding(power, departure)
+            });
+        }
+    }
+    if let Some(sides) = power.hypotenuse() {
+        let balance = sensor.apparent.get_or_insert_default();
+        if let Some(verdict) = balance.see(p, sides) {
+            balance.tell(verdict, Severity::Warning, out, |departure| {
+                apparent_finding(power, departure)
+            });
+        }
+    }
+    if let Some(is_against) = power.is_against()
+        && !facts.is_producer
+    {
+        sensor.sign.see(is_against, Severity::Warning, out, || {
+            Finding::new(kinds::POWER_SIGN)
+                .quantity(POWER)
+                .observed(power.power)
+                .expected(power.expected_power())
+                .explain(format!(
+                    "P = {:.1} W, V·I·PF = {:.1} W: not the signs of a load",
+                    power.power,
+                    power.expected_power()
+                ))
+        });
+    }
+    if power.factor.is_finite() {
+        sensor.range.see(
+            power.factor.abs() > 1.0 + p.power_factor_slack,
+            Severity::Warning,
+            out,
+            || {
+                Finding::new(kinds::POWER_FACTOR_RANGE)
+                    .quantity(POWER_FACTOR)
+                    .observed(power.factor)
+                    .band(-1.0, 1.0)
+                    .explain(format!("power factor {:.3} is beyond ±1", power.factor))
+            },
+        );
+    }
+}

@@ -1,0 +1,26 @@
+//! The quantities asked for, and their places.
+
+pub const QUANTITIES: &[&str] = &[
+    "voltage",
+    "voltage_l1",
+    "voltage_l2",
+    "voltage_l3",
+    "current",
+    "current_l1",
+    "current_l2",
+    "current_l3",
+    "power",
+    "reactive_power",
+    "apparent_power",
+    "power_factor",
+    "frequency",
+];
+pub const VOLTAGE: usize = 0;
+pub const VOLTAGE_L1: usize = 1;
+pub const CURRENT: usize = 4;
+pub const CURRENT_L1: usize = 5;
+pub const POWER: usize = 8;
+pub const REACTIVE_POWER: usize = 9;
+pub const APPARENT_POWER: usize = 10;
+pub const POWER_FACTOR: usize = 11;
+pub const FREQUENCY: usize = 12;
