@@ -18,7 +18,7 @@ use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
 use gridwatch_core::checkpoint::CheckpointError;
 use gridwatch_core::clock::LaneClock;
-use gridwatch_core::dead_letter;
+use gridwatch_core::dead_letter::dead_letter;
 use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::decode::{AttributePath, Decoder};
 use gridwatch_core::finding::Finding;
@@ -264,7 +264,7 @@ impl Lane {
         let names = &self.settings.decode.attributes;
         match self.sensors.find(&self.reading.sensor_id) {
             None => {
-                let attributes = merged(names, given, self.assets.attributes(&self.reading.sensor_id));
+                let attributes = merged(names, given, self.assets.get(&self.reading.sensor_id));
                 let added = self.sensors.add(&self.reading.sensor_id, attributes);
                 Ok(added.map_err(|error| Rejection { reason: Reason::TooManySensors, detail: error.to_string() }))
             }
@@ -273,7 +273,7 @@ impl Lane {
                 if given.iter().all(|(at, value)| lookup(known, &names[usize::from(*at)].name) == Some(value)) {
                     return Ok(Ok(sensor));
                 }
-                let changed = merged(names, given, Some(known));
+                let changed = merged(names, given, known);
                 self.flush()?;
                 self.sensors.set_attributes(sensor, changed);
                 self.for_each_seat(|seat, sensors| seat.change(sensors, sensor))?;
@@ -289,7 +289,7 @@ impl Lane {
         self.account.pending -= 1;
         self.account.dead_letter(rejection.reason);
         let mut payload = Vec::new();
-        dead_letter::render(rejection, &self.name, &self.origin, meta, record, &mut payload);
+        dead_letter(rejection, &self.name, meta, record, &mut payload);
         self.rejected.push(Outgoing { stream: Stream::DeadLetters, key: self.name.clone(), payload });
     }
 
@@ -424,10 +424,10 @@ impl Lane {
 }
 
 /// Attributes by name: those that the reading gives, then those known before or from the assets.
-fn merged(names: &[AttributePath], given: &[(u16, String)], known: Option<&Attributes>) -> Attributes {
+fn merged(names: &[AttributePath], given: &[(u16, String)], known: &[(String, String)]) -> Attributes {
     let mut attributes: Attributes =
         given.iter().map(|(at, value)| (names[usize::from(*at)].name.clone(), value.clone())).collect();
-    for (name, value) in known.into_iter().flatten() {
+    for (name, value) in known {
         if lookup(&attributes, name).is_none() {
             attributes.push((name.clone(), value.clone()));
         }
@@ -436,6 +436,6 @@ fn merged(names: &[AttributePath], given: &[(u16, String)], known: Option<&Attri
     attributes
 }
 
-fn lookup<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a String> {
+fn lookup<'a>(attributes: &'a [(String, String)], name: &str) -> Option<&'a String> {
     attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value)
 }

@@ -79,7 +79,7 @@ impl Life {
         let mut outlet = Outlet::new(handle, Arc::new(store.clone()), commit, None).unwrap();
         let mut worker = Worker::new(begun.lane, Box::new(feed.clone()), pace, Duration::ZERO).unwrap();
         if begun.is_new {
-            worker.checkpoint(&mut |parcel| drop(outlet.receive("0", parcel).unwrap())).unwrap();
+            worker.checkpoint(&mut |parcel| assert!(!outlet.receive("0", parcel).unwrap())).unwrap();
         }
         Life { worker, outlet }
     }
@@ -99,7 +99,7 @@ impl Life {
 
 fn undisturbed(records: &[Vec<u8>], rows_max: usize) -> MemorySink {
     let (sink, store) = (MemorySink::default(), MemoryStore::default());
-    let mut life = Life::begin(&sink, &store, &MemoryFeed::new(records.to_vec(), 64), rows_max);
+    let mut life = Life::begin(&sink, &store, &MemoryFeed::new(records.to_vec()), rows_max);
     while life.step(0, false) == Step::Again {}
     life.outlet.settle().unwrap();
     sink
@@ -110,7 +110,7 @@ fn disturbed(random: &mut ChaCha8Rng, records: &[Vec<u8>], rows_max: Option<usiz
     let mut kills = 0;
     loop {
         let rows = rows_max.unwrap_or_else(|| random.random_range(1..40));
-        let feed = MemoryFeed::new(records.to_vec(), random.random_range(1..30));
+        let feed = MemoryFeed::new(records.to_vec()).chunks_of(random.random_range(1..30));
         let mut life = Life::begin(&sink, &store, &feed, rows);
         let mut now = 0;
         let ended = loop {
@@ -146,7 +146,8 @@ fn compare(seed: u64, poison: bool) -> u32 {
     let (seen, kills) = disturbed(&mut random, &records, rows_max);
     for stream in [Stream::Anomalies, Stream::DeadLetters] {
         let lines = |sink: &MemorySink| -> Vec<String> {
-            sink.committed(stream).into_iter().map(|message| String::from_utf8(message.payload).unwrap()).collect()
+            let of_stream = sink.committed().into_iter().filter(|message| message.stream == stream);
+            of_stream.map(|message| String::from_utf8(message.payload).unwrap()).collect()
         };
         let (expected, seen) = (lines(&expected), lines(&seen));
         let differs = expected.iter().zip(&seen).position(|(a, b)| a != b);

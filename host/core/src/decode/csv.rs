@@ -12,7 +12,7 @@ use super::take::Scalar;
 use crate::reading::{Reading, Reason, Rejection};
 
 /// The first line of a CSV file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CsvHeader {
     pub columns: Vec<String>,
     pub delimiter: u8,

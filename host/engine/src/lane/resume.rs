@@ -206,7 +206,7 @@ impl Lane {
                     Some((at as u16, value.clone()))
                 })
                 .collect();
-            let attributes = merged(&names, &said, self.assets.attributes(self.sensors.id(sensor)));
+            let attributes = merged(&names, &said, self.assets.get(self.sensors.id(sensor)));
             if attributes != *self.sensors.attributes(sensor) {
                 self.sensors.set_attributes(sensor, attributes);
                 self.for_each_seat(|seat, sensors| seat.change(sensors, sensor))?;
