@@ -1,0 +1,110 @@
+//! A jump from the level: back at once it was a spike, otherwise a shift.
+//!
+//! The level is an exponentially weighted mean (Roberts, "Control chart tests based on geometric
+//! moving averages", Technometrics 1959). It stands still from the first value that is too far away until
+//! the value is back or the shift has been accepted, so that it does not learn the anomaly.
+
+use gridwatch_sdk::prelude::*;
+
+use crate::kinds::{LEVEL, SPIKE};
+use crate::parameters::Parameters;
+use crate::peaks;
+use crate::state::{AWAY, Cell};
+
+/// A value is back when it has come this part of the limit near.
+const BACK: f32 = 0.5;
+/// Readings in a row that must be back before a shift ends.
+const BACK_READINGS: u8 = 3;
+/// A shift this many limits wide is a warning; a smaller one is for information.
+const WARNING: f32 = 1.5;
+
+/// Farthest that a value may be from its level.
+fn limit(parameters: &Parameters, cell: &Cell) -> f32 {
+    let margin = parameters.level_margin + peaks::young(parameters, cell);
+    (parameters.level_min * cell.scale).max(margin * cell.jump.usual)
+}
+
+pub fn judge(parameters: &Parameters, at: At, cell: &mut Cell, out: &mut Findings<'_>) {
+    let limit = limit(parameters, cell);
+    cell.deviation += at.difference;
+    let far = cell.deviation.abs();
+    if !cell.has(AWAY) {
+        if at.mature && limit > 0.0 && far > limit {
+            cell.set(AWAY, true);
+            (cell.away, cell.back) = (1, 0);
+        } else {
+            cell.jump.see(far);
+            cell.deviation *= 1.0 - parameters.level_weight;
+        }
+    } else if cell.level.is_open() {
+        shifted(parameters, at, limit, cell, out);
+    } else {
+        jumped(parameters, at, limit, cell, out);
+    }
+}
+
+/// Away, but not yet long enough.
+fn jumped(parameters: &Parameters, at: At, limit: f32, cell: &mut Cell, out: &mut Findings<'_>) {
+    let far = cell.deviation.abs();
+    if far < BACK * limit {
+        cell.set(AWAY, false);
+        cell.jump.see_some(limit);
+        let before = at.before;
+        out.single(Severity::Info, || {
+            Finding::new(SPIKE)
+                .quantity(at.quantity)
+                .observed(before)
+                .expected(at.value)
+                .explain(format!("{before:.6} was {:.1} limits away from the values around it", (before - at.value).abs() / f64::from(limit)))
+        });
+        return;
+    }
+    cell.away += 1;
+    if cell.away >= parameters.level_readings {
+        cell.away = 0;
+        let severity = if far > WARNING * limit { Severity::Warning } else { Severity::Info };
+        let level = at.value - f64::from(cell.deviation);
+        out.raise(&mut cell.level, severity, || {
+            Finding::new(LEVEL)
+                .quantity(at.quantity)
+                .score(f64::from(1.0 - limit / (2.0 * far)))
+                .observed(at.value)
+                .expected(level)
+                .band(level - f64::from(limit), level + f64::from(limit))
+                .explain(format!("{far:.4} away from its level; it usually does not jump farther than {limit:.4}"))
+        });
+    }
+}
+
+fn shifted(parameters: &Parameters, at: At, limit: f32, cell: &mut Cell, out: &mut Findings<'_>) {
+    cell.away = cell.away.saturating_add(1);
+    cell.back = if cell.deviation.abs() < BACK * limit { cell.back + 1 } else { 0 };
+    let text = if cell.back >= BACK_READINGS {
+        "back at its level"
+    } else if cell.away >= parameters.relearn_readings {
+        cell.deviation = 0.0;
+        "taken as the new level"
+    } else {
+        return;
+    };
+    cell.set(AWAY, false);
+    cell.jump.see_some(limit);
+    out.clear(&mut cell.level, || {
+        Finding::new(LEVEL).quantity(at.quantity).score(0.0).observed(at.value).explain(text)
+    });
+}
+
+/// One value of a reading, compared with the one before.
+#[derive(Debug, Clone, Copy)]
+pub struct At {
+    pub quantity: usize,
+    pub value: f64,
+    pub before: f64,
+    pub difference: f32,
+    /// Enough has been learnt to judge spread, course, level.
+    pub known: bool,
+    pub settled: bool,
+    pub mature: bool,
+    /// By how much limits of spread and course are wider.
+    pub width: f32,
+}

@@ -1,0 +1,79 @@
+//! What is remembered of a sensor and of each of its quantities. With one quantity 128 bytes in all.
+
+use gridwatch_sdk::prelude::*;
+
+/// 104 bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sensor {
+    /// Timestamp of the reading before, as it was given, in ms.
+    pub last: i64,
+    /// By how much the sensor's clock is taken to be ahead, in ms.
+    pub clock_ms: f32,
+    /// A jump that the next reading must confirm, in ms.
+    pub jump_ms: f32,
+    /// Usual reporting interval, in ms; 0 until it is known.
+    pub interval_ms: f32,
+    /// Another interval that the last readings agree on.
+    pub other_ms: f32,
+    /// Longest gap that is usual.
+    pub gap_ms: f32,
+    pub dropout: Episode,
+    /// Repeated or backward timestamps; `order_kind` says which.
+    pub order: Episode,
+    pub clock: Episode,
+    pub rate: Episode,
+    pub malformed: Episode,
+    pub stuck: Episode,
+    pub unit: Episode,
+    /// Readings seen, up to the type's end.
+    pub seen: u16,
+    /// Readings in a row in which no value changed, and the longest such run seen.
+    pub same_run: u16,
+    pub same_longest: u16,
+    /// Intervals in a row that agree on `other_ms`.
+    pub other_count: u8,
+    pub order_kind: u8,
+    pub order_count: u8,
+    pub order_calm: u8,
+    pub malformed_count: u8,
+    pub malformed_calm: u8,
+    /// The quantity that is stuck, or `WHOLE`.
+    pub stuck_quantity: u8,
+    pub unit_quantity: u8,
+    pub flags: u8,
+}
+
+/// `stuck_quantity` where the whole reading repeats.
+pub const WHOLE: u8 = u8::MAX;
+
+/// The last timestamp ran backwards: what follows it says nothing of the interval.
+pub const AFTER_BACKWARD: u8 = 1;
+/// A jump waits for its confirmation.
+pub const JUMPED: u8 = 2;
+
+impl Sensor {
+    pub fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+    pub fn set(&mut self, flag: u8, on: bool) {
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
+    }
+}
+
+/// 24 bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    pub last: f64,
+    /// Smallest and largest usual magnitude.
+    pub least: f32,
+    pub most: f32,
+    /// Readings in a row with this very value, and the longest such run seen.
+    pub run: u16,
+    pub longest: u16,
+    /// Readings of this quantity, up to the type's end.
+    pub seen: u16,
+    /// Readings in a row that look like another unit.
+    pub other_unit: u8,
+    /// Readings in a row that look like the usual unit again.
+    pub usual_unit: u8,
+}

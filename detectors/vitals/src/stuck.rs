@@ -1,0 +1,96 @@
+//! The same value over and over.
+//!
+//! Quantised quantities repeat (a power factor of 0.97, a frequency of 50.00 Hz), so each one's longest
+//! run is learnt, and only a run well beyond it counts. A reading that repeats as a whole, all
+//! quantities at once, is rarer, and known by a run of its own. Exact zeros are no evidence: an
+//! idle load, a feeder out of service and a solar inverter at night all send them for hours.
+
+use gridwatch_sdk::prelude::*;
+
+use crate::kinds::STUCK;
+use crate::parameters::Parameters;
+use crate::state::{Cell, Sensor, WHOLE};
+
+pub fn judge(
+    parameters: &Parameters,
+    reading: &Reading<'_>,
+    sensor: &mut Sensor,
+    cells: &mut [Cell],
+    out: &mut Findings<'_>,
+) {
+    let hours = f32::from(sensor.seen) * sensor.interval_ms / 3_600_000.0;
+    // The type's end counts as long enough.
+    let mature = hours >= parameters.learn_hours || sensor.seen == u16::MAX;
+    let (mut present, mut same, mut worst) = (0_u32, 0_u32, None);
+    for (quantity, (cell, &value)) in cells.iter_mut().zip(reading.values()).enumerate() {
+        if value.is_nan() || value == 0.0 {
+            continue;
+        }
+        present += 1;
+        cell.seen = cell.seen.saturating_add(1);
+        if value == cell.last {
+            same += 1;
+            cell.run = cell.run.saturating_add(1);
+            let long = cell.run >= limit(parameters, cell.longest);
+            if long && mature && cell.seen >= parameters.learn_readings && worst.is_none() {
+                worst = Some((quantity as u8, cell.run, value));
+            }
+        } else {
+            cell.longest = learnt(parameters, cell.longest, cell.run);
+            cell.run = 1;
+            cell.last = value;
+        }
+    }
+    let whole = present >= 2 && same == present;
+    if whole {
+        sensor.same_run = sensor.same_run.saturating_add(1);
+    } else if same < present {
+        sensor.same_longest = learnt(parameters, sensor.same_longest, sensor.same_run);
+        sensor.same_run = 1;
+    }
+    if whole && sensor.same_run >= limit(parameters, sensor.same_longest) && sensor.seen >= parameters.learn_readings {
+        worst = Some((WHOLE, sensor.same_run, f64::NAN));
+    }
+    if sensor.stuck.is_open() {
+        end(sensor, cells, out);
+    } else if let Some((quantity, run, value)) = worst {
+        sensor.stuck_quantity = quantity;
+        let since = reading.timestamp - (f32::from(run - 1) * sensor.interval_ms) as i64;
+        out.raise(&mut sensor.stuck, Severity::Warning, || found(quantity, run, value).since(since));
+    }
+}
+
+/// Runs from which on a value is stuck.
+fn limit(parameters: &Parameters, longest: u16) -> u16 {
+    let runs = f32::from(longest) * parameters.stuck_runs + 2.0;
+    (runs as u16).max(parameters.stuck_readings_min)
+}
+
+/// A run that was called stuck teaches only that one somewhat longer than usual exists.
+fn learnt(parameters: &Parameters, longest: u16, run: u16) -> u16 {
+    longest.max(run.min(limit(parameters, longest)))
+}
+
+fn end(sensor: &mut Sensor, cells: &[Cell], out: &mut Findings<'_>) {
+    let quantity = sensor.stuck_quantity;
+    let run = cells.get(usize::from(quantity)).map_or(sensor.same_run, |cell| cell.run);
+    if run <= 1 {
+        out.clear(&mut sensor.stuck, || {
+            let finding = Finding::new(STUCK).score(0.0).explain("values change again");
+            if quantity == WHOLE { finding } else { finding.quantity(usize::from(quantity)) }
+        });
+    }
+}
+
+fn found(quantity: u8, run: u16, value: f64) -> Finding {
+    let score = 1.0 - 1.0 / f64::from(run);
+    if quantity == WHOLE {
+        Finding::new(STUCK).score(score).explain(format!("{run} readings in a row are equal in every quantity"))
+    } else {
+        Finding::new(STUCK)
+            .score(score)
+            .quantity(usize::from(quantity))
+            .observed(value)
+            .explain(format!("{run} readings in a row carry exactly {value}"))
+    }
+}
