@@ -50,46 +50,49 @@ impl Swing {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Calendar {
     /// 0 to 24.
-    pub hour: f64,
-    pub weekend: bool,
+    hour: f64,
     /// 0 to 1, from New Year; leap days blur.
     year: f64,
+    /// Activity of a household, 0 (asleep) to 1 (a weekday's evening).
+    pub household: f64,
+    /// Activity of a business, 0 to 1.
+    pub commercial: f64,
 }
 
 impl Calendar {
     pub fn at(time: Timestamp) -> Self {
         let day = time.div_euclid(DAY_MS);
-        // The epoch was a Thursday.
-        let weekday = (day + 3).rem_euclid(7);
         let years = day as f64 / 365.2425;
+        let hour = time.rem_euclid(DAY_MS) as f64 / (DAY_MS as f64 / 24.0);
+        let weekend = is_weekend(day);
         Self {
-            hour: time.rem_euclid(DAY_MS) as f64 / (DAY_MS as f64 / 24.0),
-            weekend: weekday >= 5,
+            hour,
             year: years - years.floor(),
+            household: household(hour, weekend),
+            commercial: commercial(hour, weekend),
         }
     }
+}
 
-    /// Activity of a household, 0 (asleep) to 1 (a weekday's evening).
-    pub fn household(self) -> f64 {
-        let (morning, midday) = if self.weekend {
-            (9.5, 0.45)
-        } else {
-            (7.2, 0.2)
-        };
-        let bumps = 0.5 * bump(self.hour, morning, 1.3)
-            + midday * bump(self.hour, 13.0, 2.0)
-            + 0.85 * bump(self.hour, 19.3, 2.3);
-        (0.08 + bumps).min(1.0)
-    }
+/// `day` counts from the epoch, which was a Thursday.
+fn is_weekend(day: i64) -> bool {
+    (day + 3).rem_euclid(7) >= 5
+}
 
-    /// Activity of a business, 0 to 1.
-    pub fn commercial(self) -> f64 {
-        let open = rise(self.hour - 7.5, 0.5) * rise(18.0 - self.hour, 0.7);
-        if self.weekend {
-            0.12 + 0.15 * open
-        } else {
-            0.12 + 0.85 * open
-        }
+fn household(hour: f64, weekend: bool) -> f64 {
+    let (morning, midday) = if weekend { (9.5, 0.45) } else { (7.2, 0.2) };
+    let bumps = 0.5 * bump(hour, morning, 1.3)
+        + midday * bump(hour, 13.0, 2.0)
+        + 0.85 * bump(hour, 19.3, 2.3);
+    (0.08 + bumps).min(1.0)
+}
+
+fn commercial(hour: f64, weekend: bool) -> f64 {
+    let open = rise(hour - 7.5, 0.5) * rise(18.0 - hour, 0.7);
+    if weekend {
+        0.12 + 0.15 * open
+    } else {
+        0.12 + 0.85 * open
     }
 }
 
@@ -166,7 +169,7 @@ impl Area {
         let season = 10.0 - 9.0 * libm::cos(core::f64::consts::TAU * (calendar.year - 0.04));
         let day = -3.5 * libm::cos(core::f64::consts::TAU * (calendar.hour - 5.0) / 24.0);
         self.outdoor = season + day + self.weather.step(&mut self.stream);
-        let burden = 0.012 * (0.6 - calendar.household() * 0.6 - calendar.commercial() * 0.4);
+        let burden = 0.012 * (0.6 - calendar.household * 0.6 - calendar.commercial * 0.4);
         let raw = 1.0 + burden + self.supply.step(&mut self.stream);
         self.regulate(raw);
     }
@@ -202,11 +205,12 @@ mod tests {
 
     #[test]
     fn the_calendar_knows_its_weekends() {
-        assert!(!Calendar::at(START_DEFAULT).weekend);
-        assert!(!Calendar::at(START_DEFAULT + 5 * DAY_MS - 1).weekend);
-        assert!(Calendar::at(START_DEFAULT + 5 * DAY_MS).weekend);
-        assert!(Calendar::at(START_DEFAULT + 7 * DAY_MS - 1).weekend);
-        assert!(!Calendar::at(START_DEFAULT + 7 * DAY_MS).weekend);
+        let monday = START_DEFAULT / DAY_MS;
+        let weekends: Vec<bool> = (monday..monday + 8).map(is_weekend).collect();
+        assert_eq!(
+            weekends,
+            [false, false, false, false, false, true, true, false]
+        );
     }
 
     #[test]

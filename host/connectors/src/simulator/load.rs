@@ -128,8 +128,8 @@ impl Load {
     /// Active and reactive power now, W and var. Draws three numbers.
     pub fn step(&mut self, area: &Area, calendar: Calendar, stream: &mut Stream) -> (f64, f64) {
         let activity = match self.customer {
-            Customer::Household => calendar.household(),
-            Customer::Commercial => calendar.commercial(),
+            Customer::Household => calendar.household,
+            Customer::Commercial => calendar.commercial,
         };
         let wander = (1.0 + self.drift.step(stream)).clamp(0.3, 2.0);
         let flutter = (1.0 + 0.04 * stream.normal()).max(0.5);

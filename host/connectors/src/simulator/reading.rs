@@ -122,10 +122,10 @@ fn write_number(value: f64, out: &mut Vec<u8>) {
     }
     let digit = |n: u16| b'0' + (n % 10) as u8;
     out.extend_from_slice(&[b'.', digit(fraction / 100)]);
-    if fraction % 100 != 0 {
+    if !fraction.is_multiple_of(100) {
         out.push(digit(fraction / 10));
     }
-    if fraction % 10 != 0 {
+    if !fraction.is_multiple_of(10) {
         out.push(digit(fraction));
     }
 }

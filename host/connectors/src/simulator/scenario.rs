@@ -113,6 +113,22 @@ impl Scenario {
         (hours * HOUR_MS as f64 / f64::from(self.interval_ms)) as u64
     }
 
+    fn check_times(&self) -> Result<(), ScenarioError> {
+        let times = [
+            ("learning_days", self.learning_days),
+            ("recovery_hours", self.recovery_hours),
+        ];
+        for (field, value) in times {
+            if !(0.0..=DAYS_MAX).contains(&value) {
+                return Err(ScenarioError::Field {
+                    field,
+                    rule: "must be 0 or more".into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Checks every field; everything in this room that takes a scenario calls it first.
     pub fn check(&self) -> Result<(), ScenarioError> {
         let sensors = u64::from(self.areas)
@@ -176,19 +192,7 @@ impl Scenario {
                 return Err(ScenarioError::Field { field, rule });
             }
         }
-        let times = [
-            ("learning_days", self.learning_days),
-            ("recovery_hours", self.recovery_hours),
-        ];
-        for (field, value) in times {
-            if !(0.0..=DAYS_MAX).contains(&value) {
-                return Err(ScenarioError::Field {
-                    field,
-                    rule: "must be 0 or more".into(),
-                });
-            }
-        }
-        Ok(())
+        self.check_times()
     }
 }
 
