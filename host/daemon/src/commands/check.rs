@@ -11,9 +11,7 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     let mut out = Out::new();
     let source = match &config.source {
         None => "no source (replay takes files from the command line)".to_owned(),
-        Some(config::Source::Files(files)) => {
-            format!("{} file(s), {} lane(s)", files.paths.len(), files.lanes)
-        }
+        Some(config::Source::Files(files)) => format!("{} file(s)", files.paths.len()),
         Some(config::Source::Simulator(simulator)) => {
             format!("simulator, {} lane(s)", simulator.lanes)
         }

@@ -1,95 +1,55 @@
 //! `[decode]`: how a record becomes a reading.
 
-use super::section::{At, Section, as_f64, type_name};
+use gridwatch_core::decode::{AttributePath, DecodeSettings, IdSource, Mapping, Selection, TimeFormat};
 use toml::Spanned;
 use toml::de::DeValue;
 
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Decode {
-    pub id: Id,
-    /// JSON pointer ("/meta/time") or name of a top-level field or CSV column.
-    pub timestamp: String,
-    pub timestamp_format: TimestampFormat,
-    /// IANA name of the zone of local times; `None`: times carry their offset or are UTC.
-    pub time_zone: Option<String>,
-    /// Renames and scales, in the order of their names.
-    pub quantities: Vec<QuantityMap>,
-    /// Takes no other numbers than those of `quantities`.
-    pub only_listed: bool,
-    /// Strings that are attributes of the sensor.
-    pub attributes: Vec<String>,
-    pub quantities_max: u16,
-    pub record_bytes_max: usize,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Id {
-    /// Pointer or name of the field.
-    Field(String),
-    /// All records are of one sensor.
-    Fixed(String),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TimestampFormat {
-    /// RFC 3339 or epoch, the unit told by size.
-    Auto,
-    Rfc3339,
-    EpochS,
-    EpochMs,
-    EpochUs,
-    /// As `strptime` has it: "%Y-%m-%d %H:%M:%S".
-    Pattern(String),
-}
-
-/// `name = "field"` or `name = { from = "field", factor = 1000.0, unit = "V" }`.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct QuantityMap {
-    pub name: String,
-    pub from: String,
-    pub factor: f64,
-    pub unit: Option<String>,
-}
+use super::section::{At, Section, as_f64, type_name};
 
 const NAME_BYTES_MAX: usize = 128;
-const ATTRIBUTES_MAX: usize = 64;
+const ATTRIBUTES_MAX: usize = 256;
 
-pub fn read(mut section: Section<'_, '_>) -> Decode {
+pub fn read(mut section: Section<'_, '_>) -> DecodeSettings {
+    let usual = DecodeSettings::default();
     let id = read_id(&mut section);
-    let timestamp = name(&mut section, "timestamp").unwrap_or_else(|| "timestamp".to_owned());
-    let timestamp_format = read_format(&mut section);
-    let time_zone = read_time_zone(&mut section, &timestamp_format);
+    let timestamp = name(&mut section, "timestamp").unwrap_or(usual.timestamp);
+    let time = read_time(&mut section);
     let only_listed = section.boolean("only_listed").unwrap_or(false);
-    let quantities_max = section.integer("quantities_max", 1..=1024).unwrap_or(64) as u16;
-    let quantities = read_quantities(section.section("quantities"), quantities_max);
-    if only_listed && quantities.is_empty() {
+    let quantities_max =
+        section.integer("quantities_max", 1..=4096).map_or(usual.quantities_max, |number| number as usize);
+    let mappings = read_quantities(section.section("quantities"), quantities_max);
+    if only_listed && mappings.is_empty() {
         let offset = section.written("only_listed").unwrap_or(section.offset());
-        section.document().mistake(
-            offset,
-            "only_listed: [decode.quantities] lists none, so no reading would have a value",
-        );
+        let what = "only_listed: [decode.quantities] lists none, so no reading would have a value";
+        section.document().mistake(offset, what);
     }
-    let attributes = read_attributes(&mut section);
-    let record_bytes_max = section
-        .size("record_bytes_max", 64..=64 << 20)
-        .unwrap_or(1 << 20) as usize;
+    let attributes = read_attributes(&mut section).unwrap_or(usual.attributes);
+    let record_bytes_max =
+        section.size("record_bytes_max", 64..=1 << 30).map_or(usual.record_bytes_max, |bytes| bytes as usize);
+    let (document, offset) = (section.document(), section.offset());
     section.close();
-    Decode {
+    let settings = DecodeSettings {
         id,
         timestamp,
-        timestamp_format,
-        time_zone,
-        quantities,
-        only_listed,
-        attributes,
+        time,
+        mappings,
+        quantities: if only_listed { Selection::Listed } else { Selection::All },
         quantities_max,
+        attributes,
         record_bytes_max,
+    };
+    // The decoder's own rules, for what is not seen key by key (two things under one path, …).
+    if document.is_clean()
+        && let Err(errors) = settings.check()
+    {
+        for error in errors {
+            document.mistake(offset, error.to_string());
+        }
     }
+    settings
 }
 
-fn read_id(section: &mut Section<'_, '_>) -> Id {
+fn read_id(section: &mut Section<'_, '_>) -> IdSource {
     let field = name(section, "id");
     let fixed = name(section, "sensor_id");
     if let (Some(_), Some(_), Some(offset)) = (&field, &fixed, section.written("sensor_id")) {
@@ -97,9 +57,9 @@ fn read_id(section: &mut Section<'_, '_>) -> Id {
         section.document().mistake(offset, what);
     }
     match (fixed, field) {
-        (Some(fixed), _) => Id::Fixed(fixed),
-        (None, Some(field)) => Id::Field(field),
-        (None, None) => Id::Field("sensor_id".to_owned()),
+        (Some(fixed), _) => IdSource::Fixed(fixed),
+        (None, Some(field)) => IdSource::Path(field),
+        (None, None) => IdSource::Path("sensor_id".to_owned()),
     }
 }
 
@@ -117,82 +77,66 @@ fn check_name(section: &Section<'_, '_>, key: &str, text: &At<String>) {
     }
 }
 
-fn read_format(section: &mut Section<'_, '_>) -> TimestampFormat {
-    let Some(text) = section.string("timestamp_format") else {
-        return TimestampFormat::Auto;
-    };
-    match text.value.as_str() {
-        "auto" => TimestampFormat::Auto,
-        "rfc3339" => TimestampFormat::Rfc3339,
-        "epoch-s" => TimestampFormat::EpochS,
-        "epoch-ms" => TimestampFormat::EpochMs,
-        "epoch-us" => TimestampFormat::EpochUs,
-        pattern if pattern.contains('%') => {
-            // Formatting a moment with it shows whether the pattern is one at all.
-            let moment = jiff::Zoned::new(jiff::Timestamp::UNIX_EPOCH, jiff::tz::TimeZone::UTC);
-            if let Err(error) = jiff::fmt::strtime::format(pattern, &moment) {
-                section
-                    .document()
-                    .mistake(text.offset, format!("timestamp_format: {error}"));
-            }
-            TimestampFormat::Pattern(text.value)
-        }
-        other => {
+fn read_time(section: &mut Section<'_, '_>) -> TimeFormat {
+    let format = section.string("timestamp_format");
+    let zone = section.string("time_zone");
+    if let Some(zone) = &zone
+        && let Err(error) = jiff::tz::TimeZone::get(&zone.value)
+    {
+        let what = format!("time_zone: {error}; write an IANA name such as \"Europe/Madrid\" or \"UTC\"");
+        section.document().mistake(zone.offset, what);
+    }
+    let time = match format.as_ref().map(|at| at.value.as_str()) {
+        None | Some("auto") => TimeFormat::Auto,
+        Some("rfc3339") => TimeFormat::Rfc3339,
+        Some("epoch-s") => TimeFormat::EpochSeconds,
+        Some("epoch-ms") => TimeFormat::EpochMilliseconds,
+        Some("epoch-us") => TimeFormat::EpochMicroseconds,
+        Some(pattern) if pattern.contains('%') => TimeFormat::Pattern {
+            pattern: pattern.to_owned(),
+            zone: zone.as_ref().map_or("UTC", |zone| &zone.value).to_owned(),
+        },
+        Some(other) => {
             let what = format!(
                 "timestamp_format: \"{other}\" is not known; known: \"auto\", \"rfc3339\", \"epoch-s\", \
                  \"epoch-ms\", \"epoch-us\", or a pattern such as \"%Y-%m-%d %H:%M:%S\""
             );
-            section.document().mistake(text.offset, what);
-            TimestampFormat::Auto
+            section.document().mistake(format.as_ref().map_or(section.offset(), |at| at.offset), what);
+            return TimeFormat::Auto;
         }
-    }
-}
-
-fn read_time_zone(section: &mut Section<'_, '_>, format: &TimestampFormat) -> Option<String> {
-    let zone = section.string("time_zone")?;
-    if let Err(error) = jiff::tz::TimeZone::get(&zone.value) {
-        let what =
-            format!("time_zone: {error}; write an IANA name such as \"Europe/Madrid\" or \"UTC\"");
+    };
+    if let (Some(zone), false) = (zone, matches!(time, TimeFormat::Pattern { .. })) {
+        let what = "time_zone: only times by a pattern are local; give timestamp_format a pattern such as \
+                    \"%Y-%m-%d %H:%M:%S\", or leave time_zone out";
         section.document().mistake(zone.offset, what);
     }
-    if matches!(
-        format,
-        TimestampFormat::EpochS | TimestampFormat::EpochMs | TimestampFormat::EpochUs
-    ) {
-        section.document().mistake(
-            zone.offset,
-            "time_zone: epoch times have no zone; leave it out",
-        );
-    }
-    Some(zone.value)
+    time
 }
 
-fn read_attributes(section: &mut Section<'_, '_>) -> Vec<String> {
-    let Some(written) = section.strings("attributes") else {
-        return vec!["location".to_owned()];
-    };
-    if written.len() > ATTRIBUTES_MAX {
-        let what = format!("attributes: at most {ATTRIBUTES_MAX}");
-        section
-            .document()
-            .mistake(written[ATTRIBUTES_MAX].offset, what);
+/// Names of top-level strings, or JSON pointers, whose last part is then the attribute's name.
+fn read_attributes(section: &mut Section<'_, '_>) -> Option<Vec<AttributePath>> {
+    let written = section.strings("attributes")?;
+    if let Some(beyond) = written.get(ATTRIBUTES_MAX) {
+        section.document().mistake(beyond.offset, format!("attributes: at most {ATTRIBUTES_MAX}"));
     }
-    let mut names: Vec<String> = Vec::new();
-    for attribute in written {
-        check_name(section, "attributes", &attribute);
-        if names.contains(&attribute.value) {
-            section.document().mistake(
-                attribute.offset,
-                format!("attributes: \"{}\" is named twice", attribute.value),
-            );
+    let mut attributes: Vec<AttributePath> = Vec::new();
+    for path in written {
+        check_name(section, "attributes", &path);
+        let name = if path.value.starts_with('/') {
+            path.value.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~")
         } else {
-            names.push(attribute.value);
+            path.value.clone()
+        };
+        if attributes.iter().any(|known| known.name == name) {
+            section.document().mistake(path.offset, format!("attributes: \"{name}\" is named twice"));
+        } else {
+            attributes.push(AttributePath { path: path.value, name });
         }
     }
-    names
+    Some(attributes)
 }
 
-fn read_quantities(mut section: Section<'_, '_>, quantities_max: u16) -> Vec<QuantityMap> {
+fn read_quantities(mut section: Section<'_, '_>, quantities_max: usize) -> Vec<Mapping> {
     let mut quantities = Vec::new();
     for (key, value) in section.entries() {
         check_name(&section, "quantities", &key);
@@ -200,7 +144,7 @@ fn read_quantities(mut section: Section<'_, '_>, quantities_max: u16) -> Vec<Qua
             quantities.push(quantity);
         }
     }
-    if quantities.len() > usize::from(quantities_max) {
+    if quantities.len() > quantities_max {
         let what = format!(
             "[decode.quantities] lists {}, quantities_max is {quantities_max}",
             quantities.len()
@@ -214,7 +158,7 @@ fn read_quantity(
     section: &mut Section<'_, '_>,
     key: &At<String>,
     value: &Spanned<DeValue<'_>>,
-) -> Option<QuantityMap> {
+) -> Option<Mapping> {
     let offset = value.span().start;
     let table = match value.get_ref() {
         DeValue::String(from) => {
@@ -226,9 +170,9 @@ fn read_quantity(
                     offset,
                 },
             );
-            return Some(QuantityMap {
+            return Some(Mapping {
                 name: key.value.clone(),
-                from: from.to_string(),
+                path: from.to_string(),
                 factor: 1.0,
                 unit: None,
             });
@@ -244,9 +188,9 @@ fn read_quantity(
             return None;
         }
     };
-    let mut quantity = QuantityMap {
+    let mut quantity = Mapping {
         name: key.value.clone(),
-        from: key.value.clone(),
+        path: key.value.clone(),
         factor: 1.0,
         unit: None,
     };
@@ -254,12 +198,12 @@ fn read_quantity(
         let at = value.span().start;
         match (part.get_ref().as_ref(), value.get_ref()) {
             ("from", DeValue::String(from)) => {
-                quantity.from = from.to_string();
+                quantity.path = from.to_string();
                 check_name(
                     section,
                     "from",
                     &At {
-                        value: quantity.from.clone(),
+                        value: quantity.path.clone(),
                         offset: at,
                     },
                 );

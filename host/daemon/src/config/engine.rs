@@ -21,7 +21,10 @@ pub struct Engine {
     pub time_ahead_reject_max: Duration,
     /// In one lane; readings of further sensors are dead letters.
     pub sensors_max: usize,
+    /// Between lanes and outlet.
     pub lane_queue_batches_max: usize,
+    /// How often output is made final (real time).
+    pub commit_interval: Duration,
     /// A lane without readings is told of time so often (real time); `None`: never.
     pub idle_tick: Option<Duration>,
     pub delivery: Delivery,
@@ -37,13 +40,14 @@ impl Default for Engine {
     fn default() -> Self {
         Engine {
             batch_rows_max: 1024,
-            batch_delay: Duration::from_millis(250),
+            batch_delay: Duration::from_millis(10),
             tick: Duration::from_secs(10),
             lateness: Duration::from_secs(5),
             time_ahead_max: Duration::from_secs(300),
             time_ahead_reject_max: Duration::from_secs(2 * 86_400),
             sensors_max: 1_000_000,
-            lane_queue_batches_max: 8,
+            lane_queue_batches_max: 64,
+            commit_interval: Duration::from_millis(500),
             idle_tick: None,
             delivery: Delivery::ExactlyOnce,
         }
@@ -90,6 +94,9 @@ pub fn read(mut section: Section<'_, '_>) -> (Engine, Option<usize>) {
             section.integer("lane_queue_batches_max", 1..=1024),
             usual.lane_queue_batches_max,
         ),
+        commit_interval: section
+            .duration("commit_interval", MS..=MS * 60_000)
+            .unwrap_or(usual.commit_interval),
         idle_tick: section.duration("idle_tick", MS * 100..=DAY),
         delivery: delivery.as_ref().map_or(usual.delivery, |at| at.value),
     };

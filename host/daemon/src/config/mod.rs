@@ -18,7 +18,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use assets::Assets;
-pub use decode::{Decode, Id, QuantityMap, TimestampFormat};
 pub use detectors::{DetectorSettings, Detectors, OnFault, read_settings};
 pub use engine::{Checkpoints, Delivery, Engine, OnMissing};
 pub use mistake::{Mistake, Mistakes};
@@ -26,6 +25,8 @@ pub use outputs::Sink;
 pub use parameters::{ParameterError, ParameterSchema};
 pub use scalar::duration as parse_duration;
 pub use source::{FileSource, Format, SimulatorSource, Source};
+
+use gridwatch_core::decode::DecodeSettings;
 
 use section::{Document, Section};
 
@@ -38,7 +39,7 @@ pub struct Config {
     pub file: PathBuf,
     /// `replay` takes its files from the command line instead.
     pub source: Option<Source>,
-    pub decode: Decode,
+    pub decode: DecodeSettings,
     pub assets: Assets,
     pub sink: Sink,
     pub dead_letters: PathBuf,

@@ -71,6 +71,11 @@ impl<'t> Document<'t> {
         self.mistakes.borrow_mut().push((offset, message.into()));
     }
 
+    /// Whether nothing is wrong so far.
+    pub fn is_clean(&self) -> bool {
+        self.mistakes.borrow().is_empty()
+    }
+
     /// Paths in a configuration are relative to its file.
     pub fn resolve(&self, path: &str) -> PathBuf {
         match self.file.parent() {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gridwatch_connectors::simulator::{Scenario, World};
+
 use super::mistake::quoted;
 use super::section::{At, Section};
 
@@ -19,13 +21,11 @@ pub struct FileSource {
     pub format: Format,
     /// Goes on reading a file that grows.
     pub follow: bool,
-    /// Sensors are spread over so many lanes.
-    pub lanes: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// By the file's name: `.csv` and `.csv.gz` are CSV, everything else JSON lines.
+    /// By the end of a file's name: `.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.json`, each also with `.gz`.
     Auto,
     JsonLines,
     Csv,
@@ -33,33 +33,13 @@ pub enum Format {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimulatorSource {
-    pub seed: u64,
-    pub feeders: u32,
-    pub meters_per_feeder: u32,
-    /// How often a meter reports, in event time.
-    pub interval: Duration,
+    pub scenario: Scenario,
+    /// Goes on without faults after the scenario's time.
+    pub endless: bool,
     /// Event time over real time; `None` is as fast as it goes.
     pub speed: Option<f64>,
-    /// Event time after which the simulation ends; `None` is never.
-    pub duration: Option<Duration>,
-    /// Whether faults are injected.
-    pub faults: bool,
+    /// Feeders are spread over so many lanes.
     pub lanes: u32,
-}
-
-impl Default for SimulatorSource {
-    fn default() -> Self {
-        SimulatorSource {
-            seed: 1,
-            feeders: 4,
-            meters_per_feeder: 25,
-            interval: Duration::from_secs(60),
-            speed: None,
-            duration: None,
-            faults: true,
-            lanes: 1,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,10 +63,9 @@ pub fn read(mut section: Section<'_, '_>) -> Option<Source> {
         let what = format!("kind is missing in [source]; known: {}", quoted(&words));
         section.document().mistake(section.offset(), what);
     }
-    let lanes = section.integer("lanes", 1..=LANES_MAX).unwrap_or(1) as u32;
     // Both kinds' keys are read whatever the kind: a wrong value is worth a word even then.
-    let files = read_files(&mut section, lanes);
-    let simulator = read_simulator(&mut section, lanes);
+    let files = read_files(&mut section);
+    let simulator = read_simulator(&mut section);
     let source = match kind.as_ref().map(|kind| kind.value)? {
         Kind::File => {
             refuse(&section, "file", "simulator", &SIMULATOR_KEYS);
@@ -100,6 +79,11 @@ pub fn read(mut section: Section<'_, '_>) -> Option<Source> {
         }
         Kind::Simulator => {
             refuse(&section, "simulator", "file", &FILE_KEYS);
+            if section.document().is_clean()
+                && let Err(error) = World::new(simulator.scenario.clone())
+            {
+                section.document().mistake(section.offset(), error.to_string());
+            }
             Source::Simulator(simulator)
         }
     };
@@ -109,7 +93,7 @@ pub fn read(mut section: Section<'_, '_>) -> Option<Source> {
 
 const FILE_KEYS: [&str; 4] = ["path", "paths", "format", "follow"];
 
-fn read_files(section: &mut Section<'_, '_>, lanes: u32) -> FileSource {
+fn read_files(section: &mut Section<'_, '_>) -> FileSource {
     let one = section.string("path");
     let many = section.strings("paths");
     if let (Some(_), Some(offset)) = (&one, section.written("paths")) {
@@ -141,11 +125,13 @@ fn read_files(section: &mut Section<'_, '_>, lanes: u32) -> FileSource {
         paths,
         format: format.map_or(Format::Auto, |at| at.value),
         follow,
-        lanes,
     }
 }
 
 fn existing_file(section: &Section<'_, '_>, written: &At<String>) -> PathBuf {
+    if written.value == "-" {
+        return PathBuf::from("-"); // Standard input.
+    }
     let path = section.document().resolve(&written.value);
     if !path.is_file() {
         let what = if path.exists() {
@@ -160,31 +146,46 @@ fn existing_file(section: &Section<'_, '_>, written: &At<String>) -> PathBuf {
     path
 }
 
-const SIMULATOR_KEYS: [&str; 7] = [
+const SIMULATOR_KEYS: [&str; 9] = [
     "seed",
-    "feeders",
+    "areas",
+    "feeders_per_area",
     "meters_per_feeder",
     "interval",
     "speed",
     "duration",
-    "faults",
+    "faults_per_kind",
+    "lanes",
 ];
 
-fn read_simulator(section: &mut Section<'_, '_>, lanes: u32) -> SimulatorSource {
-    let usual = SimulatorSource::default();
-    let feeders = section.integer("feeders", 1..=10_000);
-    let meters = section.integer("meters_per_feeder", 1..=100_000);
+fn read_simulator(section: &mut Section<'_, '_>) -> SimulatorSource {
+    let mut scenario = Scenario::default();
+    let mut count = |key: &'static str, most: u64, target: &mut u32| {
+        if let Some(number) = section.integer(key, 1..=most) {
+            *target = number as u32;
+        }
+    };
+    count("areas", 1_000, &mut scenario.areas);
+    count("feeders_per_area", 100_000, &mut scenario.feeders_per_area);
+    count("meters_per_feeder", 100_000, &mut scenario.meters_per_feeder);
+    if let Some(seed) = section.integer("seed", 0..=u64::MAX) {
+        scenario.seed = seed;
+    }
+    if let Some(interval) = section.duration("interval", Duration::from_millis(100)..=Duration::from_secs(3_600)) {
+        scenario.interval_ms = interval.as_millis() as u32;
+    }
+    let duration = section.duration("duration", Duration::from_secs(1)..=DAY * 36_500);
+    if let Some(duration) = duration {
+        scenario.days = duration.as_secs_f64() / DAY.as_secs_f64();
+    }
+    if let Some(faults) = section.integer("faults_per_kind", 0..=10_000) {
+        scenario.faults_per_kind = faults as u32;
+    }
     SimulatorSource {
-        seed: section.integer("seed", 0..=u64::MAX).unwrap_or(usual.seed),
-        feeders: feeders.map_or(usual.feeders, |number| number as u32),
-        meters_per_feeder: meters.map_or(usual.meters_per_feeder, |number| number as u32),
-        interval: section
-            .duration("interval", Duration::from_millis(100)..=DAY)
-            .unwrap_or(usual.interval),
+        scenario,
+        endless: duration.is_none(),
         speed: section.number("speed", 1e-3..=1e9),
-        duration: section.duration("duration", Duration::from_secs(1)..=DAY * 36_500),
-        faults: section.boolean("faults").unwrap_or(usual.faults),
-        lanes,
+        lanes: section.integer("lanes", 1..=LANES_MAX).unwrap_or(1) as u32,
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use expect_test::{expect, expect_file};
+use gridwatch_core::decode::{IdSource, Mapping, Selection, TimeFormat};
 use serde_json::json;
 
 use super::*;
@@ -79,7 +80,7 @@ fn an_empty_file_is_all_defaults() {
     );
     assert_eq!(config.api_listen.to_string(), "127.0.0.1:8081");
     assert_eq!(config.metrics_listen.to_string(), "127.0.0.1:9249");
-    assert_eq!(config.decode.attributes, ["location"]);
+    assert_eq!(config.decode, DecodeSettings::default());
 }
 
 #[test]
@@ -90,19 +91,20 @@ fn values_end_up_where_they_belong() {
     };
     assert_eq!(files.paths, [golden().join("good/readings.csv")]);
     assert_eq!(files.format, Format::Csv);
-    assert_eq!(config.decode.id, Id::Fixed("feeder-1".into()));
-    assert_eq!(
-        config.decode.timestamp_format,
-        TimestampFormat::Pattern("%Y-%m-%d %H:%M:%S".into())
-    );
-    assert_eq!(config.decode.time_zone.as_deref(), Some("Europe/Madrid"));
-    let voltage = QuantityMap {
+    assert_eq!(config.decode.id, IdSource::Fixed("feeder-1".into()));
+    let time = TimeFormat::Pattern {
+        pattern: "%Y-%m-%d %H:%M:%S".into(),
+        zone: "Europe/Madrid".into(),
+    };
+    assert_eq!(config.decode.time, time);
+    let voltage = Mapping {
         name: "voltage_l1".into(),
-        from: "V1".into(),
+        path: "V1".into(),
         factor: 1000.0,
         unit: Some("V".into()),
     };
-    assert!(config.decode.quantities.contains(&voltage));
+    assert!(config.decode.mappings.contains(&voltage));
+    assert_eq!(config.decode.quantities, Selection::Listed);
     assert_eq!(
         config.assets.all,
         [("nominal_voltage".to_owned(), "27430".to_owned())]
