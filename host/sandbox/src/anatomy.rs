@@ -1,7 +1,7 @@
 //! What the bytes are, import and export: read with wasmparser, before anything of them is compiled.
 
 use serde::{Deserialize, Serialize};
-use wasmparser::{BinaryReaderError, Encoding, Parser, Payload};
+use wasmparser::{BinaryReader, BinaryReaderError, Encoding, Parser, Payload};
 
 use crate::refusal::Refusal;
 
@@ -33,15 +33,24 @@ pub struct Anatomy {
 /// Reads the structure; that functions' bodies are valid is seen when they are compiled.
 pub fn read(bytes: &[u8]) -> Result<Anatomy, Refusal> {
     look_at_head(bytes)?;
-    let mut anatomy = Anatomy { form: Form::Core, imports: Vec::new(), exports: Vec::new(), custom: Vec::new() };
+    look_at_end(bytes)?;
+    let mut anatomy = Anatomy {
+        form: Form::Core,
+        imports: Vec::new(),
+        exports: Vec::new(),
+        custom: Vec::new(),
+    };
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.map_err(|e| unreadable(&e, bytes))?;
+        let payload = payload.map_err(|e| unreadable(&e))?;
         match payload {
-            Payload::Version { encoding: Encoding::Component, .. } if depth == 0 => anatomy.form = Form::Component,
+            Payload::Version {
+                encoding: Encoding::Component,
+                ..
+            } if depth == 0 => anatomy.form = Form::Component,
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
-            payload if depth == 0 => section(payload, &mut anatomy).map_err(|e| unreadable(&e, bytes))?,
+            payload if depth == 0 => section(payload, &mut anatomy).map_err(|e| unreadable(&e))?,
             _ => {}
         }
     }
@@ -63,7 +72,9 @@ fn section(payload: Payload<'_>, anatomy: &mut Anatomy) -> Result<(), BinaryRead
         Payload::ImportSection(section) => {
             for import in section.into_imports() {
                 let import = import?;
-                anatomy.imports.push(format!("{}.{}", import.module, import.name));
+                anatomy
+                    .imports
+                    .push(format!("{}.{}", import.module, import.name));
             }
         }
         Payload::ExportSection(section) => {
@@ -79,7 +90,11 @@ fn section(payload: Payload<'_>, anatomy: &mut Anatomy) -> Result<(), BinaryRead
 
 /// Tells apart what people drop by mistake.
 fn look_at_head(bytes: &[u8]) -> Result<(), Refusal> {
-    let not_wasm = |found: &str| Err(Refusal::NotWasm { found: found.to_owned() });
+    let not_wasm = |found: &str| {
+        Err(Refusal::NotWasm {
+            found: found.to_owned(),
+        })
+    };
     if wasmtime::Engine::detect_precompiled(bytes).is_some() {
         return Err(Refusal::Precompiled);
     }
@@ -87,7 +102,10 @@ fn look_at_head(bytes: &[u8]) -> Result<(), Refusal> {
         [] => not_wasm("the file is empty"),
         [0, b'a', b's', b'm', _, _, _, _, ..] => Ok(()),
         _ if b"\0asm".starts_with(bytes) || bytes.starts_with(b"\0asm") => {
-            Err(Refusal::Truncated { at: bytes.len(), what: "not even the header is whole".to_owned() })
+            Err(Refusal::Truncated {
+                at: bytes.len(),
+                what: "not even the header is whole".to_owned(),
+            })
         }
         [0x7f, b'E', b'L', b'F', ..] => not_wasm("an ELF file, native code of this machine"),
         [0x1f, 0x8b, ..] => not_wasm("a gzip file; unpack it"),
@@ -99,25 +117,63 @@ fn look_at_head(bytes: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-fn unreadable(error: &BinaryReaderError, bytes: &[u8]) -> Refusal {
-    let what = error.message().to_owned();
-    if what.contains("unexpected end") || what.contains("extends past end") || what.contains("unexpected-eof") {
-        return Refusal::Truncated { at: bytes.len(), what };
+/// A copy that is not complete ends within a section: its sizes say so, whatever is in it.
+fn look_at_end(bytes: &[u8]) -> Result<(), Refusal> {
+    let mut at = 8;
+    while at < bytes.len() {
+        // A section: its kind in one byte, its size, so many bytes.
+        let mut reader = BinaryReader::new(bytes.get(at + 1..).unwrap_or_default(), 0);
+        let Ok(size) = reader.read_var_u32() else {
+            // The end, or no size at all; the parser says what.
+            break;
+        };
+        let end = at + 1 + reader.original_position() + size as usize;
+        if end > bytes.len() {
+            let what = format!("the section that starts at byte {at} ends at byte {end}");
+            return Err(Refusal::Truncated {
+                at: bytes.len(),
+                what,
+            });
+        }
+        at = end;
     }
-    Refusal::Invalid { at: Some(usize::try_from(error.offset()).unwrap_or_default()), what }
+    Ok(())
+}
+
+fn unreadable(error: &BinaryReaderError) -> Refusal {
+    Refusal::Invalid {
+        at: Some(error.offset()),
+        what: error.message().to_owned(),
+    }
 }
 
 /// The contract's version that a component exports: `0.1.0`. Refuses what this host does not speak.
 pub fn contract_version(anatomy: &Anatomy) -> Result<String, Refusal> {
-    let versions: Vec<&str> = anatomy.exports.iter().filter_map(|name| version_of(name, DETECTOR)).collect();
-    if let Some(version) = versions.iter().find(|version| version.starts_with(COMPATIBLE)) {
+    let versions: Vec<&str> = anatomy
+        .exports
+        .iter()
+        .filter_map(|name| version_of(name, DETECTOR))
+        .collect();
+    if let Some(version) = versions
+        .iter()
+        .find(|version| version.starts_with(COMPATIBLE))
+    {
         return Ok((*version).to_owned());
     }
     match versions.first() {
-        None => Err(Refusal::MissingExport { exports: anatomy.exports.clone() }),
+        None => Err(Refusal::MissingExport {
+            exports: anatomy.exports.clone(),
+        }),
         Some(found) => {
-            let found = if found.is_empty() { "without a version".to_owned() } else { (*found).to_owned() };
-            Err(Refusal::WrongContract { found, spoken: CONTRACT })
+            let found = if found.is_empty() {
+                "without a version".to_owned()
+            } else {
+                (*found).to_owned()
+            };
+            Err(Refusal::WrongContract {
+                found,
+                spoken: CONTRACT,
+            })
         }
     }
 }
@@ -126,23 +182,25 @@ pub fn contract_version(anatomy: &Anatomy) -> Result<String, Refusal> {
 pub fn check_imports(anatomy: &Anatomy) -> Result<(), Refusal> {
     for import in &anatomy.imports {
         let offered = match anatomy.form {
-            Form::Component => {
-                OFFERED.iter().any(|name| version_of(import, name).is_some_and(|v| v.starts_with(COMPATIBLE)))
-            }
+            Form::Component => OFFERED
+                .iter()
+                .any(|name| version_of(import, name).is_some_and(|v| v.starts_with(COMPATIBLE))),
             // In a core module, names are by the canonical ABI; the encoder checks them in full, and
             // what it makes is checked as a component.
             Form::Core => !CORE_FOREIGN.iter().any(|name| import.starts_with(name)),
         };
         if !offered {
-            return Err(Refusal::ForbiddenImport { import: import.clone(), mend: mend(import) });
+            return Err(Refusal::ForbiddenImport {
+                import: import.clone(),
+                mend: mend(import),
+            });
         }
     }
     Ok(())
 }
 
 /// What toolchains put into core modules that would need an adapter or a linker.
-const CORE_FOREIGN: [&str; 7] =
-    ["wasi_", "wasi:", "env.", "go.", "gojs.", "__wbindgen", "./"];
+const CORE_FOREIGN: [&str; 7] = ["wasi_", "wasi:", "env.", "go.", "gojs.", "__wbindgen", "./"];
 
 /// The version behind `name@`, or an empty one where `whole` is `name`.
 fn version_of<'a>(whole: &'a str, name: &str) -> Option<&'a str> {

@@ -1,18 +1,10 @@
 //! Whether what a guest answers keeps the contract, and its way into core's types. A detector is the
 //! code of a stranger: an index that it hands over is looked at here, once, and nowhere after.
 
-use gridwatch_core::finding::{Finding, Phase, Severity, Subject};
+use gridwatch_core::finding::{Bounds, Finding, Phase, Severity, Subject};
 use gridwatch_core::judge::{States, Traces};
 
 use crate::contract::gridwatch::detector::types as wit;
-
-/// What an answer is measured against.
-pub struct Terms<'a> {
-    pub kinds: usize,
-    /// Quantities that `configure` chose.
-    pub quantities: usize,
-    pub announced: &'a Announced,
-}
 
 /// Which sensor numbers the instance knows: a bit each.
 #[derive(Default)]
@@ -36,46 +28,44 @@ impl Announced {
     }
 
     pub fn has(&self, sensor: u32) -> bool {
-        self.0.get(sensor as usize / 64).is_some_and(|word| word >> (sensor % 64) & 1 == 1)
+        self.0
+            .get(sensor as usize / 64)
+            .is_some_and(|word| word >> (sensor % 64) & 1 == 1)
     }
 }
 
-/// `rows` is the batch's number of rows in `observe` and none in `advance`.
-pub fn findings(found: Vec<wit::Finding>, rows: Option<usize>, terms: &Terms<'_>) -> Result<Vec<Finding>, String> {
-    // Nothing was found nearly always: no allocation then.
+/// Nothing was found nearly always, and then nothing is allocated.
+pub fn findings(
+    found: Vec<wit::Finding>,
+    bounds: &Bounds,
+    announced: &Announced,
+) -> Result<Vec<Finding>, String> {
     found
         .into_iter()
-        .enumerate()
-        .map(|(i, f)| finding(f, rows, terms).map_err(|what| format!("finding {i}: {what}")))
+        .map(|found| finding(found, bounds, announced))
         .collect()
 }
 
-fn finding(found: wit::Finding, rows: Option<usize>, terms: &Terms<'_>) -> Result<Finding, String> {
-    if let Some(rows) = rows.filter(|rows| found.row as usize >= *rows) {
-        return Err(format!("row {} of a batch of {rows}", found.row));
+fn finding(found: wit::Finding, bounds: &Bounds, announced: &Announced) -> Result<Finding, String> {
+    let finding = translated(found, bounds.rows.is_some());
+    bounds.check(&finding)?;
+    match finding.subject {
+        Subject::Sensor(sensor) if !announced.has(sensor) => Err(format!(
+            "a finding names sensor {sensor}, which was never announced or is removed"
+        )),
+        _ => Ok(finding),
     }
-    if found.kind as usize >= terms.kinds {
-        return Err(format!("kind {}, of {} that the descriptor names", found.kind, terms.kinds));
-    }
-    if let Some(quantity) = found.quantity.filter(|q| *q as usize >= terms.quantities) {
-        return Err(format!("quantity {quantity}, of {} that `configure` chose", terms.quantities));
-    }
-    if !(0.0..=1.0).contains(&found.score) {
-        return Err(format!("score {}, which is not between 0 and 1", found.score));
-    }
+}
+
+/// `has_rows` is whether the answer is `observe`'s; `advance` has no rows to name.
+fn translated(found: wit::Finding, has_rows: bool) -> Finding {
     let subject = match found.subject {
-        wit::Subject::Reading if rows.is_none() => {
-            return Err("its subject is a reading, but `advance` has none".to_owned());
-        }
         wit::Subject::Reading => Subject::Reading,
-        wit::Subject::Sensor(sensor) if !terms.announced.has(sensor) => {
-            return Err(format!("sensor {sensor}, which was never announced or is removed"));
-        }
         wit::Subject::Sensor(sensor) => Subject::Sensor(sensor),
         wit::Subject::Group(name) => Subject::Group(name),
     };
-    Ok(Finding {
-        row: if rows.is_some() { found.row } else { 0 },
+    Finding {
+        row: if has_rows { found.row } else { 0 },
         subject,
         timestamp: found.timestamp,
         quantity: found.quantity,
@@ -90,7 +80,7 @@ fn finding(found: wit::Finding, rows: Option<usize>, terms: &Terms<'_>) -> Resul
         upper: found.upper,
         explanation: found.explanation,
         details: found.details,
-    })
+    }
 }
 
 fn phase(phase: wit::Phase) -> Phase {
@@ -141,13 +131,25 @@ pub fn states(states: wit::StatesResult, sensors: usize) -> Result<States, Strin
 
 /// `trace`'s answer for a batch of `rows`.
 pub fn traces(traces: wit::Traces, rows: usize, quantities: usize) -> Result<Traces, String> {
-    let wit::Traces { quantities: traced, rows: values } = traces;
+    let wit::Traces {
+        quantities: traced,
+        rows: values,
+    } = traces;
     if let Some(quantity) = traced.iter().find(|q| **q as usize >= quantities) {
-        return Err(format!("quantity {quantity}, of {quantities} that `configure` chose"));
+        return Err(format!(
+            "quantity {quantity}, of {quantities} that `configure` chose"
+        ));
     }
     let expected = traced.len().saturating_mul(4).saturating_mul(rows);
     if values.len() != expected {
-        return Err(format!("{} values for {} quantities and {rows} rows, not {expected}", values.len(), traced.len()));
+        return Err(format!(
+            "{} values for {} quantities and {rows} rows, not {expected}",
+            values.len(),
+            traced.len()
+        ));
     }
-    Ok(Traces { quantities: traced, rows: values })
+    Ok(Traces {
+        quantities: traced,
+        rows: values,
+    })
 }

@@ -91,12 +91,19 @@ impl Guard {
 }
 
 impl ResourceLimiter for Guard {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
             // The guest's own maximum: its own matter.
             return Ok(false);
         }
-        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        let total = self
+            .memory_bytes
+            .saturating_add(desired.saturating_sub(current));
         if total > self.memory_bytes_max {
             return self.refuse_memory(self.memory_bytes_max);
         }
@@ -106,15 +113,24 @@ impl ResourceLimiter for Guard {
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         // The operating system has no more: not the guest's fault, but it must not see the difference.
-        self.breach = Some(Breach::Memory { limit_bytes: self.memory_bytes_max });
+        self.breach = Some(Breach::Memory {
+            limit_bytes: self.memory_bytes_max,
+        });
         Err(error)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        let total = self
+            .table_elements
+            .saturating_add(desired.saturating_sub(current));
         if total > TABLE_ELEMENTS_MAX {
             return self.refuse_memory(TABLE_ELEMENTS_MAX * size_of::<usize>());
         }
@@ -139,4 +155,45 @@ impl ResourceLimiter for Guard {
 fn thread_cpu_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(now).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard(call_deadline_ms: u64) -> Guard {
+        Guard::new(&Limits {
+            call_deadline_ms,
+            ..Limits::default()
+        })
+    }
+
+    #[test]
+    fn ticks_while_the_thread_did_not_run_are_not_held_against_it() {
+        let mut guard = guard(60_000);
+        guard.begin_call();
+        for _ in 0..10_000 {
+            // Ten thousand ticks are more than a minute and a half of wall time.
+            assert!(matches!(
+                guard.on_tick(),
+                UpdateDeadline::Continue(1..=6000)
+            ));
+        }
+        assert_eq!(guard.breach(), None);
+    }
+
+    #[test]
+    fn cpu_time_is_held_against_it() {
+        let mut guard = guard(5);
+        guard.begin_call();
+        let start = thread_cpu_time();
+        assert!(matches!(guard.on_tick(), UpdateDeadline::Continue(1)));
+        while thread_cpu_time() < start + Duration::from_millis(6) {
+            std::hint::spin_loop();
+        }
+        assert!(matches!(guard.on_tick(), UpdateDeadline::Interrupt));
+        assert_eq!(guard.breach(), Some(Breach::Deadline));
+        guard.begin_call();
+        assert_eq!(guard.breach(), None);
+    }
 }

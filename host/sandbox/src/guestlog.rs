@@ -1,6 +1,5 @@
 //! `gridwatch:detector/log`: the one thing that a guest can call. Limited in rate and length.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -27,7 +26,13 @@ pub struct LogGate {
 impl LogGate {
     pub fn new(sink: Arc<dyn GuestLog>, limits: &Limits) -> LogGate {
         let per_second = f64::from(limits.log_lines_per_second_max);
-        LogGate { sink, per_second, tokens: per_second, filled: Instant::now(), dropped: 0 }
+        LogGate {
+            sink,
+            per_second,
+            tokens: per_second,
+            filled: Instant::now(),
+            dropped: 0,
+        }
     }
 
     /// Whether a line may be shown now; if not, it is counted.
@@ -82,7 +87,7 @@ pub fn link(linker: &mut Linker<Inside>) -> wasmtime::Result<()> {
             if !store.data_mut().log.admits() {
                 return Ok(());
             }
-            let line = printable(message.to_str(&store)?);
+            let line = printable(&message.to_str(&store)?);
             store.data().log.sink.line(core_level(level), &line);
             Ok(())
         },
@@ -99,7 +104,7 @@ fn core_level(level: Level) -> LogLevel {
 }
 
 /// One line of bounded length without control characters, so that a guest can forge no other line.
-fn printable(message: Cow<'_, str>) -> String {
+pub fn printable(message: &str) -> String {
     let mut line = String::new();
     for c in message.chars() {
         if line.len() + c.len_utf8() > MESSAGE_BYTES_MAX {

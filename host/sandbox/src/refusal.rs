@@ -6,9 +6,13 @@ use gridwatch_core::judge::Fault;
 /// (its `describe` was called, under limits). `label` is what metrics and tables say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("not WebAssembly: {found}; build the detector for --target wasm32-unknown-unknown and drop the .wasm")]
+    #[error(
+        "not WebAssembly: {found}; build the detector for --target wasm32-unknown-unknown and drop the .wasm"
+    )]
     NotWasm { found: String },
-    #[error("the file ends too early, at byte {at}: {what}; copy it again, whole (write beside it, then rename)")]
+    #[error(
+        "the file ends too early, at byte {at}: {what}; copy it again, whole (write beside it, then rename)"
+    )]
     Truncated { at: usize, what: String },
     #[error("damaged or not valid WebAssembly{}: {what}; build it again", at.map(|at| format!(", at byte {at}")).unwrap_or_default())]
     Invalid { at: Option<usize>, what: String },
@@ -28,7 +32,9 @@ pub enum Refusal {
          make it a component (wasm-tools component new)"
     )]
     NoWorld,
-    #[error("a core module that does not fit the world it was built for: {what}; build it again with the SDK or wit-bindgen against wit/detector.wit")]
+    #[error(
+        "a core module that does not fit the world it was built for: {what}; build it again with the SDK or wit-bindgen against wit/detector.wit"
+    )]
     CoreUnfit { what: String },
     #[error(
         "does not export gridwatch:detector/detector (exports: {}); build it for world \
@@ -36,11 +42,15 @@ pub enum Refusal {
         list(exports)
     )]
     MissingExport { exports: Vec<String> },
-    #[error("built for contract {found}, this host speaks {spoken}; build it against this host's wit/detector.wit")]
+    #[error(
+        "built for contract {found}, this host speaks {spoken}; build it against this host's wit/detector.wit"
+    )]
     WrongContract { found: String, spoken: &'static str },
     #[error("imports {import}, which detectors are not given; {mend}")]
     ForbiddenImport { import: String, mend: &'static str },
-    #[error("its imports or exports do not have the contract's types: {what}; build it against this host's wit/detector.wit")]
+    #[error(
+        "its imports or exports do not have the contract's types: {what}; build it against this host's wit/detector.wit"
+    )]
     Unlinkable { what: String },
     #[error("`describe` failed: {0}")]
     Describe(Fault),

@@ -38,7 +38,10 @@ impl Default for SandboxSettings {
             cache_dir: None,
             cache_files_max: 64,
             module_bytes_max: 64 << 20,
-            describe_limits: Limits { output_bytes_per_call_max: 4 << 20, ..Limits::default() },
+            describe_limits: Limits {
+                output_bytes_per_call_max: 4 << 20,
+                ..Limits::default()
+            },
         }
     }
 }
@@ -65,18 +68,31 @@ pub struct Sandbox {
 impl Sandbox {
     /// Starts one thread, which ends with the last of the sandbox, its modules and their instances.
     pub fn new(settings: SandboxSettings) -> Result<Sandbox, SandboxError> {
-        let engine = Engine::new(&config()).map_err(|e| SandboxError::Engine { what: format!("{e:#}") })?;
+        let engine = Engine::new(&config()).map_err(|e| SandboxError::Engine {
+            what: format!("{e:#}"),
+        })?;
         let mut linker = Linker::new(&engine);
-        guestlog::link(&mut linker).map_err(|e| SandboxError::Engine { what: format!("{e:#}") })?;
+        guestlog::link(&mut linker).map_err(|e| SandboxError::Engine {
+            what: format!("{e:#}"),
+        })?;
         let cache = match &settings.cache_dir {
             None => None,
-            Some(dir) => Some(
-                Cache::open(dir, &engine, settings.cache_files_max)
-                    .map_err(|what| SandboxError::CacheDir { dir: dir.clone(), what })?,
-            ),
+            Some(dir) => Some(Cache::open(dir, &engine, settings.cache_files_max).map_err(
+                |what| SandboxError::CacheDir {
+                    dir: dir.clone(),
+                    what,
+                },
+            )?),
         };
-        ticker::start(&engine).map_err(|e| SandboxError::Ticker { what: e.to_string() })?;
-        Ok(Sandbox { engine, linker, cache, settings })
+        ticker::start(&engine).map_err(|e| SandboxError::Ticker {
+            what: e.to_string(),
+        })?;
+        Ok(Sandbox {
+            engine,
+            linker,
+            cache,
+            settings,
+        })
     }
 
     /// Takes a component, or a plain core module built against the world. Nothing is run but
@@ -85,7 +101,10 @@ impl Sandbox {
     pub fn load(&self, bytes: &[u8]) -> Result<LoadedModule, Refusal> {
         let max = self.settings.module_bytes_max;
         if bytes.len() > max {
-            return Err(Refusal::TooLarge { bytes: bytes.len(), max });
+            return Err(Refusal::TooLarge {
+                bytes: bytes.len(),
+                max,
+            });
         }
         let digest = digest(bytes);
         if let Some(module) = self.load_cached(&digest) {
@@ -140,9 +159,12 @@ impl Sandbox {
             .map_err(|e| Refusal::Unlinkable { what: one_line(&e) })
     }
 
-    fn describe(&self, pre: &DetectorModulePre<Inside>) -> Result<gridwatch_core::finding::Descriptor, Refusal> {
-        let mut instance =
-            Instance::new(pre, self.settings.describe_limits, Arc::new(Silence)).map_err(Refusal::Describe)?;
+    fn describe(
+        &self,
+        pre: &DetectorModulePre<Inside>,
+    ) -> Result<gridwatch_core::finding::Descriptor, Refusal> {
+        let mut instance = Instance::new(pre, self.settings.describe_limits, Arc::new(Silence))
+            .map_err(Refusal::Describe)?;
         descriptor::check(instance.describe().map_err(Refusal::Describe)?)
     }
 }
@@ -178,15 +200,20 @@ fn config() -> Config {
 /// `sha256:` and 64 hexadecimal digits.
 fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Sha256::digest(bytes)
+        .iter()
+        .fold("sha256:".to_owned(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 fn invalid(error: &wasmtime::Error) -> Refusal {
-    Refusal::Invalid { at: None, what: one_line(error) }
+    Refusal::Invalid {
+        at: None,
+        what: one_line(error),
+    }
 }
 
 fn one_line(error: &wasmtime::Error) -> String {

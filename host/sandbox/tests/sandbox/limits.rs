@@ -11,29 +11,55 @@ fn fault_of(wat: &Wat) -> Fault {
     let mut judge = alive(wat);
     let fault = observe(&mut *judge).unwrap_err();
     let after = judge.advance(0).unwrap_err();
-    assert!(matches!(&after, Fault::Host { what, .. } if what.contains(&fault.to_string())), "{after}");
+    assert!(
+        matches!(&after, Fault::Host { what, .. } if what.contains(&fault.to_string())),
+        "{after}"
+    );
     fault
 }
 
 #[test]
 fn an_endless_loop() {
     let fault = fault_of(&Wat::new().body("observe", "(loop (br 0)) (unreachable)"));
-    assert_eq!(fault, Fault::Deadline { call: Call::Observe, limit_ms: 30 });
+    assert_eq!(
+        fault,
+        Fault::Deadline {
+            call: Call::Observe,
+            limit_ms: 30
+        }
+    );
 }
 
 #[test]
 fn an_endless_loop_in_the_allocator() {
     let wat = Wat::new().field("").body("observe", "(unreachable)");
     let looping = Wat::new().body("configure", "(loop (br 0)) (unreachable)");
-    let mut judge = load(&looping).instantiate(limits(), Arc::new(Heard::default())).unwrap();
-    assert_eq!(judge.configure("{}", &[]).unwrap_err(), Fault::Deadline { call: Call::Configure, limit_ms: 30 });
+    let mut judge = load(&looping)
+        .instantiate(limits(), Arc::new(Heard::default()))
+        .unwrap();
+    assert_eq!(
+        judge.configure("{}", &[]).unwrap_err(),
+        Fault::Deadline {
+            call: Call::Configure,
+            limit_ms: 30
+        }
+    );
     assert!(matches!(fault_of(&wat), Fault::Trap { .. }));
 }
 
 #[test]
 fn memory_without_end() {
-    let fault = fault_of(&Wat::new().body("observe", "(loop (drop (memory.grow (i32.const 1))) (br 0)) (unreachable)"));
-    assert_eq!(fault, Fault::Memory { call: Call::Observe, limit_bytes: 4 << 20 });
+    let fault = fault_of(&Wat::new().body(
+        "observe",
+        "(loop (drop (memory.grow (i32.const 1))) (br 0)) (unreachable)",
+    ));
+    assert_eq!(
+        fault,
+        Fault::Memory {
+            call: Call::Observe,
+            limit_bytes: 4 << 20
+        }
+    );
 }
 
 #[test]
@@ -41,8 +67,17 @@ fn more_memory_than_allowed_from_the_start() {
     let mut wat = Wat::new();
     wat.memory = "(memory (export \"memory\") 100)".to_owned();
     let module = load(&wat);
-    let fault = module.instantiate(limits(), Arc::new(Heard::default())).err().unwrap();
-    assert_eq!(fault, Fault::Memory { call: Call::Instantiate, limit_bytes: 4 << 20 });
+    let fault = module
+        .instantiate(limits(), Arc::new(Heard::default()))
+        .err()
+        .unwrap();
+    assert_eq!(
+        fault,
+        Fault::Memory {
+            call: Call::Instantiate,
+            limit_bytes: 4 << 20
+        }
+    );
 }
 
 #[test]
@@ -63,12 +98,20 @@ fn a_table_without_end() {
         "observe",
         "(loop (drop (table.grow $t (ref.null func) (i32.const 100000))) (br 0)) (unreachable)",
     );
-    assert!(matches!(fault_of(&wat), Fault::Memory { call: Call::Observe, .. }));
+    assert!(matches!(
+        fault_of(&wat),
+        Fault::Memory {
+            call: Call::Observe,
+            ..
+        }
+    ));
 }
 
 #[test]
 fn instances_without_end() {
-    let many: String = (0..300).map(|_| "(core instance (instantiate $m))").collect();
+    let many: String = (0..300)
+        .map(|_| "(core instance (instantiate $m))")
+        .collect();
     let whole = Wat::new().component();
     // The same component, with 300 more core instances in it.
     let extra = wat::parse_str(format!("(component (core module $m) {many})")).unwrap();
@@ -117,36 +160,55 @@ fn recursion_without_end() {
         .field("(func $deeper (param i32) (result i32) (i32.add (call $deeper (local.get 0)) (i32.const 1)))")
         .body("observe", "(call $deeper (i32.const 0))");
     let fault = fault_of(&wat);
-    assert!(matches!(&fault, Fault::Trap { what, .. } if what.contains("stack") && what.contains("deeper")), "{fault}");
+    assert!(
+        matches!(&fault, Fault::Trap { what, .. } if what.contains("stack") && what.contains("deeper")),
+        "{fault}"
+    );
 }
 
 #[test]
 fn a_trap_names_the_guests_functions() {
     let wat = Wat::new()
         .field("(func $_ZN6vitals5judge17h0123456789abcdefE (unreachable))")
-        .body("observe", "(call $_ZN6vitals5judge17h0123456789abcdefE) (unreachable)");
+        .body(
+            "observe",
+            "(call $_ZN6vitals5judge17h0123456789abcdefE) (unreachable)",
+        );
     let fault = fault_of(&wat);
-    assert!(matches!(&fault, Fault::Trap { what, .. } if what.contains("in vitals::judge < observe")), "{fault}");
+    assert!(
+        matches!(&fault, Fault::Trap { what, .. } if what.contains("in vitals::judge < observe")),
+        "{fault}"
+    );
 }
 
 #[test]
 fn more_findings_than_allowed() {
     // ok(list of 5 zero findings): 152 bytes each, all zero.
     let list = crate::guest::data(FREE, &[0, 0, 0, 0, 0, 16, 0, 0, 5, 0, 0, 0]);
-    let wat = Wat::new().field(&list).body("observe", &format!("(i32.const {FREE})"));
+    let wat = Wat::new()
+        .field(&list)
+        .body("observe", &format!("(i32.const {FREE})"));
     let fault = fault_of(&wat);
-    assert!(matches!(&fault, Fault::Output { what, .. } if what.contains("5 findings")), "{fault}");
+    assert!(
+        matches!(&fault, Fault::Output { what, .. } if what.contains("5 findings")),
+        "{fault}"
+    );
 }
 
 #[test]
 fn more_bytes_than_allowed() {
     // save-shared: ok(list<u8> of 65537 bytes at 0).
     let list = crate::guest::data(FREE, &[0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0]);
-    let mut wat = Wat::new().field(&list).body("save-shared", &format!("(i32.const {FREE})"));
+    let mut wat = Wat::new()
+        .field(&list)
+        .body("save-shared", &format!("(i32.const {FREE})"));
     wat.memory = "(memory (export \"memory\") 3)".to_owned();
     let mut judge = alive(&wat);
     let fault = judge.save_shared().unwrap_err();
-    assert!(matches!(&fault, Fault::Output { call: Call::SaveShared, what } if what.contains("65536")), "{fault}");
+    assert!(
+        matches!(&fault, Fault::Output { call: Call::SaveShared, what } if what.contains("65536")),
+        "{fault}"
+    );
 }
 
 #[test]
@@ -176,7 +238,10 @@ fn a_flood_of_log_lines() {
     let wat = Wat::new().field(&text).body("advance", &flood);
     let heard = Arc::new(Heard::default());
     // A loop of a thousand lines may take a while on a busy machine.
-    let limits = Limits { call_deadline_ms: 10_000, ..limits() };
+    let limits = Limits {
+        call_deadline_ms: 10_000,
+        ..limits()
+    };
     let mut judge = load(&wat).instantiate(limits, heard.clone()).unwrap();
     assert_eq!(judge.advance(0).unwrap(), []);
     drop(judge);
@@ -185,5 +250,8 @@ fn a_flood_of_log_lines() {
     assert_eq!(lines.len() as u64 + *heard.dropped.lock().unwrap(), 1000);
     let (level, line) = &lines[0];
     assert_eq!(*level, LogLevel::Error);
-    assert!(line.starts_with("one two xxx") && line.ends_with("x…") && line.len() < 2060, "{line}");
+    assert!(
+        line.starts_with("one two xxx") && line.ends_with("x…") && line.len() < 2060,
+        "{line}"
+    );
 }
