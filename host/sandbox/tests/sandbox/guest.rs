@@ -91,7 +91,10 @@ impl Wat {
                 "(func ${name} (export \"gridwatch:detector/detector@{version}#{name}\") {signature} {body})\n"
             );
         }
-        text += REALLOC;
+        text += &REALLOC.replace(
+            "(BODY)",
+            self.bodies.get("cabi_realloc").map_or(BUMP, String::as_str),
+        );
         text += &data(256, &self.descriptor());
         text += &data(512, b"test0.1.0kinda kind");
         text += &data(640, self.parameters.as_bytes());
@@ -142,16 +145,20 @@ pub fn data(at: u32, bytes: &[u8]) -> String {
     format!("(data (i32.const {at}) \"{escaped}\")\n")
 }
 
-/// Gives out memory from 8192 on, growing as needed; `observe` starts again from there.
 const REALLOC: &str = r#"
 (global $heap (mut i32) (i32.const 8192))
 (func $realloc (export "cabi_realloc") (param $old i32) (param $size i32) (param $align i32) (param $new i32) (result i32)
   (local $at i32)
+  (BODY))
+"#;
+
+/// Gives out memory from 8192 on, growing as needed; `observe` starts again from there.
+const BUMP: &str = r#"
   (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 15)) (i32.const -16)))
   (global.set $heap (i32.add (local.get $at) (local.get $new)))
   (if (i32.gt_u (global.get $heap) (i32.mul (memory.size) (i32.const 65536)))
     (then (drop (memory.grow (i32.add (i32.const 1) (i32.div_u (local.get $new) (i32.const 65536)))))))
-  (local.get $at))
+  (local.get $at)
 "#;
 
 /// What a guest logged.

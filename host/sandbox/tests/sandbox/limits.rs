@@ -31,20 +31,30 @@ fn an_endless_loop() {
 }
 
 #[test]
-fn an_endless_loop_in_the_allocator() {
-    let wat = Wat::new().field("").body("observe", "(unreachable)");
-    let looping = Wat::new().body("configure", "(loop (br 0)) (unreachable)");
-    let mut judge = load(&looping)
+fn an_endless_loop_while_the_host_hands_over_its_columns() {
+    let wat = Wat::new().body("cabi_realloc", "(loop (br 0)) (unreachable)");
+    let module = load(&wat);
+    let mut judge = module
         .instantiate(limits(), Arc::new(Heard::default()))
         .unwrap();
-    assert_eq!(
-        judge.configure("{}", &[]).unwrap_err(),
-        Fault::Deadline {
-            call: Call::Configure,
-            limit_ms: 30
-        }
+    let deadline = Fault::Deadline {
+        call: Call::Configure,
+        limit_ms: 30,
+    };
+    assert_eq!(judge.configure("{}", &[]).unwrap_err(), deadline);
+}
+
+#[test]
+fn an_allocator_that_answers_with_memory_that_is_not_there() {
+    let wat = Wat::new().body("cabi_realloc", "(i32.const 0x7fff0000)");
+    let mut judge = load(&wat)
+        .instantiate(limits(), Arc::new(Heard::default()))
+        .unwrap();
+    let fault = judge.configure("{}", &[]).unwrap_err();
+    assert!(
+        matches!(&fault, Fault::Contract { call: Call::Configure, what } if what.contains("realloc")),
+        "{fault}"
     );
-    assert!(matches!(fault_of(&wat), Fault::Trap { .. }));
 }
 
 #[test]
