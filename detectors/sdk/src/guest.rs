@@ -54,11 +54,11 @@ macro_rules! guest_exports {
         type Exports = $crate::guest::Component<$detector>;
 
         #[allow(
-    unsafe_code,
+            unsafe_code,
             reason = "exported functions, generated from the contract"
         )]
         const _: () = {
-            $crate::guest::bindings::export_world!(Exports with_types_in $crate::guest::bindings);
+    $crate::guest::bindings::export_world!(Exports with_types_in $crate::guest::bindings);
         };
     };
 }
