@@ -20,6 +20,15 @@ pub enum Form {
     Core,
 }
 
+impl Form {
+    pub fn name(self) -> &'static str {
+        match self {
+            Form::Component => "component",
+            Form::Core => "core module",
+        }
+    }
+}
+
 /// What a binary says of itself on its outermost level. Names are as in the binary, a core module's
 /// imports and exports as `module.name` and `name`.
 pub struct Anatomy {
@@ -61,12 +70,12 @@ fn section(payload: Payload<'_>, anatomy: &mut Anatomy) -> Result<(), BinaryRead
     match payload {
         Payload::ComponentImportSection(section) => {
             for import in section {
-                anatomy.imports.push(import?.name.name.to_owned());
+                anatomy.imports.push(shown(import?.name.name));
             }
         }
         Payload::ComponentExportSection(section) => {
             for export in section {
-                anatomy.exports.push(export?.name.name.to_owned());
+                anatomy.exports.push(shown(export?.name.name));
             }
         }
         Payload::ImportSection(section) => {
@@ -74,18 +83,27 @@ fn section(payload: Payload<'_>, anatomy: &mut Anatomy) -> Result<(), BinaryRead
                 let import = import?;
                 anatomy
                     .imports
-                    .push(format!("{}.{}", import.module, import.name));
+                    .push(shown(&format!("{}.{}", import.module, import.name)));
             }
         }
         Payload::ExportSection(section) => {
             for export in section {
-                anatomy.exports.push(export?.name.to_owned());
+                anatomy.exports.push(shown(export?.name));
             }
         }
-        Payload::CustomSection(section) => anatomy.custom.push(section.name().to_owned()),
+        Payload::CustomSection(section) => anatomy.custom.push(shown(section.name())),
         _ => {}
     }
     Ok(())
+}
+
+/// Names are a stranger's text of any length.
+fn shown(name: &str) -> String {
+    const NAME_CHARS_MAX: usize = 200;
+    name.chars()
+        .filter(|c| !c.is_control())
+        .take(NAME_CHARS_MAX)
+        .collect()
 }
 
 /// Tells apart what people drop by mistake.
@@ -185,9 +203,8 @@ pub fn check_imports(anatomy: &Anatomy) -> Result<(), Refusal> {
             Form::Component => OFFERED
                 .iter()
                 .any(|name| version_of(import, name).is_some_and(|v| v.starts_with(COMPATIBLE))),
-            // In a core module, names are by the canonical ABI; the encoder checks them in full, and
-            // what it makes is checked as a component.
-            Form::Core => !CORE_FOREIGN.iter().any(|name| import.starts_with(name)),
+            // What the encoder makes of these is checked again, as a component.
+            Form::Core => CORE_OURS.iter().any(|ours| import.starts_with(ours)),
         };
         if !offered {
             return Err(Refusal::ForbiddenImport {
@@ -199,8 +216,9 @@ pub fn check_imports(anatomy: &Anatomy) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What toolchains put into core modules that would need an adapter or a linker.
-const CORE_FOREIGN: [&str; 7] = ["wasi_", "wasi:", "env.", "go.", "gojs.", "__wbindgen", "./"];
+/// How a core module's imports begin that stand for the world's, by the canonical ABI: interfaces, the
+/// standard name mangling, intrinsics for exported interfaces and for the world itself.
+const CORE_OURS: [&str; 4] = ["gridwatch:", "cm32p2|", "[export]gridwatch:", "$root."];
 
 /// The version behind `name@`, or an empty one where `whole` is `name`.
 fn version_of<'a>(whole: &'a str, name: &str) -> Option<&'a str> {

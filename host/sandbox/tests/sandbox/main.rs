@@ -3,6 +3,7 @@
 
 mod cache;
 mod contract;
+mod determinism;
 mod guest;
 mod limits;
 mod refusals;
