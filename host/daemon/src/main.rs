@@ -33,6 +33,7 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Config {
             command: ConfigCommand::Check { file },
         } => commands::check(&file),
+        Command::Simulate(args) => commands::simulate(&args),
         _ => Err(Failure::Start("not wired yet".to_owned())),
     }
 }

@@ -76,16 +76,22 @@ pub struct SimulateArgs {
     /// Same seed, same bytes
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Number of feeders
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub feeders: u32,
-    /// Meters on each feeder
-    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Synchronous areas: one frequency and one weather each
+    #[arg(long, default_value_t = 2)]
+    pub areas: u32,
+    /// Feeders in each area
+    #[arg(long, default_value_t = 3)]
+    pub feeders_per_area: u32,
+    /// Meters along each feeder
+    #[arg(long, default_value_t = 13)]
     pub meters_per_feeder: u32,
+    /// Faults of each kind; 0 for none
+    #[arg(long, default_value_t = 10)]
+    pub faults_per_kind: u32,
     /// How often a meter reports (event time)
     #[arg(long, value_parser = parse_duration, default_value = "60s")]
     pub interval: Duration,
-    /// End after so long (event time)
+    /// End after so long (event time); without it and without --readings: a week
     #[arg(long, value_parser = parse_duration)]
     pub duration: Option<Duration>,
     /// End after so many readings
@@ -98,7 +104,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "FILE")]
     pub assets: Option<PathBuf>,
     /// Inject no faults
-    #[arg(long, conflicts_with = "labels")]
+    #[arg(long, conflicts_with_all = ["labels", "faults_per_kind"])]
     pub no_faults: bool,
 }
 

@@ -44,7 +44,7 @@ fn wrong_arguments_are_refused() {
         "run",
         "run -c a.toml --duration soon",
         "demo --seed minus-one",
-        "simulate --feeders 0",
+        "simulate --areas minus-one",
         "simulate --no-faults --labels l.jsonl",
         "detectors -c a.toml --dir b",
         "config check",

@@ -1,5 +1,7 @@
 //! One file for each command.
 
 mod check;
+mod simulate;
 
 pub use check::check;
+pub use simulate::simulate;

@@ -1,29 +1,31 @@
 //! `[assets]`: attributes of sensors that their readings do not carry.
 
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 
+use gridwatch_core::assets::Assets;
+use sha2::{Digest, Sha256};
 use toml::de::DeValue;
 
-use super::section::{Section, type_name};
+use super::section::{At, Section, type_name};
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Assets {
-    /// A CSV with the column `sensor_id`; every other column is an attribute.
-    pub path: Option<PathBuf>,
-    /// Attributes that every sensor has unless the CSV or a reading says otherwise. Sorted by name.
-    pub all: Vec<(String, String)>,
+/// Attributes by sensor, with the digest of all that they were made of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AssetTable {
+    pub assets: Arc<Assets>,
+    /// `sha256:` and 64 hexadecimal digits.
+    pub digest: String,
 }
 
-pub fn read(mut section: Section<'_, '_>) -> Assets {
+/// A table of a million sensors with a dozen attributes is about 100 MB.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+pub fn read(mut section: Section<'_, '_>) -> AssetTable {
     let path = section.string("path");
-    if let Some(path) = &path {
-        let resolved = section.document().resolve(&path.value);
-        if !resolved.is_file() {
-            section
-                .document()
-                .mistake(path.offset, format!("{}: no such file", resolved.display()));
-        }
-    }
+    let (assets, bytes) = match &path {
+        Some(path) => read_file(&section, path),
+        None => (Assets::default(), Vec::new()),
+    };
     let all = section.section("all");
     let mut attributes = Vec::new();
     for (key, value) in all.entries() {
@@ -43,10 +45,56 @@ pub fn read(mut section: Section<'_, '_>) -> Assets {
         }
     }
     attributes.sort();
-    let path = path.map(|path| section.document().resolve(&path.value));
     section.close();
-    Assets {
-        path,
-        all: attributes,
+    let mut hash = Sha256::new();
+    for (name, value) in &attributes {
+        // With the length before each, so that no two lists run together.
+        for part in [name, value] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
     }
+    hash.update(&bytes);
+    let digest = hash
+        .finalize()
+        .iter()
+        .fold("sha256:".to_owned(), |text, byte| {
+            format!("{text}{byte:02x}")
+        });
+    AssetTable {
+        assets: Arc::new(assets.with_all(attributes)),
+        digest,
+    }
+}
+
+/// The mistakes in the table itself are told with its own lines, at the place that names it.
+fn read_file(section: &Section<'_, '_>, path: &At<String>) -> (Assets, Vec<u8>) {
+    let resolved = section.document().resolve(&path.value);
+    let refuse = |what: String| {
+        section.document().mistake(path.offset, what);
+        (Assets::default(), Vec::new())
+    };
+    let bytes = match bytes_of(&resolved) {
+        Ok(bytes) => bytes,
+        Err(what) => return refuse(format!("{}: {what}", resolved.display())),
+    };
+    match Assets::parse(&bytes, &resolved.display().to_string()) {
+        Ok(assets) => (assets, bytes),
+        Err(errors) => {
+            for error in errors {
+                section.document().mistake(path.offset, error.to_string());
+            }
+            (Assets::default(), bytes)
+        }
+    }
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
+    let length = std::fs::metadata(path)
+        .map_err(|error| error.to_string())?
+        .len();
+    if length > FILE_BYTES_MAX {
+        return Err(format!("has {length} bytes, more than {FILE_BYTES_MAX}"));
+    }
+    std::fs::read(path).map_err(|error| error.to_string())
 }

@@ -17,7 +17,7 @@ mod tests;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-pub use assets::Assets;
+pub use assets::AssetTable;
 pub use detectors::{DetectorSettings, Detectors, OnFault, read_settings};
 pub use engine::{Checkpoints, Delivery, Engine, OnMissing};
 pub use mistake::{Mistake, Mistakes};
@@ -40,7 +40,7 @@ pub struct Config {
     /// `replay` takes its files from the command line instead.
     pub source: Option<Source>,
     pub decode: DecodeSettings,
-    pub assets: Assets,
+    pub assets: AssetTable,
     pub sink: Sink,
     pub dead_letters: PathBuf,
     pub detectors: Detectors,

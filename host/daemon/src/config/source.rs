@@ -82,7 +82,9 @@ pub fn read(mut section: Section<'_, '_>) -> Option<Source> {
             if section.document().is_clean()
                 && let Err(error) = World::new(simulator.scenario.clone())
             {
-                section.document().mistake(section.offset(), error.to_string());
+                section
+                    .document()
+                    .mistake(section.offset(), error.to_string());
             }
             Source::Simulator(simulator)
         }
@@ -167,11 +169,18 @@ fn read_simulator(section: &mut Section<'_, '_>) -> SimulatorSource {
     };
     count("areas", 1_000, &mut scenario.areas);
     count("feeders_per_area", 100_000, &mut scenario.feeders_per_area);
-    count("meters_per_feeder", 100_000, &mut scenario.meters_per_feeder);
+    count(
+        "meters_per_feeder",
+        100_000,
+        &mut scenario.meters_per_feeder,
+    );
     if let Some(seed) = section.integer("seed", 0..=u64::MAX) {
         scenario.seed = seed;
     }
-    if let Some(interval) = section.duration("interval", Duration::from_millis(100)..=Duration::from_secs(3_600)) {
+    if let Some(interval) = section.duration(
+        "interval",
+        Duration::from_millis(100)..=Duration::from_secs(3_600),
+    ) {
         scenario.interval_ms = interval.as_millis() as u32;
     }
     let duration = section.duration("duration", Duration::from_secs(1)..=DAY * 36_500);

@@ -54,8 +54,11 @@ fn every_mistake_of_a_detectors_settings_is_told_with_its_place() {
 }
 
 #[test]
-fn good_configurations_are_accepted() {
-    for file in files("good") {
+fn good_configurations_and_examples_are_accepted() {
+    for file in files("good")
+        .into_iter()
+        .chain(files("../../../../examples"))
+    {
         if let Err(mistakes) = load(&file) {
             panic!("{mistakes}");
         }
@@ -105,10 +108,9 @@ fn values_end_up_where_they_belong() {
     };
     assert!(config.decode.mappings.contains(&voltage));
     assert_eq!(config.decode.quantities, Selection::Listed);
-    assert_eq!(
-        config.assets.all,
-        [("nominal_voltage".to_owned(), "27430".to_owned())]
-    );
+    let nominal = ("nominal_voltage".to_owned(), "27430".to_owned());
+    assert_eq!(config.assets.assets.get("feeder-1"), [nominal]);
+    assert!(config.assets.digest.starts_with("sha256:"));
     assert_eq!(config.engine.tick, Duration::from_secs(2));
     assert_eq!(
         config.sink,
