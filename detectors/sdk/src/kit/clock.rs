@@ -28,21 +28,22 @@ impl Clock {
 
     /// The marks of a reading, and the watermark that it moves the lane to, if that is past a tick.
     ///
-    /// The first reading sets the clock without a tick.
+    /// The first reading sets the clock without a tick. (The host waits for a second sensor to agree
+    /// with it, or a third reading, and finds out by itself what is ahead.)
     pub fn read(
         &mut self,
         sensor: u32,
         timestamp: Timestamp,
         ahead: bool,
     ) -> (u8, Option<Timestamp>) {
-        if ahead {
-            return (mark::AHEAD, None);
-        }
         let marks = match self.sensors.get(&sensor) {
             Some(&latest) if timestamp == latest => mark::REPEATED,
             Some(&latest) if timestamp < latest => mark::BACKWARD,
             _ => 0,
         };
+        if ahead {
+            return (marks | mark::AHEAD, None);
+        }
         if marks == 0 {
             self.sensors.insert(sensor, timestamp);
         }
