@@ -18,12 +18,13 @@ const CUT: f32 = 2.0;
 const SD_PER_MEAN: f32 = 1.253_314_1;
 /// A sum below this part of the limit ends the episode.
 const CALM: f32 = 0.3;
-/// Sums are cut here, so that an episode ends soon after the movement has.
+/// Sums are cut here, so that an episode ends soon after the movement has. A quantity whose sums usually
+/// come near this always moves one way or the other, and is not judged.
 const SUM_MAX: f32 = 60.0;
 
 fn limit(parameters: &Parameters, at: At, cell: &Cell) -> f32 {
     let margin = parameters.course_margin + peaks::young(parameters, cell) / 2.0;
-    (at.width * parameters.course_min.max(margin * cell.course_peak.usual.get())).min(0.9 * SUM_MAX)
+    at.width * parameters.course_min.max(margin * cell.course_peak.usual.get())
 }
 
 pub fn judge(parameters: &Parameters, at: At, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
@@ -33,7 +34,7 @@ pub fn judge(parameters: &Parameters, at: At, sensor: &mut Sensor, cell: &mut Ce
     let sum = cell.up.max(cell.down);
     let limit = limit(parameters, at, cell);
     if sum <= limit && !cell.has(IN_COURSE) || !at.settled {
-        cell.course_peak.see(sum.min(0.9 * SUM_MAX));
+        cell.course_peak.see(sum);
     }
     if at.settled && sum > limit {
         if !cell.has(IN_COURSE) {

@@ -77,11 +77,11 @@ fn jumped(parameters: &Parameters, at: At, limit: f32, cell: &mut Cell, out: &mu
 }
 
 fn shifted(parameters: &Parameters, at: At, limit: f32, cell: &mut Cell, out: &mut Findings<'_>) {
-    cell.away = cell.away.saturating_add(1);
+    cell.away = cell.away.saturating_add(quarter(cell));
     cell.back = if cell.deviation.abs() < BACK * limit { cell.back + 1 } else { 0 };
     let text = if cell.back >= BACK_READINGS {
         "back at its level"
-    } else if cell.away >= parameters.relearn_readings {
+    } else if u16::from(cell.away) * 4 >= parameters.relearn_readings {
         cell.deviation = 0.0;
         "taken as the new level"
     } else {
@@ -94,6 +94,11 @@ fn shifted(parameters: &Parameters, at: At, limit: f32, cell: &mut Cell, out: &m
     });
 }
 
+/// 1 at every fourth reading: long episodes are counted in fours, so that a byte is enough.
+pub fn quarter(cell: &Cell) -> u8 {
+    u8::from(cell.block % 4 == 0)
+}
+
 /// One value of a reading, compared with the one before.
 #[derive(Debug, Clone, Copy)]
 pub struct At {
@@ -101,8 +106,7 @@ pub struct At {
     pub value: f64,
     pub before: f64,
     pub difference: f32,
-    /// Enough has been learnt to judge spread, course, level.
-    pub known: bool,
+    /// Enough has been learnt to judge spread and course, and to judge the level.
     pub settled: bool,
     pub mature: bool,
     /// By how much limits of spread and course are wider.

@@ -121,7 +121,7 @@ impl Shift {
         let supply = self.supply.get(quantity).copied().unwrap_or(false);
         let width = if supply { 1.0 } else { parameters.load_margin };
         let settled = mature || (known && supply);
-        let at = At { quantity, value, before, difference, known, settled, mature, width };
+        let at = At { quantity, value, before, difference, settled, mature, width };
         level::judge(parameters, at, cell, out);
         spread::judge(parameters, at, sensor, cell, out);
         course::judge(parameters, at, sensor, cell, out);
@@ -135,7 +135,7 @@ fn learn_scale(size: f32, readings: u32, cell: &mut Cell) -> bool {
         if size == 0.0 {
             return false;
         }
-        (cell.scale, cell.scale_recent, cell.spread) = (size, size, 1.0);
+        (cell.scale, cell.scale_recent) = (size, size);
     }
     let age = readings as f32 + 2.0;
     let slower = if cell.has(AWAY) || cell.has(IN_SPREAD) { SLOWER } else { 1.0 };
@@ -143,7 +143,7 @@ fn learn_scale(size: f32, readings: u32, cell: &mut Cell) -> bool {
     cell.scale_recent += (size.min(SCALE_CUT * cell.scale_recent) - cell.scale_recent) / age.min(RECENT_READINGS);
     // Values that hardly ever change would take the scale to nothing, and then every change for an anomaly.
     cell.scale = cell.scale.max(1e-30);
-    cell.scale_recent = cell.scale_recent.max(cell.scale / 16.0);
+    cell.scale_recent = cell.scale_recent.max(cell.scale / 4.0);
     true
 }
 

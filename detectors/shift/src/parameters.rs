@@ -9,14 +9,14 @@ use gridwatch_sdk::prelude::*;
 pub struct Parameters {
     /// Readings of a quantity before it is judged at all.
     pub learn_readings: u16,
-    /// Hours of a sensor before jumps are judged, and the course of all but the supply's quantities (voltages and
+    /// Hours of a sensor before jumps are judged, and spread and course of all but the supply's quantities (voltages and
     /// frequency): what follows the sun or people's habits shows its whole range only in a day.
     pub learn_hours: f32,
     /// The limits of spread and course of all but the supply's quantities are this much wider: loads are
     /// switched by people, and a quantity of unknown name may be a load.
     pub load_margin: f32,
     /// Readings after which a lasting change is taken as the new normal and its episode ends.
-    pub relearn_readings: u8,
+    pub relearn_readings: u16,
     /// A gap of more than this many usual intervals breaks the comparison with the reading before.
     pub gap_intervals: f32,
     /// What is added to the margins below, divided by the root of the number of blocks of 64 readings seen: a
@@ -30,12 +30,13 @@ pub struct Parameters {
     pub level_weight: f32,
     /// Readings that must stay away before a jump is a shift; fewer are a spike.
     pub level_readings: u8,
-    /// Least spread, in usual differences between readings.
+    /// Least sum of excessive spread (Page 1954: the decision interval h), in usual differences between readings.
     pub spread_min: f32,
-    /// Margin of the spread over its usual peaks.
+    /// Margin of that sum over its usual peaks.
     pub spread_margin: f32,
-    /// Weight of a new difference in the spread.
-    pub spread_weight: f32,
+    /// Differences between readings count as excessive beyond this many usual ones (Page 1954: the reference value
+    /// k; halfway from the usual spread to twice that).
+    pub spread_allowance: f32,
     /// Readings with little spread that end an episode of it.
     pub spread_calm_readings: u8,
     /// Least sum of the course (Page 1954: the decision interval h), in standard deviations of a difference.
@@ -53,22 +54,22 @@ impl Default for Parameters {
         Parameters {
             learn_readings: 120,
             learn_hours: 24.0,
-            load_margin: 1.5,
-            relearn_readings: 240,
+            load_margin: 2.0,
+            relearn_readings: 600,
             gap_intervals: 8.0,
             margin_young: 4.0,
             level_min: 8.0,
             level_margin: 2.0,
             level_weight: 0.25,
             level_readings: 3,
-            spread_min: 2.5,
-            spread_margin: 1.2,
-            spread_weight: 1.0 / 12.0,
+            spread_min: 28.0,
+            spread_margin: 1.5,
+            spread_allowance: 1.5,
             spread_calm_readings: 20,
-            course_min: 7.0,
+            course_min: 8.0,
             course_margin: 1.25,
             course_allowance: 0.25,
-            course_critical: 1.15,
+            course_critical: 1.1,
         }
     }
 }
@@ -84,7 +85,7 @@ impl Parameters {
             }
         };
         within("learn_readings", f32::from(self.learn_readings), 8.0, 65_000.0)?;
-        within("relearn_readings", f32::from(self.relearn_readings), 8.0, 254.0)?;
+        within("relearn_readings", f32::from(self.relearn_readings), 8.0, 1000.0)?;
         within("gap_intervals", self.gap_intervals, 1.5, 1e6)?;
         within("learn_hours", self.learn_hours, 0.0, 10_000.0)?;
         within("load_margin", self.load_margin, 1.0, 100.0)?;
@@ -93,9 +94,9 @@ impl Parameters {
         within("level_margin", self.level_margin, 1.0, 100.0)?;
         within("level_weight", self.level_weight, 0.001, 1.0)?;
         within("level_readings", f32::from(self.level_readings), 2.0, 100.0)?;
-        within("spread_min", self.spread_min, 1.1, 6.0)?;
+        within("spread_min", self.spread_min, 1.0, 60.0)?;
         within("spread_margin", self.spread_margin, 1.0, 100.0)?;
-        within("spread_weight", self.spread_weight, 0.001, 1.0)?;
+        within("spread_allowance", self.spread_allowance, 1.0, 6.0)?;
         within("course_min", self.course_min, 1.0, 60.0)?;
         within("course_margin", self.course_margin, 1.0, 100.0)?;
         within("course_allowance", self.course_allowance, 0.0, 2.0)?;

@@ -60,7 +60,7 @@ pub fn count(cell: &mut Cell) {
         cell.block = 0;
         let blocks = cell.blocks;
         cell.jump.end_block(blocks);
-        cell.spread_peak.end_block(blocks);
+        cell.excess_peak.end_block(blocks);
         cell.course_peak.end_block(blocks);
         cell.blocks = cell.blocks.saturating_add(1);
     }

@@ -1,79 +1,82 @@
 //! Readings scatter from one to the next more than they did.
 //!
-//! Differences are measured in their own long mean, each cut to a few times that (after Huber), so that
-//! one jump is not taken for noise, and averaged over about a dozen readings.
+//! Page's cumulative sum (Biometrika 1954) for an increase of scale: differences between readings, in units of their own long
+//! mean, are summed as far as they exceed an allowance. Each is cut to a few times the usual (after
+//! Huber), so that one jump is not taken for noise.
 
 use gridwatch_sdk::prelude::*;
 
 use crate::kinds::SPREAD;
-use crate::level::At;
+use crate::level::{At, quarter};
 use crate::parameters::Parameters;
 use crate::peaks;
-use crate::state::{Cell, IN_SPREAD, Kept, Sensor};
+use crate::state::{Cell, Fixed, IN_SPREAD, Kept, Sensor};
 
 /// Where a difference is cut, in usual ones.
 const CUT: f32 = 6.0;
-/// Spread below this part of the limit is calm.
-const CALM: f32 = 0.5;
+/// Weight of a difference in the running mean that tells how large the spread is now.
+const WEIGHT: f32 = 1.0 / 12.0;
+/// Spread below this many usual differences is calm.
+const CALM: f32 = 1.35;
+/// Sums are cut here. A quantity whose sums usually come near this is too restless to be judged.
+const SUM_MAX: f32 = 60.0;
 
 fn limit(parameters: &Parameters, at: At, cell: &Cell) -> f32 {
     let margin = parameters.spread_margin + peaks::young(parameters, cell) / 2.0;
-    // It must stay reachable.
-    (at.width * parameters.spread_min.max(margin * cell.spread_peak.usual.get())).min(0.9 * CUT)
+    at.width * parameters.spread_min.max(margin * cell.excess_peak.usual.get())
 }
 
 pub fn judge(parameters: &Parameters, at: At, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
     let steps = (at.difference.abs() / cell.scale).min(CUT);
-    cell.spread += (steps - cell.spread) * parameters.spread_weight;
-    let limit = limit(parameters, at, cell);
-    if !cell.has(IN_SPREAD) {
-        if !at.known || cell.spread <= limit {
-            cell.spread_peak.see(cell.spread);
-        } else {
-            // The climb to the limit was part of it already.
-            cell.spread_peak.unsee();
-            cell.set(IN_SPREAD, true);
-            (cell.spread_held, cell.spread_calm) = (0, 0);
-            sensor.spread_cells = sensor.spread_cells.saturating_add(1);
-            open(at, limit, sensor, cell, out);
-        }
+    let spread = cell.spread.get() + (steps - cell.spread.get()) * WEIGHT;
+    let excess = (cell.excess.get() + steps - parameters.spread_allowance).clamp(0.0, SUM_MAX);
+    cell.spread = Fixed::keep(spread);
+    cell.excess = Fixed::keep(excess);
+    if cell.has(IN_SPREAD) {
+        go_on(parameters, at, sensor, cell, out);
         return;
     }
-    cell.spread_held = cell.spread_held.saturating_add(1);
-    cell.spread_calm = if cell.spread < CALM * limit { cell.spread_calm + 1 } else { 0 };
-    let relearnt = cell.spread_held >= parameters.relearn_readings;
-    if relearnt {
-        cell.scale = cell.scale_recent;
-        cell.spread = 1.0;
+    let limit = limit(parameters, at, cell);
+    if !at.settled || excess <= limit {
+        cell.excess_peak.see(excess);
+        return;
     }
-    if relearnt || cell.spread_calm >= parameters.spread_calm_readings {
-        cell.set(IN_SPREAD, false);
-        cell.spread_peak.see_some(limit);
-        sensor.spread_cells = sensor.spread_cells.saturating_sub(1);
-        if sensor.spread_cells == 0 {
-            let quantity = usize::from(sensor.spread_quantity);
-            let text = if relearnt { "taken as the new spread" } else { "as calm as usual again" };
-            out.clear(&mut sensor.spread, || Finding::new(SPREAD).quantity(quantity).score(0.0).explain(text));
-        }
+    // The climb to the limit was part of it already.
+    cell.excess_peak.unsee();
+    cell.set(IN_SPREAD, true);
+    (cell.spread_held, cell.spread_calm) = (0, 0);
+    sensor.spread_cells = sensor.spread_cells.saturating_add(1);
+    if !sensor.spread.is_open() {
+        sensor.spread_quantity = at.quantity as u16;
+        let (usual, now) = (cell.scale, cell.scale * spread);
+        out.raise(&mut sensor.spread, Severity::Warning, || {
+            Finding::new(SPREAD)
+                .quantity(at.quantity)
+                .score(f64::from(1.0 - limit / (2.0 * excess)))
+                .observed(f64::from(now))
+                .expected(f64::from(usual))
+                .explain(format!("readings differ by {now:.4} from one to the next, {spread:.1} times the usual, in the mean of a dozen"))
+        });
     }
 }
 
-fn open(at: At, limit: f32, sensor: &mut Sensor, cell: &Cell, out: &mut Findings<'_>) {
-    if sensor.spread.is_open() {
+fn go_on(parameters: &Parameters, at: At, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
+    cell.spread_held = cell.spread_held.saturating_add(quarter(cell));
+    cell.spread_calm = if cell.spread.get() < CALM { cell.spread_calm + 1 } else { 0 };
+    let relearnt = u16::from(cell.spread_held) * 4 >= parameters.relearn_readings;
+    if !relearnt && cell.spread_calm < parameters.spread_calm_readings {
         return;
     }
-    sensor.spread_quantity = at.quantity as u16;
-    let (observed, usual) = (cell.spread * cell.scale, cell.scale);
-    out.raise(&mut sensor.spread, Severity::Warning, || {
-        Finding::new(SPREAD)
-            .quantity(at.quantity)
-            .score(f64::from((cell.spread - limit) / cell.spread * 0.5 + 0.5))
-            .observed(f64::from(observed))
-            .expected(f64::from(usual))
-            .band(0.0, f64::from(limit * usual))
-            .explain(format!(
-                "readings differ by {observed:.4} on average from one to the next, {:.1} times the usual",
-                cell.spread
-            ))
-    });
+    if relearnt {
+        cell.scale = cell.scale_recent;
+    }
+    cell.excess = Fixed::default();
+    cell.excess_peak.see_some(limit(parameters, at, cell));
+    cell.set(IN_SPREAD, false);
+    sensor.spread_cells = sensor.spread_cells.saturating_sub(1);
+    if sensor.spread_cells == 0 {
+        let quantity = usize::from(sensor.spread_quantity);
+        let text = if relearnt { "taken as the new spread" } else { "as calm as usual again" };
+        out.clear(&mut sensor.spread, || Finding::new(SPREAD).quantity(quantity).score(0.0).explain(text));
+    }
 }

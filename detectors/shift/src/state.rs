@@ -26,24 +26,25 @@ pub struct Cell {
     /// Usual difference between readings, mean absolute, over a thousand readings and over about sixty.
     pub scale: f32,
     pub scale_recent: f32,
-    /// Mean of the last dozen differences, in `scale`.
-    pub spread: f32,
     /// Sums of movement up and down, in standard deviations of a difference.
     pub up: f32,
     pub down: f32,
     /// Usual largest jump in a block of readings, and the largest in the running one, in the quantity's unit.
     pub jump: Peak<f32>,
-    pub spread_peak: Peak<Fixed>,
+    /// Mean of the last dozen differences, in `scale`, and the sum of what such differences had too much.
+    pub spread: Fixed,
+    pub excess: Fixed,
+    pub excess_peak: Peak<Fixed>,
     pub course_peak: Peak<Fixed>,
     /// Blocks seen, and readings of the running one.
     pub blocks: u16,
     pub block: u8,
     pub flags: u8,
-    /// Readings that the level has been away, up to `level_readings`, then readings of the shift.
+    /// Readings that the level has been away, up to `level_readings`, then every fourth reading of the shift.
     pub away: u8,
     /// Readings in a row back at the level.
     pub back: u8,
-    /// Readings of the spread's episode, and calm ones in a row.
+    /// Every fourth reading of the spread's episode, and calm ones in a row.
     pub spread_held: u8,
     pub spread_calm: u8,
 }
@@ -96,6 +97,6 @@ impl Kept for Fixed {
         f32::from(self.0) / 1024.0
     }
     fn keep(value: f32) -> Self {
-        Fixed((value * 1024.0) as u16)
+        Fixed((value * 1024.0 + 0.5) as u16)
     }
 }

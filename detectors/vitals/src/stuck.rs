@@ -48,15 +48,18 @@ pub fn judge(
         sensor.same_longest = learnt(parameters, sensor.same_longest, sensor.same_run);
         sensor.same_run = 1;
     }
-    if whole && sensor.same_run >= limit(parameters, sensor.same_longest) && sensor.seen >= parameters.learn_readings {
-        worst = Some((WHOLE, sensor.same_run, f64::NAN));
+    if whole {
+        let long = sensor.same_run >= limit(parameters, sensor.same_longest) && sensor.seen >= parameters.learn_readings;
+        worst = long.then_some((WHOLE, sensor.same_run, f64::NAN));
     }
     if sensor.stuck.is_open() {
         end(sensor, cells, out);
     } else if let Some((quantity, run, value)) = worst {
         sensor.stuck_quantity = quantity;
         let since = reading.timestamp - (f32::from(run - 1) * sensor.interval_ms) as i64;
-        out.raise(&mut sensor.stuck, Severity::Warning, || found(quantity, run, value).since(since));
+        // One quantity alone may be a load that stands still.
+        let severity = if quantity == WHOLE { Severity::Warning } else { Severity::Info };
+        out.raise(&mut sensor.stuck, severity, || found(quantity, run, value).since(since));
     }
 }
 
@@ -66,9 +69,11 @@ fn limit(parameters: &Parameters, longest: u16) -> u16 {
     (runs as u16).max(parameters.stuck_readings_min)
 }
 
-/// A run that was called stuck teaches only that one somewhat longer than usual exists.
+/// A run that was called stuck teaches little, but if it keeps coming back (an inverter that repeats its
+/// last values all night) it is usual in the end.
 fn learnt(parameters: &Parameters, longest: u16, run: u16) -> u16 {
-    longest.max(run.min(limit(parameters, longest)))
+    let limit = limit(parameters, longest);
+    if run < limit { longest.max(run) } else { longest + ((limit - longest) / 8).max(1) }
 }
 
 fn end(sensor: &mut Sensor, cells: &[Cell], out: &mut Findings<'_>) {
