@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use gridwatch_sdk::kit::{Bench, Found, Phase, Rng, Row, check, row};
+use gridwatch_sdk::math;
 use physics::Physics;
 use physics::balance::Balance;
 use physics::phases::Phases;
@@ -229,14 +230,14 @@ fn three_phase(
             let amperes = [20.0, 12.0, 9.0].map(|usual| usual * rng.between(0.5, 1.5));
             let (angle, third) = (0.3_f64, std::f64::consts::TAU / 3.0);
             let swapped = index >= swap_from;
-            let mut watts = volts[2] * amperes[2] * angle.cos();
+            let mut watts = volts[2] * amperes[2] * math::cos(angle);
             let mut currents = amperes;
             if swapped {
                 currents.swap(0, 1);
-                watts += volts[0] * currents[0] * (angle + third).cos()
-                    + volts[1] * currents[1] * (angle - third).cos();
+                watts += volts[0] * currents[0] * math::cos(angle + third)
+                    + volts[1] * currents[1] * math::cos(angle - third);
             } else {
-                watts += (volts[0] * amperes[0] + volts[1] * amperes[1]) * angle.cos();
+                watts += (volts[0] * amperes[0] + volts[1] * amperes[1]) * math::cos(angle);
             }
             let apparent: f64 = (0..3).map(|phase| volts[phase] * currents[phase]).sum();
             let mut values = [
