@@ -60,7 +60,15 @@ pub struct Departure {
     /// Distance that would have been ordinary.
     pub limit: f64,
     pub is_lasting: bool,
-    pub score: f64,
+    /// What is held against the limit.
+    pub distance: f64,
+}
+
+impl Departure {
+    /// 0.5 at the limit.
+    fn score(&self) -> f64 {
+        (1.0 - 0.5 * self.limit / self.distance.abs()).clamp(0.0, 1.0)
+    }
 }
 
 /// What `Balance::see` decided.
@@ -93,7 +101,6 @@ impl Balance {
         self.lasting = lasting as f32;
         let is_wild = distance.abs() > reading_limit;
         let is_lasting = lasting.abs() > lasting_limit;
-        let reach = (distance.abs() / reading_limit).max(lasting.abs() / lasting_limit);
         let departure = Departure {
             apart,
             usual,
@@ -103,7 +110,7 @@ impl Balance {
                 lasting_limit
             },
             is_lasting: is_lasting && !is_wild,
-            score: (1.0 - 0.5 / reach.max(0.5)).clamp(0.0, 1.0),
+            distance: if is_wild { distance } else { lasting },
         };
         Some(if is_wild || is_lasting {
             self.depart(p, departure)
@@ -175,19 +182,19 @@ impl Balance {
     ) {
         match verdict {
             Verdict::Departs(departure) => out.raise(&mut self.episode, severity, || {
-                finding(departure).score(departure.score)
+                finding(departure).score(departure.score())
             }),
             Verdict::Ordinary(departure) if self.quiet >= QUIET_READINGS => {
                 self.told = 0;
                 out.clear(&mut self.episode, || {
-                    finding(departure).score(departure.score)
+                    finding(departure).score(departure.score())
                 });
             }
             Verdict::Ordinary(_) => {}
             Verdict::Accepted(departure) => {
                 out.clear(&mut self.episode, || {
                     finding(departure)
-                        .score(departure.score)
+                        .score(departure.score())
                         .detail("taken_as", "usual from now on")
                 });
             }
