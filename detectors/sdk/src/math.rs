@@ -1,6 +1,10 @@
 //! Functions whose last bit `std` leaves to the platform, from `libm`, so that native and
-//! WebAssembly give the same bits. What `f64` has exactly (`+ - * /`, `sqrt`, `abs`, `floor`, `min`,
-//! `max`, `mul_add`, …) may be used as it is.
+//! WebAssembly give the same bits. What `f64` has exactly (`+ - * /`, `sqrt`, `abs`, `floor`,
+//! `mul_add`, …) may be used as it is.
+//!
+//! Two things are still the platform's: the sign and payload of a NaN that arithmetic makes, and which
+//! zero `min(0.0, -0.0)` gives. Neither shows in findings; a state that keeps such a NaN is saved as
+//! other bytes.
 
 pub use libm::{
     acos, acosh, asin, asinh, atan, atan2, atanh, cbrt, cos, cosh, erf, erfc, exp, exp2, exp10,

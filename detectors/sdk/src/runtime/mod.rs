@@ -124,7 +124,11 @@ impl<D: Detector> Runtime<D> {
                 .ok()
                 .and_then(|index| first.checked_add(index));
             let number = number.ok_or("sensor numbers end at 4294967295")?;
-            let group = self.detector.group_of(sensor);
+            // An attribute that is there but empty names nothing.
+            let group = self
+                .detector
+                .group_of(sensor)
+                .filter(|name| !name.is_empty());
             let page = self.table.page_for(number);
             let slot = slot_of(number);
             page.set_known(slot);
