@@ -339,6 +339,12 @@ fn attributes_change_facts_and_group_but_not_state() {
             .unwrap()
         )]
     );
+
+    // An empty attribute is no group.
+    bench.attributes(sensor, &[("feeder", "")]);
+    bench.read(sensor, 2, &[2.0]);
+    let shared = state::Shared::from_bytes(&bench.save().0.shared).unwrap();
+    assert_eq!(shared.groups, []);
 }
 
 #[test]
