@@ -6,6 +6,8 @@
 pub mod record;
 pub mod reading;
 pub mod decode;
+pub mod dead_letter;
+pub mod assets;
 pub mod batch;
 pub mod finding;
 pub mod judge;

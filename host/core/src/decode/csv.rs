@@ -193,7 +193,7 @@ impl Fields {
     /// RFC 4180, as lenient as csv-core: a quote within an unquoted field is a character.
     fn split(&mut self, record: &[u8]) -> Result<(), String> {
         let text = std::str::from_utf8(record)
-            .map_err(|error| format!("byte {} is not UTF-8", error.valid_up_to()))?;
+            .map_err(|error| format!("byte {} is not UTF-8", error.valid_up_to() + 1))?;
         self.text.clear();
         self.ends.clear();
         if record.is_empty() {

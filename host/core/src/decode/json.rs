@@ -20,7 +20,7 @@ pub(super) fn decode(
     reading: &mut Reading,
 ) -> Result<(), Rejection> {
     let text = std::str::from_utf8(record)
-        .map_err(|error| not_json(format!("byte {} is not UTF-8", error.valid_up_to())))?;
+        .map_err(|error| not_json(format!("byte {} is not UTF-8", error.valid_up_to() + 1)))?;
     if text.is_empty() {
         return Err(not_json("the record is empty".into()));
     }

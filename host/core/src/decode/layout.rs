@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use super::settings::{DecodeSettings, IdSource, NAME_BYTES_MAX, Selection, SettingsError};
 use super::take::Parts;
 use super::time::Clock;
-use super::units::{BUILT_IN, unit_of};
+use super::units::unit_of;
 use crate::reading::Quantity;
 
 /// No field, no slot, no node.
@@ -67,6 +67,8 @@ pub(super) struct Layout {
     pub(super) slots: Vec<Slot>,
     quantities: Vec<Quantity>,
     ignored: usize,
+    /// Quantities built in or mapped that have not been seen: there is always room for them.
+    reserved: usize,
     /// The key that was not found last.
     pending: String,
     /// For each quantity the record that carried it last.
@@ -93,6 +95,7 @@ impl Layout {
             slots: Vec::new(),
             quantities,
             ignored: 0,
+            reserved: 0,
             pending: String::new(),
             seen_in: Vec::new(),
             parts: Parts::default(),
@@ -107,6 +110,12 @@ impl Layout {
         self.slots.clear();
         self.seen_in.resize(self.quantities.len(), 0);
         self.ignored = 0;
+        self.reserved = self
+            .settings
+            .named()
+            .iter()
+            .filter(|name| !self.knows(name))
+            .count();
         self.add_node();
         let settings = self.settings.clone();
         if let IdSource::Path(path) = &settings.id {
@@ -131,15 +140,17 @@ impl Layout {
 
     /// Every known name is a top-level key, too, unless the settings need that key for something else.
     fn add_names(&mut self, settings: &DecodeSettings) {
-        let mapped = settings
-            .mappings
-            .iter()
-            .map(|mapping| (mapping.name.clone(), mapping.unit.clone()));
-        let built_in = BUILT_IN.iter().map(|(name, _)| ((*name).to_owned(), None));
-        let named: Vec<_> = mapped.chain(built_in).collect();
-        for (name, unit) in named {
-            let unit = unit.or_else(|| unit_of(&name).map(str::to_owned));
-            self.add_name(&name, unit, true);
+        for name in settings.named() {
+            let mapping = settings
+                .mappings
+                .iter()
+                .find(|mapping| mapping.name == name);
+            let unit = mapping.and_then(|mapping| mapping.unit.clone());
+            self.add_name(
+                &name,
+                unit.or_else(|| unit_of(&name).map(str::to_owned)),
+                true,
+            );
         }
         for quantity in self.quantities.clone() {
             self.add_name(&quantity.name, quantity.unit, false);
@@ -292,27 +303,30 @@ impl Layout {
     }
 
     fn is_full(&self) -> bool {
-        self.quantities.len() >= self.settings.quantities_max
+        self.quantities.len() + self.reserved >= self.settings.quantities_max
     }
 
-    /// The index of a slot's quantity, which becomes known by this if there is room.
+    fn knows(&self, name: &str) -> bool {
+        self.quantities.iter().any(|quantity| quantity.name == name)
+    }
+
+    /// The index of a slot's quantity, which becomes known by this.
     pub(super) fn index_of(&mut self, slot: u16) -> u16 {
-        let full = self.is_full();
         let slot = &mut self.slots[slot as usize];
         if slot.index == NONE {
             let known = self
                 .quantities
                 .iter()
                 .position(|quantity| *quantity.name == *slot.name);
-            if let Some(index) = known {
-                slot.index = index as u16;
-            } else if !full {
-                slot.index = self.quantities.len() as u16;
-                self.seen_in.push(0);
+            slot.index = known.unwrap_or(self.quantities.len()) as u16;
+            if known.is_none() {
+                let name = slot.name.to_string();
                 self.quantities.push(Quantity {
-                    name: slot.name.to_string(),
+                    name,
                     unit: slot.unit.clone(),
                 });
+                self.seen_in.push(0);
+                self.reserved -= usize::from(slot.named);
             }
         }
         slot.index

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::path_tokens;
 use super::time::Clock;
+use super::units::BUILT_IN;
 
 /// How records become readings. A *path* is a top-level key (or a CSV column) by name, or, where it
 /// starts with `/`, a JSON pointer (RFC 6901).
@@ -18,7 +19,8 @@ pub struct DecodeSettings {
     /// Quantities under other paths, names, units or scales than their own.
     pub mappings: Vec<Mapping>,
     pub quantities: Selection,
-    /// At most this many quantities in a lane; 1 to 4096.
+    /// At most this many quantities in a lane, up to 4096. There is always room for those built in or
+    /// mapped, so that no producer's inventions can push them out.
     pub quantities_max: usize,
     /// Strings that become attributes of the sensor; `Reading::attributes` index this list.
     pub attributes: Vec<AttributePath>,
@@ -165,10 +167,14 @@ impl DecodeSettings {
     }
 
     fn check_sizes(&self, errors: &mut Errors) {
-        if !(1..=4096).contains(&self.quantities_max) {
+        let named = self.named().len();
+        if !(named..=4096).contains(&self.quantities_max) {
             errors.add(
                 "quantities_max",
-                format!("{} is not within 1 to 4096", self.quantities_max),
+                format!(
+                    "{} is not within {named} (those built in or mapped) to 4096",
+                    self.quantities_max
+                ),
             );
         }
         if self.mappings.len() > 1024 {
@@ -192,6 +198,21 @@ impl DecodeSettings {
                 "only listed quantities are wanted, and none is listed".into(),
             );
         }
+    }
+
+    /// The quantities known by name without having been seen; each once.
+    pub(super) fn named(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .mappings
+            .iter()
+            .map(|mapping| mapping.name.clone())
+            .collect();
+        if self.quantities == Selection::All {
+            names.extend(BUILT_IN.iter().map(|(name, _)| (*name).to_owned()));
+        }
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// The CSV columns without which no row can be a reading as these settings want it: id, time and

@@ -104,10 +104,6 @@ impl Layout {
                 return;
             }
             index = self.index_of(slot);
-            if index == NONE {
-                self.parts.left_out += u64::from(scaled.is_some());
-                return;
-            }
         }
         self.forget_equal(reading, index);
         match scaled {
