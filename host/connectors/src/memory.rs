@@ -259,3 +259,49 @@ impl Store for MemoryStore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use gridwatch_core::sink::Stream;
+
+    use super::*;
+
+    #[test]
+    fn a_crash_leaves_what_was_committed() {
+        let sink = MemorySink::new();
+        let mut end = sink.clone();
+        let message = |text: &str| Outgoing {
+            stream: Stream::Anomalies,
+            key: String::new(),
+            payload: text.into(),
+        };
+        end.append(&[message("1")]).unwrap();
+        end.commit(&Commit::default()).unwrap();
+        end.append(&[message("2")]).unwrap();
+        assert_eq!(sink.messages().len(), 2);
+        sink.crash();
+        assert_eq!(sink.messages(), sink.committed());
+        assert_eq!(sink.messages(), [message("1")]);
+        assert_eq!(end.recover().unwrap(), Some(Commit::default()));
+    }
+
+    #[test]
+    fn a_feed_gives_records_by_position_and_fails_when_told() {
+        let records: Vec<Vec<u8>> = (0..5).map(|n: u8| vec![n]).collect();
+        let mut feed = MemoryFeed::new(records).chunks_of(2);
+        feed.seek(3).unwrap();
+        let mut chunk = Chunk::default();
+        assert_eq!(feed.poll(&mut chunk, Duration::ZERO), Ok(FeedStatus::More));
+        assert_eq!(chunk.bytes, [3, 4]);
+        assert_eq!((chunk.records[0].position, chunk.records[1].next), (3, 5));
+        assert_eq!(feed.poll(&mut chunk, Duration::ZERO), Ok(FeedStatus::End));
+        assert!(feed.seek(6).is_err());
+        let failure = SourceError::Read {
+            place: "memory".into(),
+            what: "told so".into(),
+        };
+        feed.fail(failure.clone());
+        assert_eq!(feed.poll(&mut chunk, Duration::ZERO), Err(failure));
+    }
+}

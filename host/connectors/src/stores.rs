@@ -114,3 +114,52 @@ impl Store for Objects {
         self.block_on(name, self.store.delete(&path))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn objects_are_put_whole_listed_and_deleted() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Objects::local(&folder.path().join("made/by/it")).unwrap();
+        store.put("lanes/a/1", b"one").unwrap();
+        store.put("lanes/a/1", b"again").unwrap();
+        store.put("lanes/ab/2", b"").unwrap();
+        store.put("other", b"x").unwrap();
+        assert_eq!(store.get("lanes/a/1").unwrap(), b"again");
+        assert_eq!(
+            store.list("").unwrap(),
+            ["lanes/a/1", "lanes/ab/2", "other"]
+        );
+        assert_eq!(store.list("lanes/a").unwrap(), ["lanes/a/1", "lanes/ab/2"]);
+        assert_eq!(store.list("lanes/a/").unwrap(), ["lanes/a/1"]);
+        assert!(store.list("nowhere/").unwrap().is_empty());
+        store.delete("lanes/a/1").unwrap();
+        let missing = StoreError::Missing {
+            name: "lanes/a/1".into(),
+        };
+        assert_eq!(store.get("lanes/a/1"), Err(missing));
+    }
+
+    #[test]
+    fn failed_is_not_missing() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Objects::local(folder.path()).unwrap();
+        std::fs::write(folder.path().join("file"), "x").unwrap();
+        assert!(matches!(
+            store.put("file/below", b"y"),
+            Err(StoreError::Failed { .. })
+        ));
+        assert!(matches!(
+            store.get("../outside"),
+            Err(StoreError::Failed { .. })
+        ));
+        assert!(matches!(store.get(""), Err(StoreError::Failed { .. })));
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let inside = runtime.block_on(async { store.get("file") });
+        assert!(matches!(inside, Err(StoreError::Failed { .. })));
+        assert_eq!(store.get("file").unwrap(), b"x");
+    }
+}

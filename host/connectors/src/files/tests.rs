@@ -1,1 +1,504 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use gridwatch_core::record::{Chunk, Feed, FeedStatus, RecordMeta, SourceError};
+use gridwatch_core::sink::{Commit, LaneCommit, Outgoing, Sink, SinkError, Stream};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::split::Splitter;
+use super::*;
+
+const CSV: FileFormat = FileFormat::Csv { delimiter: b',' };
+
+fn file(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+type Record = (RecordMeta, Vec<u8>);
+
+/// All records up to the end or an error.
+fn read(feed: &mut FileFeed) -> (Vec<Record>, Option<SourceError>) {
+    let mut records = Vec::new();
+    let mut chunk = Chunk::default();
+    loop {
+        chunk.clear();
+        let status = feed.poll(&mut chunk, Duration::ZERO);
+        records.extend(
+            chunk
+                .iter()
+                .map(|(meta, bytes)| (RecordMeta { end: 0, ..meta }, bytes.to_vec())),
+        );
+        match status {
+            Ok(FeedStatus::More) => {}
+            Ok(FeedStatus::Idle | FeedStatus::End) => return (records, None),
+            Err(error) => return (records, Some(error)),
+        }
+    }
+}
+
+fn open(files: &[PathBuf], format: FileFormat) -> Result<FileFeed, SourceError> {
+    FileFeed::open(files.to_vec(), FileFeedOptions::new(format))
+}
+
+fn open_error(files: &[PathBuf], options: FileFeedOptions) -> String {
+    match FileFeed::open(files.to_vec(), options) {
+        Ok(_) => panic!("the files were opened"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn texts(records: &[Record]) -> Vec<String> {
+    let text = |(meta, bytes): &Record| {
+        format!(
+            "{}-{} line {}: {}",
+            meta.position,
+            meta.next,
+            meta.line,
+            String::from_utf8_lossy(bytes)
+        )
+    };
+    records.iter().map(text).collect()
+}
+
+#[test]
+fn lines_of_several_files_in_one_stretch() {
+    let folder = TempDir::new().unwrap();
+    let one = file(&folder, "1.jsonl", "\u{feff}{a}\r\n\n  \n{b}");
+    let two = file(&folder, "2.jsonl", "");
+    let three = file(&folder, "3.jsonl.gz", gzip(b"\xef\xbb\xbf{c}\n{d}\n"));
+    let mut feed = open(&[one, two, three], FileFormat::JsonLines).unwrap();
+    let (records, error) = read(&mut feed);
+    assert_eq!(error, None);
+    assert_eq!(
+        texts(&records),
+        [
+            "3-8 line 1: {a}",
+            "12-15 line 4: {b}",
+            "18-22 line 1: {c}",
+            "22-26 line 2: {d}"
+        ]
+    );
+    assert_eq!(feed.progress().bytes_read(), feed.progress().bytes_total());
+}
+
+#[test]
+fn seeking_gives_what_reading_on_gives() {
+    let folder = TempDir::new().unwrap();
+    let lines: String = (0..3000).map(|n| format!("\"line\n{n}\",{n}\n")).collect();
+    let one = file(&folder, "1.csv", format!("text,n\n{lines}"));
+    let two = file(
+        &folder,
+        "2.csv.gz",
+        gzip(format!("\u{feff}text,n\r\n{lines}").as_bytes()),
+    );
+    let files = [one, two];
+    let (all, _) = read(&mut open(&files, CSV).unwrap());
+    assert_eq!(all.len(), 6000);
+    assert_eq!(all[1].0.line, 4);
+    let mut feed = open(&files, CSV).unwrap();
+    for at in [0, 1, 2999, 3000, 3001, 5999, 17] {
+        feed.seek(all[at].0.position).unwrap();
+        assert_eq!(read(&mut feed).0, all[at..], "seek to the record");
+        if let Some(before) = at.checked_sub(1) {
+            feed.seek(all[before].0.next).unwrap();
+            assert_eq!(
+                read(&mut feed).0,
+                all[at..],
+                "seek to the end of the one before"
+            );
+            feed.seek(all[before].0.position + 1).unwrap();
+            assert_eq!(read(&mut feed).0, all[at..], "seek into the one before");
+        }
+    }
+    feed.seek(all[5999].0.next).unwrap();
+    assert!(read(&mut feed).0.is_empty());
+    let lost = feed.seek(all[5999].0.next + 1).unwrap_err();
+    assert!(matches!(lost, SourceError::Lost { .. }), "{lost}");
+}
+
+#[test]
+fn a_seek_before_the_first_poll_of_csv_reads_nothing_twice() {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "1.csv", "a,b\n1,2\n");
+    let mut feed = open(&[path], CSV).unwrap();
+    feed.seek(0).unwrap();
+    assert_eq!(texts(&read(&mut feed).0), ["4-8 line 2: 1,2"]);
+}
+
+#[test]
+fn a_line_that_is_too_long_is_cut_and_the_next_one_is_whole() {
+    let folder = TempDir::new().unwrap();
+    let long = "x".repeat(3 << 20);
+    for (name, tail) in [("a", "\n{b}\n"), ("b", "\r\n{b}")] {
+        let path = file(&folder, name, format!("{{a}}\n{long}{tail}"));
+        let options = FileFeedOptions {
+            record_bytes_max: 1000,
+            ..FileFeedOptions::new(FileFormat::JsonLines)
+        };
+        let (records, _) = read(&mut FileFeed::open(vec![path], options).unwrap());
+        assert_eq!(records.len(), 3);
+        let (meta, bytes) = &records[1];
+        assert_eq!((bytes.len(), meta.truncated, meta.line), (1000, true, 2));
+        assert_eq!((&records[2].1[..], records[2].0.line), (&b"{b}"[..], 3));
+        assert_eq!(records[2].0.position, meta.next);
+    }
+}
+
+#[test]
+fn a_line_of_just_the_maximum_is_whole() {
+    for (length, end, truncated) in [
+        (64, "\n", false),
+        (64, "\r\n", false),
+        (65, "\n", true),
+        (65, "", true),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let path = file(
+            &folder,
+            "a",
+            "y".repeat(length) + end + if end.is_empty() { "" } else { "{z}\n" },
+        );
+        let options = FileFeedOptions {
+            record_bytes_max: 64,
+            ..FileFeedOptions::new(FileFormat::JsonLines)
+        };
+        let (records, _) = read(&mut FileFeed::open(vec![path], options).unwrap());
+        assert_eq!(
+            (records[0].1.len(), records[0].0.truncated),
+            (64, truncated),
+            "{length} {end:?}"
+        );
+        assert_eq!(records.len(), if end.is_empty() { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn a_truncated_gzip_gives_what_is_whole_and_then_says_so() {
+    let folder = TempDir::new().unwrap();
+    let lines: String = (0..2000).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    let packed = gzip(lines.as_bytes());
+    let path = file(&folder, "a.jsonl.gz", &packed[..packed.len() / 2]);
+    let (records, error) = read(&mut open(&[path], FileFormat::JsonLines).unwrap());
+    assert!(!records.is_empty());
+    assert!(
+        lines.starts_with(
+            &records
+                .iter()
+                .map(|(_, bytes)| String::from_utf8_lossy(bytes) + "\n")
+                .collect::<String>()
+        )
+    );
+    let error = error.expect("an error").to_string();
+    assert!(
+        error.contains("a.jsonl.gz") && error.contains("cut short"),
+        "{error}"
+    );
+    assert!(
+        error.contains(&format!("{} records", records.len())),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_said_at_open() {
+    let folder = TempDir::new().unwrap();
+    let good = file(&folder, "good.csv", "sensor_id,time\na,1\n");
+    let error = |name: &str, bytes: &[u8], format| {
+        let path = file(&folder, name, bytes);
+        open_error(&[good.clone(), path], FileFeedOptions::new(format))
+    };
+    assert!(
+        error("a", b"", CSV)
+            .ends_with("is empty: a CSV file begins with a line that names its columns")
+    );
+    assert!(error("b", b"\xff\xfea\0", CSV).contains("UTF-16"));
+    assert!(error("c", b"PK\x03\x04", CSV).contains("zip"));
+    assert!(error("d", b"time,sensor_id\n", CSV).contains("the columns differ from those of"));
+    assert!(error("e", b"\n\na,a\n", CSV).contains("line 3: the column `a` stands twice"));
+    let options = FileFeedOptions {
+        columns_required: vec!["voltage".into()],
+        ..FileFeedOptions::new(CSV)
+    };
+    let missing = open_error(std::slice::from_ref(&good), options);
+    assert!(
+        missing.ends_with("line 1: there is no column `voltage`; there are: sensor_id, time"),
+        "{missing}"
+    );
+    assert!(missing.contains("good.csv"));
+    let lines = FileFeedOptions::new(FileFormat::JsonLines);
+    assert!(open_error(&[folder.path().join("nowhere")], lines.clone()).contains("nowhere"));
+    assert!(open_error(&[folder.path().to_owned()], lines.clone()).contains("directory"));
+    let packed = file(&folder, "f.gz", gzip(b"{}"));
+    assert!(
+        open_error(
+            &[packed],
+            FileFeedOptions {
+                follow: true,
+                ..lines
+            }
+        )
+        .contains("cannot be followed")
+    );
+}
+
+#[test]
+fn a_quote_that_never_closes_costs_one_line() {
+    let folder = TempDir::new().unwrap();
+    let rows: String = (0..50).map(|n| format!("{n},ok\n")).collect();
+    for tail in [rows.clone(), rows.repeat(100)] {
+        let path = file(&folder, "a.csv", format!("n,text\n1,\"open\n{tail}"));
+        let options = FileFeedOptions {
+            record_bytes_max: 4096,
+            ..FileFeedOptions::new(CSV)
+        };
+        let (records, _) = read(&mut FileFeed::open(vec![path], options).unwrap());
+        assert_eq!(records[0].1, b"1,\"open");
+        assert_eq!(records.len(), 1 + tail.lines().count());
+        assert_eq!(records[1].0.line, 3);
+    }
+}
+
+fn follow(path: &Path) -> FileFeed {
+    let options = FileFeedOptions {
+        follow: true,
+        ..FileFeedOptions::new(FileFormat::JsonLines)
+    };
+    FileFeed::open(vec![path.to_owned()], options).unwrap()
+}
+
+#[test]
+fn a_growing_file_is_followed_line_by_line() {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "a.jsonl", "");
+    let mut feed = follow(&path);
+    assert_eq!(read(&mut feed), (vec![], None));
+    let mut writer = std::fs::OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .unwrap();
+    writer.write_all(b"{a}\n{b").unwrap();
+    assert_eq!(texts(&read(&mut feed).0), ["0-4 line 1: {a}"]);
+    writer.write_all(b"}\n").unwrap();
+    let mut chunk = Chunk::default();
+    feed.poll(&mut chunk, Duration::from_secs(5)).unwrap();
+    assert_eq!(chunk.bytes, b"{b}");
+    chunk.clear();
+    assert_eq!(
+        feed.poll(&mut chunk, Duration::from_millis(1)),
+        Ok(FeedStatus::Idle)
+    );
+}
+
+#[test]
+fn a_followed_file_that_is_replaced_or_cut_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    let spoil: [(&str, fn(&Path)); 3] = [
+        ("replaced by another", |path| {
+            std::fs::rename(path, path.with_extension("old")).unwrap();
+            std::fs::write(path, "{c}\n").unwrap();
+        }),
+        ("cut to 0 bytes", |path| std::fs::write(path, "").unwrap()),
+        ("not there any more", |path| {
+            std::fs::remove_file(path).unwrap()
+        }),
+    ];
+    for (what, spoil) in spoil {
+        let path = file(&folder, "a.jsonl", "{a}\n{b}\n");
+        let mut feed = follow(&path);
+        assert_eq!(read(&mut feed).0.len(), 2);
+        spoil(&path);
+        let error = read(&mut feed).1.expect("an error").to_string();
+        assert!(error.contains(what), "{error}");
+    }
+}
+
+proptest! {
+    /// However the bytes come, the records are the same; nothing is lost between them.
+    #[test]
+    fn records_do_not_depend_on_how_bytes_are_read(
+        text in "([a-z,\"\r\n]|\"x\n\"|,){0,120}",
+        pieces in prop::collection::vec(1..40_usize, 1..20),
+        maximum in 1..60_usize,
+        csv in any::<bool>(),
+    ) {
+        let split = |pieces: &[usize]| {
+            let mut splitter = Splitter::new(csv.then_some(b','), maximum);
+            let (mut rest, mut cuts) = (text.as_bytes(), Vec::new());
+            for piece in pieces.iter().cycle() {
+                let (now, later) = rest.split_at((*piece).min(rest.len()));
+                splitter.room()[..now.len()].copy_from_slice(now);
+                splitter.filled(now.len());
+                rest = later;
+                while let Some(cut) = splitter.next(rest.is_empty()) {
+                    let bytes = splitter.bytes(&cut).to_vec();
+                    cuts.push((bytes, cut.length, cut.newlines, cut.truncated));
+                }
+                if rest.is_empty() {
+                    return cuts;
+                }
+            }
+            cuts
+        };
+        let cuts = split(&pieces);
+        prop_assert_eq!(&cuts, &split(&[text.len().max(1)]));
+        prop_assert_eq!(cuts.iter().map(|cut| cut.1).sum::<u64>(), text.len() as u64);
+        prop_assert_eq!(cuts.iter().map(|cut| cut.2).sum::<u64>(), text.matches('\n').count() as u64);
+        prop_assert!(cuts.iter().all(|cut| cut.0.len() <= maximum));
+    }
+}
+
+fn sink_in(folder: &Path) -> Result<FileSink, SinkError> {
+    FileSink::open(FileSinkOptions {
+        anomalies: Output::File(folder.join("anomalies.jsonl")),
+        dead_letters: Output::File(folder.join("dead.jsonl")),
+        commit: Some(folder.join("commit.json")),
+    })
+}
+
+fn message(stream: Stream, text: &str) -> Outgoing {
+    Outgoing {
+        stream,
+        key: "k".into(),
+        payload: text.into(),
+    }
+}
+
+fn commit(position: u64) -> Commit {
+    let lane = LaneCommit {
+        position,
+        checkpoint: "checkpoints/a-1".into(),
+        decisions: vec![0, 255, 7],
+    };
+    Commit {
+        lanes: [("a".to_owned(), lane)].into(),
+    }
+}
+
+fn content(folder: &Path, name: &str) -> String {
+    std::fs::read_to_string(folder.join(name)).unwrap()
+}
+
+#[test]
+fn after_a_crash_the_files_hold_what_was_committed() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("anomalies.jsonl"), "from before\n").unwrap();
+    let mut sink = sink_in(folder).unwrap();
+    assert_eq!(sink.recover().unwrap(), None);
+    sink.append(&[
+        message(Stream::Anomalies, "1"),
+        message(Stream::DeadLetters, "2"),
+    ])
+    .unwrap();
+    drop(sink);
+    // Nothing was committed yet: all of that run's output goes, and nothing else.
+    let mut sink = sink_in(folder).unwrap();
+    assert_eq!(sink.recover().unwrap(), None);
+    assert_eq!(content(folder, "anomalies.jsonl"), "from before\n");
+    sink.append(&[
+        message(Stream::Anomalies, "3"),
+        message(Stream::DeadLetters, "4"),
+    ])
+    .unwrap();
+    sink.commit(&commit(17)).unwrap();
+    sink.append(&[message(Stream::Anomalies, &"5".repeat(200_000))])
+        .unwrap();
+    drop(sink);
+    assert!(content(folder, "anomalies.jsonl").len() > 200_000);
+    let mut sink = sink_in(folder).unwrap();
+    assert_eq!(sink.recover().unwrap(), Some(commit(17)));
+    sink.append(&[message(Stream::Anomalies, "6")]).unwrap();
+    sink.commit(&commit(18)).unwrap();
+    assert_eq!(content(folder, "anomalies.jsonl"), "from before\n3\n6\n");
+    assert_eq!(content(folder, "dead.jsonl"), "4\n");
+}
+
+#[test]
+fn two_sinks_on_the_same_files_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let _first = sink_in(folder.path()).unwrap();
+    let error = sink_in(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("another process writes it"), "{error}");
+    let same = Output::File(folder.path().join("x"));
+    let options = FileSinkOptions {
+        anomalies: same.clone(),
+        dead_letters: same,
+        commit: None,
+    };
+    assert!(
+        FileSink::open(options)
+            .unwrap_err()
+            .to_string()
+            .contains("different names")
+    );
+}
+
+#[test]
+fn damage_is_said_and_nothing_is_cut() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    let mut sink = sink_in(folder).unwrap();
+    sink.recover().unwrap();
+    sink.append(&[
+        message(Stream::Anomalies, "1"),
+        message(Stream::DeadLetters, "2"),
+    ])
+    .unwrap();
+    sink.commit(&commit(1)).unwrap();
+    sink.append(&[message(Stream::DeadLetters, "more")])
+        .unwrap();
+    drop(sink);
+    let good = content(folder, "commit.json");
+    for (bad, what) in [
+        (good.replace("\"position\":1", "\"position\":2"), "digest"),
+        (good[..good.len() / 2].to_owned(), "damaged"),
+        (String::new(), "damaged"),
+        (
+            good.replace("\"version\":1", "\"version\":2"),
+            "it has version 2",
+        ),
+    ] {
+        std::fs::write(folder.join("commit.json"), bad).unwrap();
+        let error = sink_in(folder).unwrap().recover().unwrap_err().to_string();
+        assert!(
+            error.contains(what) && error.contains("commit.json"),
+            "{error}"
+        );
+    }
+    std::fs::write(folder.join("commit.json"), &good).unwrap();
+    std::fs::write(folder.join("anomalies.jsonl"), "").unwrap();
+    let error = sink_in(folder).unwrap().recover().unwrap_err().to_string();
+    assert!(
+        error.contains("it has 0 bytes, and 2 were committed"),
+        "{error}"
+    );
+    assert_eq!(
+        content(folder, "dead.jsonl"),
+        "2\nmore\n",
+        "no file is cut when one is refused"
+    );
+}
+
+/// Bytes written by the first version. They are never changed; a new version adds a file beside it.
+#[test]
+fn version_1_is_still_read_and_written() {
+    let golden = include_bytes!("golden/commit-v1.json");
+    let committed = commit::decode(golden).unwrap();
+    assert_eq!(committed.commit, commit(912));
+    assert_eq!(committed.lengths["anomalies.jsonl"], 1234);
+    assert_eq!(commit::encode(&committed).unwrap(), golden);
+}
