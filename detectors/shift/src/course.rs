@@ -9,7 +9,6 @@ use gridwatch_sdk::prelude::*;
 use crate::kinds::COURSE;
 use crate::level::At;
 use crate::parameters::Parameters;
-use crate::peaks;
 use crate::state::{Cell, IN_COURSE, Kept, Sensor};
 
 /// Where a difference is cut, in standard deviations.
@@ -23,7 +22,7 @@ const CALM: f32 = 0.3;
 const SUM_MAX: f32 = 60.0;
 
 fn limit(parameters: &Parameters, at: At, cell: &Cell) -> f32 {
-    let margin = parameters.course_margin + peaks::young(parameters, cell) / 2.0;
+    let margin = parameters.course_margin + at.young / 2.0;
     at.width * parameters.course_min.max(margin * cell.course_peak.usual.get())
 }
 

@@ -8,25 +8,30 @@ use gridwatch_sdk::prelude::*;
 
 use crate::kinds::{LEVEL, SPIKE};
 use crate::parameters::Parameters;
-use crate::peaks;
 use crate::state::{AWAY, Cell};
 
 /// A value is back when it has come this part of the limit near.
 const BACK: f32 = 0.5;
+/// A difference of this part of the limit is a jump.
+const JUMP: f32 = 0.35;
 /// Readings in a row that must be back before a shift ends.
 const BACK_READINGS: u8 = 3;
 /// A shift this many limits wide is a warning; a smaller one is for information.
 const WARNING: f32 = 1.5;
 
 /// Farthest that a value may be from its level.
-fn limit(parameters: &Parameters, cell: &Cell) -> f32 {
-    let margin = parameters.level_margin + peaks::young(parameters, cell);
+pub fn limit(parameters: &Parameters, young: f32, cell: &Cell) -> f32 {
+    let margin = parameters.level_margin + young;
     (parameters.level_min * cell.scale).max(margin * cell.jump.usual)
 }
 
 pub fn judge(parameters: &Parameters, at: At, cell: &mut Cell, out: &mut Findings<'_>) {
-    let limit = limit(parameters, cell);
-    cell.deviation += at.difference;
+    let limit = limit(parameters, at.young, cell);
+    // In a shift of hours the level goes on moving as it does every day: only what looks like a jump counts.
+    if !cell.level.is_open() || at.difference.abs() > JUMP * limit {
+        // A sum of absurd values must not become infinite.
+        cell.deviation = (cell.deviation + at.difference).clamp(-1e32, 1e32);
+    }
     let far = cell.deviation.abs();
     if !cell.has(AWAY) {
         if at.mature && limit > 0.0 && far > limit {
@@ -111,4 +116,6 @@ pub struct At {
     pub mature: bool,
     /// By how much limits of spread and course are wider.
     pub width: f32,
+    /// What a short past adds to a margin.
+    pub young: f32,
 }

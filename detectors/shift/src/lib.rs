@@ -52,11 +52,33 @@ impl Detector for Shift {
         let Memory { sensor, cells, .. } = memory;
         let Some(gap) = step(&self.parameters, reading, sensor) else { return };
         for (quantity, (cell, &value)) in cells.iter_mut().zip(reading.values()).enumerate() {
-            if value.is_finite() {
+            // NaN where absent; what came as no number never gets here.
+            if !value.is_nan() {
                 self.value(quantity, value, gap, sensor, cell, out);
             }
         }
     }
+
+    fn traced(&self) -> Vec<usize> {
+        (0..self.supply.len()).collect()
+    }
+
+    /// The level and how far a jump may go from it.
+    fn band(&self, reading: &Reading<'_>, memory: &Memory<'_, Self>, quantity: usize) -> Option<Band> {
+        let (cell, value) = (memory.cells.get(quantity)?, reading.value(quantity));
+        let limit = f64::from(level::limit(&self.parameters, young(&self.parameters, cell), cell));
+        if !cell.has(KNOWN) || limit == 0.0 || value.is_nan() {
+            return None;
+        }
+        let expected = cell.last - f64::from(cell.deviation);
+        let score = ((value - expected).abs() / (2.0 * limit)).min(1.0);
+        Some(Band { score, expected, lower: expected - limit, upper: expected + limit })
+    }
+}
+
+/// What a short past adds to a margin.
+fn young(parameters: &Parameters, cell: &Cell) -> f32 {
+    parameters.margin_young / f32::from(cell.blocks.max(1)).sqrt()
 }
 
 /// What the grid keeps steady for everybody, whoever switches what.
@@ -64,30 +86,40 @@ fn is_supply(name: &str) -> bool {
     name == "frequency" || name == "voltage" || name.starts_with("voltage_")
 }
 
-/// Moves the sensor's time on: whether there was a gap, or nothing for a row that is out of order, which
-/// cannot be compared with the one before it.
+/// Moves the sensor's time on: whether there was a gap, or nothing for a row that cannot be compared with the
+/// one before it: repeated, late, or ahead of everybody's clock. When late rows go on and on it was
+/// the latest time that was wrong.
 fn step(parameters: &Parameters, reading: &Reading<'_>, sensor: &mut Sensor) -> Option<bool> {
     let passed = reading.timestamp.saturating_sub(sensor.last_ms) as f32;
     let first = sensor.interval_ms == 0.0 && sensor.last_ms == 0;
-    if reading.is_repeated() || passed == 0.0 {
+    if !first && passed <= 0.0 {
+        sensor.late = sensor.late.saturating_add(1);
+        if sensor.late >= LATE_READINGS {
+            sensor.last_ms = reading.timestamp;
+        }
+        return None;
+    }
+    let gap = passed > parameters.gap_intervals * sensor.interval_ms;
+    // The mark alone says little: of a few sensors that report every hour, the first one is always ahead.
+    if reading.is_ahead() && gap && sensor.interval_ms > 0.0 {
         return None;
     }
     sensor.last_ms = reading.timestamp;
+    sensor.late = 0;
     if first {
-        sensor.first_ms = reading.timestamp;
-    }
-    if first || passed < 0.0 {
         return Some(false);
     }
     if sensor.interval_ms == 0.0 {
         sensor.interval_ms = passed;
+        return Some(false);
     }
-    let gap = passed > parameters.gap_intervals * sensor.interval_ms;
     // A tenth, so that a real change of rate is followed, and no more than double, so that gaps are not.
     sensor.interval_ms += (passed.min(2.0 * sensor.interval_ms) - sensor.interval_ms) / 10.0;
     Some(gap)
 }
 
+/// Late readings in a row after which their time is believed.
+const LATE_READINGS: u16 = 120;
 /// Long and short memory of differences, in readings.
 const SCALE_READINGS: f32 = 1024.0;
 const RECENT_READINGS: f32 = 64.0;
@@ -116,12 +148,13 @@ impl Shift {
             return;
         }
         let known = readings >= u32::from(parameters.learn_readings);
-        let hours = sensor.last_ms.saturating_sub(sensor.first_ms) as f32 / 3_600_000.0;
+        let hours = readings as f32 * sensor.interval_ms / 3_600_000.0;
         let mature = known && hours >= parameters.learn_hours;
         let supply = self.supply.get(quantity).copied().unwrap_or(false);
         let width = if supply { 1.0 } else { parameters.load_margin };
         let settled = mature || (known && supply);
-        let at = At { quantity, value, before, difference, settled, mature, width };
+        let young = young(parameters, cell);
+        let at = At { quantity, value, before, difference, settled, mature, width, young };
         level::judge(parameters, at, cell, out);
         spread::judge(parameters, at, sensor, cell, out);
         course::judge(parameters, at, sensor, cell, out);

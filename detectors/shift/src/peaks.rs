@@ -7,9 +7,6 @@
 //! envelope of those maxima: it follows a larger one at once by half the way, and forgets it over
 //! some fifty blocks. A limit is a margin above the envelope, and larger while few blocks have been seen.
 
-use gridwatch_sdk::math;
-
-use crate::parameters::Parameters;
 use crate::state::{Cell, Kept, Peak};
 
 /// Readings a block.
@@ -46,11 +43,6 @@ impl<T: Kept> Peak<T> {
         self.usual = T::keep(usual + (largest - usual) * weight);
         self.running = T::keep(0.0);
     }
-}
-
-/// What a short past adds to a margin.
-pub fn young(parameters: &Parameters, cell: &Cell) -> f32 {
-    parameters.margin_young / math::sqrt(f64::from(cell.blocks.max(1))) as f32
 }
 
 /// One more reading of the running block.

@@ -9,7 +9,6 @@ use gridwatch_sdk::prelude::*;
 use crate::kinds::SPREAD;
 use crate::level::{At, quarter};
 use crate::parameters::Parameters;
-use crate::peaks;
 use crate::state::{Cell, Fixed, IN_SPREAD, Kept, Sensor};
 
 /// Where a difference is cut, in usual ones.
@@ -22,7 +21,7 @@ const CALM: f32 = 1.35;
 const SUM_MAX: f32 = 60.0;
 
 fn limit(parameters: &Parameters, at: At, cell: &Cell) -> f32 {
-    let margin = parameters.spread_margin + peaks::young(parameters, cell) / 2.0;
+    let margin = parameters.spread_margin + at.young / 2.0;
     at.width * parameters.spread_min.max(margin * cell.excess_peak.usual.get())
 }
 

@@ -1,14 +1,17 @@
-//! What is remembered of a sensor (48 bytes) and of each of its quantities (64 bytes).
+//! What is remembered of a sensor (40 bytes) and of each of its quantities (64 bytes).
 
 use gridwatch_sdk::prelude::*;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sensor {
+    /// Latest timestamp that was believed.
     pub last_ms: i64,
-    pub first_ms: i64,
     /// Usual reporting interval.
     pub interval_ms: f32,
-    /// How many quantities are in each of the episodes, and which one opened it.
+    /// How many quantities are in each of the episodes, and which one opened it (quantities that turn up later are
+    /// appended, so that its index stays).
+    /// Readings in a row that were older than `last_ms`.
+    pub late: u16,
     pub spread_cells: u16,
     pub course_cells: u16,
     pub spread_quantity: u16,

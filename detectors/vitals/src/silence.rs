@@ -5,7 +5,7 @@ use gridwatch_sdk::prelude::*;
 
 use crate::kinds::DROPOUT;
 use crate::parameters::Parameters;
-use crate::state::Sensor;
+use crate::state::{JUMPED, OUT_OF_ORDER, Sensor};
 
 /// How long a silence must be before it is told, in ms. Before the interval is known there is no such length.
 pub fn limit_ms(parameters: &Parameters, sensor: &Sensor) -> Option<f32> {
@@ -18,8 +18,9 @@ pub fn advance(parameters: &Parameters, watermark: Timestamp, sensor: &mut Senso
         return;
     }
     let Some(limit) = limit_ms(parameters, sensor) else { return };
-    // A clock that is ahead makes the last reading look younger than it is.
-    let silent = watermark.saturating_sub(sensor.last) as f32 + sensor.clock_ms;
+    // A clock that is ahead makes the last reading look younger than it is, one that stands or ran back, older.
+    let off = if sensor.has(JUMPED) || sensor.has(OUT_OF_ORDER) { sensor.jump_ms } else { 0.0 };
+    let silent = watermark.saturating_sub(sensor.last) as f32 + sensor.clock_ms + off;
     if silent > limit {
         let (since, interval) = (sensor.last, sensor.interval_ms);
         out.raise(&mut sensor.dropout, Severity::Warning, || {

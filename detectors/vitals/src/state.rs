@@ -9,7 +9,7 @@ pub struct Sensor {
     pub last: i64,
     /// By how much the sensor's clock is taken to be ahead, in ms.
     pub clock_ms: f32,
-    /// A jump that the next reading must confirm, in ms.
+    /// A jump of the timestamps that the next reading must confirm, in ms.
     pub jump_ms: f32,
     /// Usual reporting interval, in ms; 0 until it is known.
     pub interval_ms: f32,
@@ -46,8 +46,9 @@ pub struct Sensor {
 /// `stuck_quantity` where the whole reading repeats.
 pub const WHOLE: u8 = u8::MAX;
 
-/// The last timestamp ran backwards: what follows it says nothing of the interval.
-pub const AFTER_BACKWARD: u8 = 1;
+/// The last timestamp repeated or ran backwards: what follows it says nothing of the interval. `jump_ms` is how
+/// far the timestamp is off.
+pub const OUT_OF_ORDER: u8 = 1;
 /// A jump waits for its confirmation.
 pub const JUMPED: u8 = 2;
 

@@ -45,7 +45,10 @@ pub fn judge(
     if whole {
         sensor.same_run = sensor.same_run.saturating_add(1);
     } else if same < present {
-        sensor.same_longest = learnt(parameters, sensor.same_longest, sensor.same_run);
+        // A whole reading that repeats far beyond the limit is never usual.
+        if sensor.same_run < limit(parameters, sensor.same_longest).saturating_mul(2) {
+            sensor.same_longest = learnt(parameters, sensor.same_longest, sensor.same_run);
+        }
         sensor.same_run = 1;
     }
     if whole {
@@ -56,7 +59,7 @@ pub fn judge(
         end(sensor, cells, out);
     } else if let Some((quantity, run, value)) = worst {
         sensor.stuck_quantity = quantity;
-        let since = reading.timestamp - (f32::from(run - 1) * sensor.interval_ms) as i64;
+        let since = reading.timestamp.saturating_sub((f32::from(run - 1) * sensor.interval_ms) as i64);
         // One quantity alone may be a load that stands still.
         let severity = if quantity == WHOLE { Severity::Warning } else { Severity::Info };
         out.raise(&mut sensor.stuck, severity, || found(quantity, run, value).since(since));

@@ -5,7 +5,7 @@ use gridwatch_sdk::prelude::*;
 use crate::kinds::{BACKWARD, CLOCK, RATE, REPEATED};
 use crate::parameters::Parameters;
 use crate::silence;
-use crate::state::{AFTER_BACKWARD, JUMPED, Sensor};
+use crate::state::{JUMPED, OUT_OF_ORDER, Sensor};
 
 /// How far an interval may differ from another and still be called the same: clocks of field devices
 /// and queues jitter, and a lost reading doubles an interval.
@@ -31,6 +31,10 @@ pub fn judge(parameters: &Parameters, reading: &Reading<'_>, sensor: &mut Sensor
     }
     let step = reading.timestamp.saturating_sub(sensor.last) as f32;
     if step == 0.0 {
+        // Time has gone on by an interval although the clock has not.
+        let before = if sensor.has(JUMPED) || sensor.has(OUT_OF_ORDER) { sensor.jump_ms } else { 0.0 };
+        sensor.jump_ms = before - sensor.interval_ms;
+        sensor.set(OUT_OF_ORDER, !sensor.has(JUMPED));
         disorder(parameters, REPEATED, step, sensor, out);
         return Order::Again;
     }
@@ -41,7 +45,8 @@ pub fn judge(parameters: &Parameters, reading: &Reading<'_>, sensor: &mut Sensor
         silence::back(parameters, 0.0, sensor, out);
         drop_jump(parameters, sensor, out);
         disorder(parameters, BACKWARD, step, sensor, out);
-        sensor.set(AFTER_BACKWARD, true);
+        sensor.jump_ms = step - sensor.interval_ms;
+        sensor.set(OUT_OF_ORDER, true);
         Order::Again
     } else {
         forward(parameters, reading, step, sensor, out);
@@ -51,13 +56,19 @@ pub fn judge(parameters: &Parameters, reading: &Reading<'_>, sensor: &mut Sensor
     order
 }
 
+/// By how much the step is not what this sensor's next one should be.
+fn unexpected(step: f32, sensor: &Sensor) -> f32 {
+    let off = if sensor.has(OUT_OF_ORDER) { sensor.jump_ms } else { 0.0 };
+    step - sensor.interval_ms + off
+}
+
 /// A step that differs from the usual one by about a multiple of a half hour, or that the host
 /// marked as ahead of everybody else. A gap that a tick has already told is a gap.
 fn looks_like_clock(parameters: &Parameters, reading: &Reading<'_>, step: f32, sensor: &Sensor) -> bool {
     if sensor.interval_ms <= 0.0 || sensor.interval_ms > CLOCK_INTERVAL_MAX_MS {
         return false;
     }
-    let jump = step - sensor.interval_ms;
+    let jump = unexpected(step, sensor);
     if reading.is_ahead() && jump > 2.0 * sensor.interval_ms {
         return true;
     }
@@ -73,17 +84,19 @@ fn looks_like_clock(parameters: &Parameters, reading: &Reading<'_>, step: f32, s
 /// The first reading after a jump: the next one decides whether the clock stays there.
 fn jumped(parameters: &Parameters, step: f32, sensor: &mut Sensor, out: &mut Findings<'_>) {
     silence::back(parameters, 0.0, sensor, out);
-    let jump = step - sensor.interval_ms;
+    let jump = unexpected(step, sensor);
     if sensor.has(JUMPED) && (sensor.jump_ms + jump).abs() <= 3.0 * sensor.interval_ms {
         // Out and straight back: one stray timestamp, no shift.
         sensor.set(JUMPED, false);
-        sensor.set(AFTER_BACKWARD, true);
+        sensor.set(OUT_OF_ORDER, true);
+        sensor.jump_ms = 0.0;
         disorder(parameters, BACKWARD, -jump.abs(), sensor, out);
         return;
     }
     drop_jump(parameters, sensor, out);
     sensor.jump_ms = jump;
     sensor.set(JUMPED, true);
+    sensor.set(OUT_OF_ORDER, false);
 }
 
 /// A jump that was not confirmed: backwards it was a timestamp out of order.
@@ -105,13 +118,31 @@ fn forward(parameters: &Parameters, reading: &Reading<'_>, step: f32, sensor: &m
         drop_jump(parameters, sensor, out);
     }
     calm(parameters, sensor, out);
-    if sensor.has(AFTER_BACKWARD) {
-        sensor.set(AFTER_BACKWARD, false);
+    if sensor.has(OUT_OF_ORDER) {
+        sensor.set(OUT_OF_ORDER, false);
         silence::back(parameters, 0.0, sensor, out);
         return;
     }
+    lag(parameters, step, sensor, out);
     silence::back(parameters, step, sensor, out);
     learn(parameters, step, sensor, out);
+}
+
+/// A sensor that seemed silent and comes at its usual step was not silent: its readings take their time, or
+/// its clock is not where it was thought to be. From now on its silence is measured from there.
+fn lag(parameters: &Parameters, step: f32, sensor: &mut Sensor, out: &mut Findings<'_>) {
+    let Some(limit) = silence::limit_ms(parameters, sensor) else { return };
+    if step > limit {
+        // It has caught up.
+        if !sensor.clock.is_open() {
+            sensor.clock_ms = (sensor.clock_ms + step - sensor.interval_ms).min(0.0);
+        }
+    } else if sensor.dropout.is_open() && sensor.clock.is_open() {
+        sensor.clock_ms = 0.0;
+        out.clear(&mut sensor.clock, || Finding::new(CLOCK).score(0.0).explain("the clock is back"));
+    } else if sensor.dropout.is_open() {
+        sensor.clock_ms -= limit;
+    }
 }
 
 /// Two readings in a row agree: the clock stands elsewhere now.
