@@ -1,6 +1,11 @@
 //! Anything at all into the decoder: it agrees with the reference and never spoils the next reading.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
 
 #[path = "fuzz_decode/check.rs"]
 mod check;

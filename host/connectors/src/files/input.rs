@@ -91,22 +91,8 @@ pub(super) fn read_error(path: &Path, error: &io::Error) -> SourceError {
 impl Input {
     pub(super) fn open(path: &Path, progress: &Arc<Progress>) -> Result<Input, SourceError> {
         if is_stdin(path) {
-            let (sender, blocks) = sync_channel(4);
-            let progress = progress.clone();
-            std::thread::Builder::new()
-                .name("stdin".into())
-                .spawn(move || send_stdin(&sender, progress))
-                .map_err(|error| read_error(path, &error))?;
-            let source = Source::Thread {
-                blocks,
-                rest: Vec::new(),
-                taken: 0,
-            };
-            return Ok(Input {
-                source,
-                identity: None,
-                gzip: false,
-            });
+            return Input::on_thread(io::stdin(), progress.clone())
+                .map_err(|error| read_error(path, &error));
         }
         let file = File::open(path).map_err(|error| read_error(path, &error))?;
         let metadata = file.metadata().map_err(|error| read_error(path, &error))?;
@@ -133,6 +119,28 @@ impl Input {
             source: Source::Direct(reader),
             identity: Some(identity),
             gzip,
+        })
+    }
+
+    fn on_thread(stream: impl Read + Send + 'static, progress: Arc<Progress>) -> io::Result<Input> {
+        let (sender, blocks) = sync_channel(4);
+        let counted = Counted {
+            inner: stream,
+            progress,
+            read: Arc::default(),
+        };
+        std::thread::Builder::new()
+            .name("stdin".into())
+            .spawn(move || send(counted, &sender))?;
+        let source = Source::Thread {
+            blocks,
+            rest: Vec::new(),
+            taken: 0,
+        };
+        Ok(Input {
+            source,
+            identity: None,
+            gzip: false,
         })
     }
 
@@ -262,13 +270,8 @@ fn unpack(mut file: impl Read + Send + 'static) -> io::Result<(Box<dyn Read + Se
     Err(io::Error::new(io::ErrorKind::InvalidData, refused))
 }
 
-fn send_stdin(sender: &SyncSender<io::Result<Vec<u8>>>, progress: Arc<Progress>) {
-    let counted = Counted {
-        inner: io::stdin(),
-        progress,
-        read: Arc::new(AtomicU64::new(0)),
-    };
-    let mut reader = match unpack(counted) {
+fn send(stream: impl Read + Send + 'static, sender: &SyncSender<io::Result<Vec<u8>>>) {
+    let mut reader = match unpack(stream) {
         Ok((reader, _)) => reader,
         Err(error) => {
             // Nobody is left to tell if the feed is gone.
@@ -291,5 +294,31 @@ fn send_stdin(sender: &SyncSender<io::Result<Vec<u8>>>, progress: Arc<Progress>)
         if sender.send(result).is_err() || failed {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_that_waits_does_not_hold_up_its_reader() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let mut input = Input::on_thread(reader, Arc::default()).unwrap();
+        let mut room = [0; 4];
+        assert!(matches!(
+            input.read(&mut room, Duration::ZERO),
+            Ok(Found::NotYet)
+        ));
+        writer.write_all(b"{a}\n{b}\n").unwrap();
+        drop(writer);
+        let mut all = Vec::new();
+        while let Found::Bytes(bytes) = input.read(&mut room, Duration::from_secs(60)).unwrap() {
+            all.extend_from_slice(&room[..bytes]);
+        }
+        assert_eq!(all, b"{a}\n{b}\n");
     }
 }

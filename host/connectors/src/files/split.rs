@@ -113,7 +113,8 @@ impl Splitter {
             return Some(self.cut(newline, newline + 1));
         }
         let too_long = held >= self.record_bytes_max + 2;
-        if !too_long && !(at_end && held > 0) {
+        let last = at_end && held > 0;
+        if !(too_long || last) {
             return None;
         }
         if let Some(newline) = self.scan.first_newline {

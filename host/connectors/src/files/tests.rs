@@ -306,7 +306,8 @@ fn a_growing_file_is_followed_line_by_line() {
 #[test]
 fn a_followed_file_that_is_replaced_or_cut_is_an_error() {
     let folder = TempDir::new().unwrap();
-    let spoil: [(&str, fn(&Path)); 3] = [
+    type Spoil = fn(&Path);
+    let spoil: [(&str, Spoil); 3] = [
         ("replaced by another", |path| {
             std::fs::rename(path, path.with_extension("old")).unwrap();
             std::fs::write(path, "{c}\n").unwrap();

@@ -260,28 +260,30 @@ impl<'de> Visitor<'de> for Value<'_> {
         let Value {
             layout, reading, ..
         } = self;
-        let mut position = 0_u64;
-        while node != NONE {
-            let Some(field) = layout.field_named(node, &position.to_string()) else {
-                if elements.next_element::<IgnoredAny>()?.is_none() {
-                    return Ok(());
+        for position in 0_u64.. {
+            let field = match node {
+                NONE => None,
+                _ => layout.field_named(node, &position.to_string()),
+            };
+            let more = match field {
+                None => elements.next_element::<IgnoredAny>()?.is_some(),
+                Some(field) => {
+                    let (layout, reading) = (&mut *layout, &mut *reading);
+                    elements
+                        .next_element_seed(Value {
+                            layout,
+                            reading,
+                            node,
+                            field,
+                            careful,
+                        })?
+                        .is_some()
                 }
-                position += 1;
-                continue;
             };
-            let value = Value {
-                layout: &mut *layout,
-                reading: &mut *reading,
-                node,
-                field,
-                careful,
-            };
-            if elements.next_element_seed(value)?.is_none() {
-                return Ok(());
+            if !more {
+                break;
             }
-            position += 1;
         }
-        while elements.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
     }
 }

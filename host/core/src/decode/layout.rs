@@ -235,6 +235,7 @@ impl Layout {
 
     /// The field of `key`, looked for behind `before` first; `NONE` if there is none, and the key is kept
     /// until its value comes.
+    #[inline]
     pub(super) fn find(&mut self, node: u16, before: u16, key: &str) -> u16 {
         let node = &mut self.nodes[node as usize];
         let guess = match node.fields.get(before as usize) {
@@ -262,6 +263,7 @@ impl Layout {
         }
     }
 
+    #[inline]
     pub(super) fn field(&self, node: u16, field: u16) -> Option<&Field> {
         self.nodes[node as usize].fields.get(field as usize)
     }

@@ -57,6 +57,7 @@ impl Layout {
     }
 
     /// Takes the value under `field` of `node`; where `field` is `NONE`, under the pending key.
+    #[inline]
     pub(super) fn take(&mut self, reading: &mut Reading, node: u16, field: u16, value: Scalar<'_>) {
         match self.field(node, field).map(|field| field.role) {
             Some(Role::Quantity(slot)) => self.take_quantity(reading, slot, value),
@@ -93,6 +94,7 @@ impl Layout {
         }
     }
 
+    #[inline]
     fn take_quantity(&mut self, reading: &mut Reading, slot: u16, value: Scalar<'_>) {
         let entry = &self.slots[slot as usize];
         let scaled = number(value)
@@ -113,6 +115,7 @@ impl Layout {
     }
 
     /// Of equal keys the last wins.
+    #[inline]
     fn forget_equal(&mut self, reading: &mut Reading, index: u16) {
         let seen_in = &mut self.seen_in[index as usize];
         if *seen_in == self.parts.record {

@@ -200,14 +200,8 @@ fn usual_rfc3339(text: &[u8]) -> Option<Timestamp> {
         if !(1..=9).contains(&digits) {
             return None;
         }
-        for place in 0..3 {
-            let digit = if place < digits {
-                fraction[place] - b'0'
-            } else {
-                0
-            };
-            milliseconds = milliseconds * 10 + i64::from(digit);
-        }
+        let digits_and_zeros = fraction[..digits].iter().chain(b"00").take(3);
+        milliseconds = digits_and_zeros.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
         rest = &fraction[digits..];
     }
     let offset_minutes = match rest {
