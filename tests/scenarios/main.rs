@@ -1,4 +1,5 @@
 //! The whole host against what could go wrong. One module a fear.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bits;
 mod floors;

@@ -2,4 +2,6 @@
 //! small language to run the host in.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+pub mod bench;
+pub mod columns;
 pub mod native;

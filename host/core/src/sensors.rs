@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::batch::{Sensor, mark};
 
+/// A sensor that reports less often is taken to report this often.
+const INTERVAL_MS_MAX: u32 = 6 * 3_600_000;
+
 pub type Attributes = Vec<(String, String)>;
 
 /// Numbers sensors in the order of their first reading; never forgets one within a lane's life.
@@ -16,6 +19,7 @@ pub struct SensorTable {
     /// Index into `sets`.
     set_of: Vec<u32>,
     last: Vec<Timestamp>,
+    interval_ms: Vec<u32>,
     disorder: Vec<u32>,
     by_id: HashTable<u32>,
     sets: AttributeSets,
@@ -29,6 +33,7 @@ pub struct SavedSensors {
     pub ids: Vec<Box<str>>,
     pub set_of: Vec<u32>,
     pub last: Vec<Timestamp>,
+    pub interval_ms: Vec<u32>,
     pub disorder: Vec<u32>,
     pub sets: Vec<Attributes>,
 }
@@ -46,6 +51,7 @@ impl SensorTable {
             ids: Vec::new(),
             set_of: Vec::new(),
             last: Vec::new(),
+            interval_ms: Vec::new(),
             disorder: Vec::new(),
             by_id: HashTable::new(),
             sets: AttributeSets::default(),
@@ -89,6 +95,7 @@ impl SensorTable {
         self.ids.push(id.into());
         self.set_of.push(self.sets.take(attributes));
         self.last.push(Timestamp::MIN);
+        self.interval_ms.push(0);
         self.disorder.push(0);
         self.index(sensor);
         Ok(sensor)
@@ -112,11 +119,20 @@ impl SensorTable {
         if ahead {
             return marks | mark::AHEAD;
         }
+        if marks == 0 && *last != Timestamp::MIN {
+            let interval = timestamp.abs_diff(*last).min(u64::from(INTERVAL_MS_MAX));
+            self.interval_ms[sensor as usize] = interval as u32;
+        }
         *last = (*last).max(timestamp);
         if marks != 0 {
             self.disorder[sensor as usize] = self.disorder[sensor as usize].wrapping_add(1);
         }
         marks
+    }
+
+    /// Milliseconds between the sensor's last two readings in order, at most 6 h; 0 before the second.
+    pub fn interval_ms(&self, sensor: u32) -> i64 {
+        i64::from(self.interval_ms[sensor as usize])
     }
 
     /// How many readings of the sensor were out of order so far: tells two readings of the same time
@@ -127,7 +143,7 @@ impl SensorTable {
 
     pub fn save(&self) -> SavedSensors {
         let (sets, set_of) = self.sets.compacted(&self.set_of);
-        SavedSensors { ids: self.ids.clone(), set_of, last: self.last.clone(), disorder: self.disorder.clone(), sets }
+        SavedSensors { ids: self.ids.clone(), set_of, last: self.last.clone(), interval_ms: self.interval_ms.clone(), disorder: self.disorder.clone(), sets }
     }
 
     /// The inverse of `save`; None if the parts do not fit together.
@@ -136,6 +152,7 @@ impl SensorTable {
         let sets = saved.sets.len();
         if saved.set_of.len() != n
             || saved.last.len() != n
+            || saved.interval_ms.len() != n
             || saved.disorder.len() != n
             || saved.set_of.iter().any(|&set| set as usize >= sets)
         {
@@ -149,6 +166,7 @@ impl SensorTable {
         }
         table.ids = saved.ids;
         table.last = saved.last;
+        table.interval_ms = saved.interval_ms;
         table.disorder = saved.disorder;
         for sensor in 0..n as u32 {
             table.index(sensor);

@@ -35,7 +35,7 @@ use publisher::{Cause, Said};
 use seat::{Life, Seat};
 
 pub use resume::{LaneParts, Resume};
-pub use seat::Usage;
+pub use seat::{DetectorSnapshot, Usage};
 
 /// What a lane has to say since it was last asked. Consistent: all of it follows from the records before
 /// `position`, and all that follows from them is in it.
@@ -142,15 +142,9 @@ impl Lane {
         account
     }
 
-    /// Each detector with what it cost so far and, if so, why it is quarantined.
-    pub fn detectors(&self) -> impl Iterator<Item = (&str, Usage, Option<&str>)> {
-        self.seats.iter().map(|seat| {
-            let quarantine = match &seat.life {
-                Life::Judging(_) => None,
-                Life::Quarantined { reason } => Some(reason.as_str()),
-            };
-            (seat.deployment.name.as_str(), seat.usage, quarantine)
-        })
+    /// Each detector with what it cost so far and how it fares.
+    pub fn detectors(&self) -> impl Iterator<Item = DetectorSnapshot> {
+        self.seats.iter().map(Seat::snapshot)
     }
 
     /// Takes one record: decodes it, adds it to the batch, and judges where a batch must end.
@@ -236,7 +230,9 @@ impl Lane {
             Err(rejection) => return Ok(Err(rejection)),
         };
         let time = self.reading.timestamp;
-        let ahead = self.clock.observe(sensor, time, self.sensors.len(), self.settings.time_ahead_max_ms);
+        // A sensor's own rhythm is not ahead of anything: an hourly reading comes an hour after the last.
+        let ahead_max = self.settings.time_ahead_max_ms + self.sensors.interval_ms(sensor) * 3 / 2;
+        let ahead = self.clock.observe(sensor, time, self.sensors.len(), ahead_max);
         let marks = self.sensors.note_time(sensor, time, ahead);
         let disorder = self.sensors.disorder(sensor);
         self.batch.push(sensor, &self.reading, marks, meta.position, disorder);
@@ -394,6 +390,7 @@ impl Lane {
             let what = What::Quarantine { detector, reason: reason.clone() };
             self.output.decisions.push(Decision { position, what });
         }
+        *self.seats[at].faults.entry(fault.label()).or_default() += 1;
         self.close(at, reason, position, !known);
         Ok(())
     }

@@ -16,7 +16,7 @@ use gridwatch_core::record::{Feed, Position};
 use gridwatch_core::sink::{Sink, SinkError, Store};
 use serde::Serialize;
 
-use crate::lane::{LaneParts, Usage};
+use crate::lane::{DetectorSnapshot, LaneParts};
 use crate::outlet::{Observer, Outlet, OutletError};
 use crate::settings::{OnMissing, PaceSettings};
 use crate::start::{StartError, begin};
@@ -61,16 +61,10 @@ pub struct LaneSnapshot {
     pub watermark: Option<Timestamp>,
     pub sensors: usize,
     pub lag: Option<u64>,
+    /// Since the last durable checkpoint of this process.
+    pub checkpoint_age_seconds: Option<f64>,
     pub account: Account,
     pub detectors: Vec<DetectorSnapshot>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct DetectorSnapshot {
-    pub detector: String,
-    #[serde(flatten)]
-    pub usage: Usage,
-    pub quarantine: Option<String>,
 }
 
 /// How the outlet stands.
@@ -101,6 +95,8 @@ struct Shared {
     /// By lane: the outlet wants it saved.
     wanted: Vec<AtomicBool>,
     lanes: Vec<Mutex<LaneSnapshot>>,
+    /// By lane: when a checkpoint was last stored.
+    checkpointed: Vec<Mutex<Option<Instant>>>,
     outlet: Mutex<OutletSnapshot>,
     failure: Mutex<Option<PipelineError>>,
     start: Instant,
@@ -139,6 +135,7 @@ impl Pipeline {
             ended: AtomicBool::new(false),
             wanted: names.iter().map(|_| AtomicBool::new(false)).collect(),
             lanes: names.iter().map(|_| Mutex::default()).collect(),
+            checkpointed: names.iter().map(|_| Mutex::default()).collect(),
             outlet: Mutex::default(),
             failure: Mutex::new(None),
             start,
@@ -165,7 +162,7 @@ impl Pipeline {
 
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
-            lanes: self.shared.lanes.iter().map(|lane| lock(lane).clone()).collect(),
+            lanes: self.shared.lanes.iter().zip(&self.shared.checkpointed).map(lane_snapshot).collect(),
             outlet: *lock(&self.shared.outlet),
         }
     }
@@ -223,14 +220,8 @@ impl Shared {
             sensors: lane.sensors(),
             lag: worker.lag(),
             account: lane.account(),
-            detectors: lane
-                .detectors()
-                .map(|(name, usage, quarantine)| DetectorSnapshot {
-                    detector: name.to_owned(),
-                    usage,
-                    quarantine: quarantine.map(str::to_owned),
-                })
-                .collect(),
+            checkpoint_age_seconds: None,
+            detectors: lane.detectors().collect(),
         };
         *lock(&self.lanes[at]) = snapshot;
     }
@@ -287,8 +278,13 @@ fn outlet_thread(
                     snapshot.checkpoints += 1;
                     snapshot.checkpoint_bytes = bytes.len() as u64;
                 }
+                let is_checkpoint = matches!(parcel, Parcel::Checkpoint { .. });
+                let failures = outlet.checkpoint_failures();
                 if outlet.receive(&names[at], parcel)? {
                     shared.wanted[at].store(true, Ordering::Release);
+                }
+                if is_checkpoint && outlet.checkpoint_failures() == failures {
+                    *lock(&shared.checkpointed[at]) = Some(Instant::now());
                 }
             }
             Ok(Item::Ended) => lanes_left -= 1,
@@ -301,6 +297,11 @@ fn outlet_thread(
         }
     }
     settle(outlet, shared)
+}
+
+fn lane_snapshot((lane, checkpointed): (&Mutex<LaneSnapshot>, &Mutex<Option<Instant>>)) -> LaneSnapshot {
+    let checkpoint_age_seconds = lock(checkpointed).map(|since| since.elapsed().as_secs_f64());
+    LaneSnapshot { checkpoint_age_seconds, ..lock(lane).clone() }
 }
 
 fn settle(outlet: &mut Outlet, shared: &Shared) -> Result<(), OutletError> {

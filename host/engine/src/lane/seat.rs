@@ -28,6 +28,8 @@ pub struct Seat {
     announced: u32,
     pub episodes: BTreeMap<EpisodeKey, OpenEpisode>,
     pub usage: Usage,
+    /// `Fault::label` -> how often.
+    pub faults: BTreeMap<&'static str, u64>,
     gathered: Gathered,
 }
 
@@ -46,7 +48,33 @@ pub struct Usage {
     pub memory_bytes: usize,
 }
 
+/// How a detector fares in a lane.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct DetectorSnapshot {
+    pub detector: String,
+    #[serde(flatten)]
+    pub usage: Usage,
+    /// Why it judges no more, if so.
+    pub quarantine: Option<String>,
+    /// `Fault::label` -> how often.
+    pub faults: BTreeMap<&'static str, u64>,
+    pub open_episodes: usize,
+}
+
 impl Seat {
+    pub fn snapshot(&self) -> DetectorSnapshot {
+        DetectorSnapshot {
+            detector: self.deployment.name.clone(),
+            usage: self.usage,
+            quarantine: match &self.life {
+                Life::Judging(_) => None,
+                Life::Quarantined { reason } => Some(reason.clone()),
+            },
+            faults: self.faults.clone(),
+            open_episodes: self.episodes.len(),
+        }
+    }
+
     /// A seat with an instance that knows the lane's quantities and nothing else.
     pub fn cold(deployment: Arc<Deployment>, quantities: &[Quantity]) -> Result<Self, Fault> {
         let mut judge = deployment.module.instantiate(deployment.limits, deployment.log.clone())?;
@@ -58,6 +86,7 @@ impl Seat {
             announced: 0,
             episodes: BTreeMap::new(),
             usage: Usage::default(),
+            faults: BTreeMap::new(),
             gathered: Gathered::default(),
         })
     }

@@ -126,7 +126,7 @@ impl NativeJudge {
         let location = self.locations[sensor as usize].clone();
         let count = self.shared.entry(location.clone()).or_default();
         *count += 1;
-        if *count % 7 == 0 && !location.is_empty() {
+        if (*count).is_multiple_of(7) && !location.is_empty() {
             out.push(finding(at, Subject::Group(location), 4, Phase::Single, time));
         }
         Ok(())

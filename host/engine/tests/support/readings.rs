@@ -20,7 +20,7 @@ pub fn records(random: &mut impl Rng, count: usize, poison: bool) -> Vec<Vec<u8>
         let record = match random.random_range(0..100) {
             0 => b"{\"sensor_id\":".to_vec(),
             1 => format!(r#"{{"timestamp":{time},"voltage":1}}"#).into_bytes(),
-            2 => format!(r#"{{"sensor_id":"s0","timestamp":"yesterday","voltage":1}}"#).into_bytes(),
+            2 => br#"{"sensor_id":"s0","timestamp":"yesterday","voltage":1}"#.to_vec(),
             3 => vec![0xff, 0xfe],
             _ => reading(random, sensors, time, poison).into_bytes(),
         };

@@ -1,0 +1,58 @@
+# Two commands do everything on a fresh Debian-like machine with Rust: `make demo` and `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test build guests host setup fmt lint unit scenarios clean \
+        bench-border bench-replay bench-start bench-memory
+
+CARGO ?= cargo
+# One profile, and always the whole workspace's choice of features, so that dependencies compile once.
+PROFILE := --release --locked --workspace
+BUILT_IN := limits physics shift vitals
+
+help: ## What there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
+
+demo: build ## The whole of it on simulated readings; DURATION=20s, SEED=n, JSON=1
+	@target/release/gridwatch demo $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json)
+
+build: guests host ## The binary target/release/gridwatch and detectors/*.wasm
+
+guests: setup ## The built-in detectors, as WebAssembly, into detectors/
+	@detectors/build.sh $(BUILT_IN)
+
+host: setup
+	@$(CARGO) build $(PROFILE) --quiet --bin gridwatch
+
+setup:
+	@.ci/setup demo
+
+test: ## Everything: format, lints, unit, property, simulation, scenarios
+	@.ci/test
+
+fmt:
+	@$(CARGO) fmt --all
+
+lint: setup
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy $(PROFILE) --quiet --all-targets -- -D warnings
+
+bench-border: build ## What the border between host and guest costs, by detector and rows a call
+	@$(CARGO) build $(PROFILE) --quiet --bin bench-border
+	@target/release/bench-border
+
+bench-replay: build ## The whole way of a reading against a bare loop by hand
+	@$(CARGO) build $(PROFILE) --quiet --bin bench-replay
+	@target/release/bench-replay
+
+bench-start: build ## From start to ready
+	@$(CARGO) build $(PROFILE) --quiet --bin bench-start
+	@target/release/bench-start
+
+bench-memory: build ## A million sensors of five quantities; ten million readings
+	@$(CARGO) build $(PROFILE) --quiet --bin bench-memory
+	@target/release/bench-memory
+
+clean: ## Removes what was built here (the shared cache stays)
+	@rm -f detectors/*.wasm
