@@ -1,6 +1,6 @@
 //! Records out of files, one after another.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use gridwatch_core::decode::CsvHeader;
 use gridwatch_core::record::{Chunk, Feed, FeedStatus, Position, RecordMeta, SourceError};
 
 use super::input::{Found, Input, Progress, is_stdin, place_of, read_error};
+use super::options::{FileFeedOptions, FileFormat};
 use super::split::{Cut, Splitter};
 
 /// A poll gives at most this, except that one record may be longer.
@@ -17,51 +18,6 @@ const CHUNK_RECORDS: usize = 1024;
 const FOLLOW_EVERY: Duration = Duration::from_millis(50);
 /// A wait that stands for "as long as it takes".
 const LONG: Duration = Duration::from_secs(3600);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileFormat {
-    JsonLines,
-    /// With a header line. The delimiter is an ASCII character.
-    Csv {
-        delimiter: u8,
-    },
-}
-
-impl FileFormat {
-    /// By the end of a file's name: `.csv`, `.tsv`; `.jsonl`, `.ndjson`, `.json`; each also with `.gz`.
-    pub fn of(path: &Path) -> Option<FileFormat> {
-        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
-        let name = name.strip_suffix(".gz").unwrap_or(&name);
-        match name.rsplit_once('.')?.1 {
-            "csv" => Some(FileFormat::Csv { delimiter: b',' }),
-            "tsv" => Some(FileFormat::Csv { delimiter: b'\t' }),
-            "jsonl" | "ndjson" | "json" => Some(FileFormat::JsonLines),
-            _ => None,
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-pub struct FileFeedOptions {
-    pub format: FileFormat,
-    /// Of a longer record only this much is handed over, marked as truncated.
-    pub record_bytes_max: usize,
-    /// Wait for more at the end of the last file.
-    pub follow: bool,
-    /// Columns that a CSV file must have: `DecodeSettings::columns_required`.
-    pub columns_required: Vec<String>,
-}
-
-impl FileFeedOptions {
-    pub fn new(format: FileFormat) -> FileFeedOptions {
-        FileFeedOptions {
-            format,
-            record_bytes_max: 1 << 20,
-            follow: false,
-            columns_required: Vec::new(),
-        }
-    }
-}
 
 /// Files as one stretch of records. A position is a byte offset in all files, unpacked, one behind the
 /// other; lines count from 1 in each file. Gzip is told by its first bytes; `-` is standard input, which

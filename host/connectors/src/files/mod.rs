@@ -3,11 +3,13 @@
 mod commit;
 mod feed;
 mod input;
+mod options;
 mod sink;
 mod split;
 #[cfg(test)]
 mod tests;
 
-pub use feed::{FileFeed, FileFeedOptions, FileFormat};
+pub use feed::FileFeed;
 pub use input::Progress;
+pub use options::{FileFeedOptions, FileFormat};
 pub use sink::{FileSink, FileSinkOptions, Output};
