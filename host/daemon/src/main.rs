@@ -1,18 +1,21 @@
 //! The binary `gridwatch`: command line, configuration, wiring, HTTP.
 //!
 //! The only crate that reads arguments, the environment and configuration files. `cli` says what may be
-//! asked for, `config` turns a file into checked types, `commands` has one file for each command, `http`
-//! and `metrics` show what runs, `account` says at the end what became of every reading.
+//! asked for, `config` turns a file into checked types, `admission` turns files into detectors that may run,
+//! `wiring` makes lanes of both, `commands` has one file for each command, `http` and `metrics` show what runs, `account` says at the end what became of every reading.
 
 mod account;
+mod admission;
 mod cli;
 mod commands;
 mod config;
 mod http;
 mod logging;
 mod metrics;
+mod wiring;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 
@@ -20,20 +23,24 @@ use cli::{Arguments, Command, ConfigCommand, Failure};
 
 fn main() -> ExitCode {
     // Clap prints help and mistakes itself, and ends with status 0 or 2.
+    let process_start = Instant::now();
     let arguments = Arguments::parse();
     logging::start();
-    match perform(arguments.command) {
+    match perform(arguments.command, process_start) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
 }
 
-fn perform(command: Command) -> Result<(), Failure> {
+fn perform(command: Command, process_start: Instant) -> Result<(), Failure> {
     match command {
         Command::Config {
             command: ConfigCommand::Check { file },
         } => commands::check(&file),
         Command::Simulate(args) => commands::simulate(&args),
-        _ => Err(Failure::Start("not wired yet".to_owned())),
+        Command::Run(args) => commands::run(&args, process_start),
+        Command::Replay(args) => commands::replay(&args),
+        Command::Detectors(args) => commands::detectors(&args),
+        Command::Demo(args) => commands::demo(&args),
     }
 }

@@ -60,10 +60,10 @@ pub struct DemoArgs {
     /// End after so long (real time)
     #[arg(long, value_parser = parse_duration, default_value = "20s")]
     pub duration: Duration,
-    /// Where detectors (*.wasm) lie
-    #[arg(long, value_name = "DIR", default_value = "detectors")]
-    pub dir: PathBuf,
-    /// Keep compiled code and checkpoints here
+    /// Where detectors (*.wasm) lie; "detectors" unless told otherwise
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Keep compiled code here, and checkpoints and anomalies while it runs
     #[arg(long, value_name = "DIR", default_value = ".gridwatch")]
     pub state: PathBuf,
     /// Print the result as JSON on standard output

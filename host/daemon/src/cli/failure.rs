@@ -23,6 +23,8 @@ pub enum Failure {
     File { path: PathBuf, source: io::Error },
     #[error("cannot start: {0}")]
     Start(String),
+    #[error("ended early: {0}")]
+    Ended(String),
     /// The work was done and the answer is no.
     #[error("{0}")]
     Verdict(String),

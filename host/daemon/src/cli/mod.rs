@@ -11,4 +11,4 @@ pub use args::{
     Arguments, Command, ConfigCommand, DemoArgs, DetectorsArgs, ReplayArgs, RunArgs, SimulateArgs,
 };
 pub use failure::Failure;
-pub use out::Out;
+pub use out::{Out, say};

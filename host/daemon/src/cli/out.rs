@@ -2,6 +2,11 @@
 
 use std::io::{self, BufWriter, Stdout, Write};
 
+/// Text on standard error, for people. That one may be closed, too; then there is nobody to tell.
+pub fn say(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
 /// Buffered; a reader that went away is an error of kind `BrokenPipe`, never a panic.
 #[derive(Debug)]
 pub struct Out {

@@ -1,7 +1,67 @@
 //! One file for each command.
 
 mod check;
+mod demo;
+mod detectors;
+mod replay;
+mod run;
 mod simulate;
 
 pub use check::check;
+pub use demo::demo;
+pub use detectors::detectors;
+pub use replay::replay;
+pub use run::run;
 pub use simulate::simulate;
+
+use std::path::{Path, PathBuf};
+
+use gridwatch_sandbox::Sandbox;
+
+use crate::admission::{self, Candidate};
+use crate::cli::Failure;
+
+/// Where detectors lie when nobody says: here, or where `make` puts them, seen from the binary
+/// (`target/release/gridwatch`).
+fn usual_dir() -> PathBuf {
+    let here = PathBuf::from("detectors");
+    if here.is_dir() {
+        return here;
+    }
+    let binary = std::env::current_exe().unwrap_or_default();
+    let folder = binary.parent().unwrap_or(Path::new("."));
+    let beside = folder.join("../../detectors");
+    if beside.is_dir() { beside } else { here }
+}
+
+/// Those of a directory. What is refused is said and left out; none at all is an error.
+fn detectors_in(sandbox: &Sandbox, dir: &Path) -> Result<Vec<Candidate>, Failure> {
+    let found = admission::scan(dir).map_err(|error| Failure::Start(error.to_string()))?;
+    let candidates = admission::admit(sandbox, found);
+    for candidate in &candidates {
+        if let Some(refused) = candidate.refused() {
+            tracing::error!(
+                detector = candidate.name,
+                file = %candidate.file.display(),
+                "not admitted: {}",
+                refused.reason
+            );
+        }
+    }
+    if candidates
+        .iter()
+        .all(|candidate| candidate.admitted().is_none())
+    {
+        return Err(Failure::Start(format!(
+            "no detector to run in {} ({} refused); make the built-in ones with `detectors/build.sh all` (or \
+             `make build`), and look at them with `gridwatch detectors --dir {}`",
+            dir.display(),
+            candidates
+                .iter()
+                .filter(|candidate| candidate.refused().is_some())
+                .count(),
+            dir.display()
+        )));
+    }
+    Ok(candidates)
+}

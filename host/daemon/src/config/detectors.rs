@@ -56,6 +56,16 @@ pub struct DetectorSettings {
     pub parameters: Map<String, Value>,
     pub limits: Limits,
     pub on_fault: OnFault,
+    pub on_new_state: OnNewState,
+}
+
+/// When a module refuses the state that the one before it left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnNewState {
+    /// The start fails with a clear word.
+    Refuse,
+    /// The detector begins anew.
+    Cold,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +83,7 @@ impl Default for DetectorSettings {
             parameters: Map::new(),
             limits: Limits::default(),
             on_fault: OnFault::Quarantine,
+            on_new_state: OnNewState::Refuse,
         }
     }
 }
@@ -89,6 +100,12 @@ pub fn read_settings(file: &Path, text: &str) -> Result<DetectorSettings, Mistak
             &[("quarantine", OnFault::Quarantine), ("halt", OnFault::Halt)],
         )
         .map_or(OnFault::Quarantine, |at| at.value);
+    let on_new_state = root
+        .choice(
+            "on_new_state",
+            &[("refuse", OnNewState::Refuse), ("cold", OnNewState::Cold)],
+        )
+        .map_or(OnNewState::Refuse, |at| at.value);
     let limits = read_limits(root.section("limits"));
     let parameters = read_parameters(&root.section("parameters"));
     root.close();
@@ -97,6 +114,7 @@ pub fn read_settings(file: &Path, text: &str) -> Result<DetectorSettings, Mistak
         parameters,
         limits,
         on_fault,
+        on_new_state,
     }))
 }
 

@@ -42,7 +42,7 @@ impl Default for Engine {
             batch_rows_max: 1024,
             batch_delay: Duration::from_millis(10),
             tick: Duration::from_secs(10),
-            lateness: Duration::from_secs(5),
+            lateness: Duration::from_secs(30),
             time_ahead_max: Duration::from_secs(300),
             time_ahead_reject_max: Duration::from_secs(2 * 86_400),
             sensors_max: 1_000_000,

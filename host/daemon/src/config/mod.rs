@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use assets::AssetTable;
-pub use detectors::{DetectorSettings, Detectors, OnFault, read_settings};
+pub use detectors::{DetectorSettings, Detectors, OnFault, OnNewState, read_settings};
 pub use engine::{Checkpoints, Delivery, Engine, OnMissing};
 pub use mistake::{Mistake, Mistakes};
 pub use outputs::Sink;

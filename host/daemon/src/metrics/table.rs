@@ -7,6 +7,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    #[cfg(test)]
     pub fn name(self) -> &'static str {
         match self {
             Kind::Counter => "counter",

@@ -1,0 +1,200 @@
+//! From files to detectors: what lies in the directory, what may run, and why not what may not.
+//!
+//! A file that is refused never keeps another from running. Each is looked at by itself: its name, its
+//! `NAME.toml`, its bytes (the sandbox), its parameters against its own schema, and whether an
+//! instance takes them.
+
+mod guestlog;
+mod scan;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use gridwatch_core::judge::Module;
+use gridwatch_engine::deployment::{self, Deployment};
+use gridwatch_sandbox::{LoadedModule, Sandbox, SandboxError, SandboxSettings};
+
+use crate::config::{self, DetectorSettings, OnFault, OnNewState, ParameterError, ParameterSchema};
+
+pub use guestlog::GuestLines;
+pub use scan::{Found, one_file, scan};
+
+/// A file that would be a detector, and what became of it.
+#[derive(Debug)]
+pub struct Candidate {
+    pub name: String,
+    pub file: PathBuf,
+    pub verdict: Verdict,
+}
+
+#[derive(Debug)]
+pub enum Verdict {
+    Admitted(Box<Admitted>),
+    /// Its `NAME.toml` says `enabled = false`.
+    Disabled,
+    Refused(Refused),
+}
+
+/// A detector that may run.
+#[derive(Debug)]
+pub struct Admitted {
+    pub module: Arc<LoadedModule>,
+    pub settings: DetectorSettings,
+    /// JSON as `configure` is given it.
+    pub parameters: String,
+    pub log: Arc<GuestLines>,
+}
+
+/// Why not: a word for tables, a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub label: &'static str,
+    pub reason: String,
+}
+
+impl Candidate {
+    pub fn admitted(&self) -> Option<&Admitted> {
+        match &self.verdict {
+            Verdict::Admitted(admitted) => Some(admitted),
+            _ => None,
+        }
+    }
+
+    pub fn refused(&self) -> Option<&Refused> {
+        match &self.verdict {
+            Verdict::Refused(refused) => Some(refused),
+            _ => None,
+        }
+    }
+
+    /// As the engine runs it; `None` if it may not run.
+    pub fn deployment(&self) -> Option<Arc<Deployment>> {
+        let admitted = self.admitted()?;
+        Some(Arc::new(Deployment {
+            name: self.name.clone(),
+            module: admitted.module.clone(),
+            parameters: admitted.parameters.clone(),
+            limits: admitted.settings.limits,
+            on_fault: match admitted.settings.on_fault {
+                OnFault::Quarantine => deployment::OnFault::Quarantine,
+                OnFault::Halt => deployment::OnFault::Halt,
+            },
+            on_new_state: match admitted.settings.on_new_state {
+                OnNewState::Refuse => deployment::OnNewState::Refuse,
+                OnNewState::Cold => deployment::OnNewState::Cold,
+            },
+            log: admitted.log.clone(),
+        }))
+    }
+}
+
+/// A sandbox that keeps compiled code in `cache_dir`.
+pub fn sandbox(cache_dir: &Path) -> Result<Sandbox, SandboxError> {
+    Sandbox::new(SandboxSettings {
+        cache_dir: Some(cache_dir.to_owned()),
+        ..SandboxSettings::default()
+    })
+}
+
+/// The same; where code cannot be kept there, without a cache, which is slower and nothing else.
+pub fn sandbox_anywhere(cache_dir: &Path) -> Result<Sandbox, SandboxError> {
+    sandbox(cache_dir).or_else(|error| {
+        tracing::warn!(%error, "compiled code is not kept");
+        Sandbox::new(SandboxSettings::default())
+    })
+}
+
+/// Looks at every file, several at a time: a start should not wait for one detector after the other.
+pub fn admit(sandbox: &Sandbox, found: Vec<Found>) -> Vec<Candidate> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let candidates = Mutex::new(Vec::with_capacity(found.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(found.len()) {
+            scope.spawn(|| {
+                while let Some(found) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let candidate = candidate(sandbox, found);
+                    lock(&candidates).push(candidate);
+                }
+            });
+        }
+    });
+    let mut candidates = candidates
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    candidates.sort_by(|a, b| a.name.cmp(&b.name));
+    candidates
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn candidate(sandbox: &Sandbox, found: &Found) -> Candidate {
+    let verdict = match judge(sandbox, found) {
+        Ok(Some(admitted)) => Verdict::Admitted(Box::new(admitted)),
+        Ok(None) => Verdict::Disabled,
+        Err(refused) => Verdict::Refused(refused),
+    };
+    Candidate {
+        name: found.name.clone(),
+        file: found.file.clone(),
+        verdict,
+    }
+}
+
+/// `None` where it is switched off; then its module is not even looked at.
+fn judge(sandbox: &Sandbox, found: &Found) -> Result<Option<Admitted>, Refused> {
+    scan::check_name(&found.name).map_err(refused("name"))?;
+    let settings = settings(&found.settings_file())?;
+    if !settings.enabled {
+        return Ok(None);
+    }
+    let bytes = scan::bytes_of(&found.file).map_err(refused("unreadable"))?;
+    let module = sandbox.load(&bytes).map_err(|refusal| Refused {
+        label: refusal.label(),
+        reason: refusal.to_string(),
+    })?;
+    let parameters = ParameterSchema::parse(&module.descriptor().parameters)
+        .and_then(|schema| schema.check(&settings.parameters))
+        .map_err(|error| Refused {
+            label: match error {
+                ParameterError::Schema { .. } => "schema",
+                ParameterError::Parameters { .. } => "parameters",
+            },
+            reason: error.to_string(),
+        })?;
+    let log = Arc::new(GuestLines::new(&found.name));
+    // Before anything depends on it: an instance must come up and take its parameters.
+    module
+        .instantiate(settings.limits, log.clone())
+        .and_then(|mut judge| judge.configure(&parameters, &[]))
+        .map_err(|fault| Refused {
+            label: "start",
+            reason: fault.to_string(),
+        })?;
+    Ok(Some(Admitted {
+        module: Arc::new(module),
+        settings,
+        parameters,
+        log,
+    }))
+}
+
+fn refused(label: &'static str) -> impl Fn(String) -> Refused {
+    move |reason| Refused { label, reason }
+}
+
+fn settings(file: &Path) -> Result<DetectorSettings, Refused> {
+    if !file.exists() {
+        return Ok(DetectorSettings::default());
+    }
+    config::text_of(file)
+        .and_then(|text| config::read_settings(file, &text))
+        .map_err(|mistakes| Refused {
+            label: "settings",
+            reason: mistakes.to_string(),
+        })
+}

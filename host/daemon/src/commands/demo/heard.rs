@@ -1,0 +1,213 @@
+//! Anomalies as they go out, beside what was injected.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gridwatch_connectors::simulator::score::{Found, Settings};
+use gridwatch_connectors::simulator::{Label, World};
+use gridwatch_core::Timestamp;
+use gridwatch_core::decode::parse_rfc3339;
+use gridwatch_core::finding::{Phase, Severity};
+use gridwatch_core::sink::{Outgoing, Stream};
+use gridwatch_engine::outlet::Observer;
+use serde::Deserialize;
+
+use crate::metrics::severity_name;
+
+/// Kept for the score. A healthy run has some thousands.
+const FOUND_MAX: usize = 1_000_000;
+/// Kept until they are shown.
+const LINES_MAX: usize = 64;
+
+/// Handles are copies of one thing: the outlet's thread speaks into it, the main thread reads.
+#[derive(Clone)]
+pub struct Heard {
+    world: Arc<World>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    found: Vec<Found>,
+    beyond: u64,
+    /// Numbers of faults that something was raised for.
+    answered: BTreeSet<usize>,
+    lines: Vec<Line>,
+    lines_beyond: u64,
+}
+
+/// Something raised, in words.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Line {
+    /// Not the first answer to a fault; the first ones are shown first.
+    pub is_repeat: bool,
+    pub text: String,
+}
+
+/// The part of an anomaly that is looked at here.
+#[derive(Deserialize)]
+struct Message {
+    phase: Phase,
+    detector: String,
+    sensor_id: Option<String>,
+    group: Option<String>,
+    quantity: Option<String>,
+    kind: String,
+    severity: Severity,
+    timestamp: String,
+}
+
+impl Heard {
+    pub fn new(world: Arc<World>) -> Self {
+        Heard {
+            world,
+            shared: Arc::default(),
+        }
+    }
+
+    pub fn observer(&self) -> Observer {
+        let heard = self.clone();
+        let truth = Truth::new(&self.world);
+        Box::new(move |messages| {
+            for message in messages {
+                heard.hear(&truth, message);
+            }
+        })
+    }
+
+    fn hear(&self, truth: &Truth, outgoing: &Outgoing) {
+        if outgoing.stream != Stream::Anomalies {
+            return;
+        }
+        let parsed = serde_json::from_slice::<Message>(&outgoing.payload);
+        let (message, timestamp) = match parsed.map(|m| (parse_rfc3339(&m.timestamp), m)) {
+            Ok((Some(timestamp), message)) => (message, timestamp),
+            _ => {
+                tracing::error!("an anomaly cannot be read back (a fault of gridwatch itself)");
+                return;
+            }
+        };
+        // Updates and ends of episodes are neither found nor false.
+        if !matches!(message.phase, Phase::Raised | Phase::Single) {
+            return;
+        }
+        let group = message.sensor_id.is_none();
+        let subject = message.sensor_id.clone().or(message.group.clone());
+        let found = Found {
+            subject: subject.unwrap_or_default(),
+            group,
+            timestamp,
+            phase: message.phase,
+            detector: message.detector.clone(),
+            kind: message.kind.clone(),
+        };
+        let injected = truth.at(&found);
+        let mut shared = self.lock();
+        let is_first = injected.is_some_and(|number| shared.answered.insert(number));
+        let line = Line {
+            is_repeat: !is_first,
+            text: words(
+                &message,
+                &found,
+                injected.map(|number| &self.world.labels()[number]),
+            ),
+        };
+        if shared.lines.len() < LINES_MAX {
+            shared.lines.push(line);
+        } else {
+            shared.lines_beyond += 1;
+        }
+        if shared.found.len() < FOUND_MAX {
+            shared.found.push(found);
+        } else {
+            shared.beyond += 1;
+        }
+    }
+
+    /// What was raised since this was last called, first answers first; and how many more there were.
+    pub fn take_lines(&self) -> (Vec<Line>, u64) {
+        let mut shared = self.lock();
+        let mut lines = std::mem::take(&mut shared.lines);
+        let beyond = std::mem::take(&mut shared.lines_beyond);
+        drop(shared);
+        lines.sort_by_key(|line| line.is_repeat);
+        (lines, beyond)
+    }
+
+    /// All that was raised, and how many were too many to be kept.
+    pub fn found(&self) -> (Vec<Found>, u64) {
+        let shared = self.lock();
+        (shared.found.clone(), shared.beyond)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn words(message: &Message, found: &Found, injected: Option<&Label>) -> String {
+    let what = format!(
+        "{:8} {:8} {}/{} {} {}",
+        severity_name(message.severity),
+        match message.phase {
+            Phase::Raised => "raised",
+            _ => "single",
+        },
+        found.detector,
+        found.kind,
+        found.subject,
+        message.quantity.as_deref().unwrap_or("")
+    );
+    let truth = match injected {
+        Some(label) => format!(
+            "injected: {} since {} ({})",
+            label.kind.name(),
+            minute(label.start),
+            label.what
+        ),
+        None => "nothing injected there".to_owned(),
+    };
+    format!("{what:<72} | {truth}")
+}
+
+/// `2026-01-07 12:30`
+pub fn minute(timestamp: Timestamp) -> String {
+    let text = gridwatch_core::time::rfc3339(timestamp).replace('T', " ");
+    text.get(..16).map_or(text.clone(), str::to_owned)
+}
+
+/// Faults by whom they befall.
+struct Truth {
+    by_sensor: BTreeMap<String, Vec<(usize, Timestamp, Timestamp)>>,
+}
+
+impl Truth {
+    fn new(world: &World) -> Self {
+        let settings = Settings::of(world.scenario());
+        let after = settings.recovery_intervals * settings.interval_ms;
+        let mut by_sensor: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for (number, label) in world.labels().iter().enumerate() {
+            // A clock that is wrong makes findings bear wrong times.
+            let off = label.clock_off_ms;
+            let span = (
+                number,
+                label.start + off.min(0),
+                label.end + off.max(0) + after,
+            );
+            for subject in [&label.sensor_id, &label.feeder, &label.area] {
+                by_sensor.entry(subject.clone()).or_default().push(span);
+            }
+        }
+        Truth { by_sensor }
+    }
+
+    /// The number of the fault that a finding is most likely about: the one that began last.
+    fn at(&self, found: &Found) -> Option<usize> {
+        self.by_sensor
+            .get(&found.subject)?
+            .iter()
+            .filter(|(_, start, end)| (*start..*end).contains(&found.timestamp))
+            .max_by_key(|(_, start, _)| *start)
+            .map(|(number, _, _)| *number)
+    }
+}

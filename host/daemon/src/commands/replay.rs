@@ -1,0 +1,186 @@
+//! `gridwatch replay`: history, as fast as it goes, without a trace on disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gridwatch_connectors::files::{FileSink, FileSinkOptions, Output};
+use gridwatch_connectors::memory::MemoryStore;
+use gridwatch_engine::deployment::Deployment;
+use gridwatch_engine::pipeline::{Pipeline, Plan, Snapshot};
+use gridwatch_engine::settings::OnMissing;
+use serde_json::json;
+
+use super::run::make_folder;
+use crate::account::{self, grouped};
+use crate::admission::{self, Candidate};
+use crate::cli::{Failure, ReplayArgs, say};
+use crate::config::{self, Config, FileSource, Format, Source};
+use crate::wiring::{self, Lanes, Running};
+
+/// Nothing is to be resumed, so nothing is saved after the beginning.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
+
+pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
+    let config = configuration(args)?;
+    let candidates = detectors(args, &config)?;
+    let deployments: Vec<Arc<Deployment>> = candidates
+        .iter()
+        .filter_map(Candidate::deployment)
+        .collect();
+    let base = wiring::settings_of(&config, &deployments);
+    let lanes = match (&config.source, args.files.is_empty()) {
+        (_, false) => {
+            // What a configuration says of the format holds for files that are named by hand, too.
+            let format = match &config.source {
+                Some(Source::Files(files)) => files.format,
+                _ => Format::Auto,
+            };
+            let files = FileSource {
+                paths: args.files.clone(),
+                format,
+                follow: false,
+            };
+            wiring::file_lane(&files, &base)?
+        }
+        (Some(Source::Files(files)), true) => {
+            let files = FileSource {
+                follow: false,
+                ..files.clone()
+            };
+            wiring::file_lane(&files, &base)?
+        }
+        (Some(source), true) => wiring::of_source(source, &base, true)?,
+        (None, true) => {
+            return Err(Failure::Arguments(
+                "nothing to replay: name files, or a configuration with a [source]".to_owned(),
+            ));
+        }
+    };
+    let started = Instant::now();
+    let (snapshot, ended) = stream(args, &config, lanes)?;
+    match ended {
+        Err(error) if wiring::reader_gone(&error) => return Err(Failure::ReaderGone),
+        Err(error) => {
+            summary(&snapshot, started.elapsed(), args.json);
+            return Err(Failure::Ended(error.to_string()));
+        }
+        Ok(()) => summary(&snapshot, started.elapsed(), args.json),
+    }
+    Ok(())
+}
+
+/// Without a file: every default.
+fn configuration(args: &ReplayArgs) -> Result<Config, Failure> {
+    match &args.config {
+        Some(file) => Ok(config::load(file)?),
+        None => {
+            let mut config = config::read(Path::new("gridwatch.toml"), "")?;
+            config.detectors.dir = super::usual_dir();
+            Ok(config)
+        }
+    }
+}
+
+fn detectors(args: &ReplayArgs, config: &Config) -> Result<Vec<Candidate>, Failure> {
+    let sandbox = admission::sandbox_anywhere(&config.detectors.code_cache_dir)
+        .map_err(|error| Failure::Start(error.to_string()))?;
+    if args.detectors.is_empty() {
+        return super::detectors_in(&sandbox, &config.detectors.dir);
+    }
+    let found = args.detectors.iter().map(|file| admission::one_file(file));
+    let candidates = admission::admit(&sandbox, found.collect());
+    for (at, candidate) in candidates.iter().enumerate() {
+        if let Some(refused) = candidate.refused() {
+            return Err(Failure::Start(format!(
+                "{}: {}",
+                candidate.file.display(),
+                refused.reason
+            )));
+        }
+        if at > 0 && candidates[at - 1].name == candidate.name {
+            return Err(Failure::Arguments(format!(
+                "two detectors would be named {}",
+                candidate.name
+            )));
+        }
+    }
+    Ok(candidates)
+}
+
+type Ended = (
+    Snapshot,
+    Result<(), gridwatch_engine::pipeline::PipelineError>,
+);
+
+fn stream(args: &ReplayArgs, config: &Config, lanes: Lanes) -> Result<Ended, Failure> {
+    let dead_letters = match &args.dead_letters {
+        None => Output::Discard,
+        Some(path) => {
+            make_folder(path)?;
+            start_anew(path)?;
+            Output::File(path.clone())
+        }
+    };
+    let sink = FileSink::open(FileSinkOptions {
+        anomalies: Output::Stdout,
+        dead_letters,
+        commit: None,
+    })
+    .map_err(|error| Failure::Start(error.to_string()))?;
+    let bar = wiring::show_progress(lanes.progress.as_ref());
+    let plan = Plan {
+        lanes: lanes.lanes,
+        sink: Box::new(sink),
+        store: Arc::new(MemoryStore::new()),
+        pace: wiring::pace(&config.engine, CHECKPOINT_INTERVAL),
+        on_missing: OnMissing::Halt,
+        observer: None,
+    };
+    let running = Running::default();
+    running.started(Pipeline::start(plan).map_err(|error| Failure::Start(error.to_string()))?);
+    Ok(running.wait(|running| {
+        if let Some(bar) = &bar {
+            let account = wiring::account_of(&running.snapshot());
+            bar.update(format!("{} readings", grouped(account.received)));
+        }
+        true
+    }))
+}
+
+/// A replay's dead letters are its own: an older file of that name is emptied.
+fn start_anew(path: &PathBuf) -> Result<(), Failure> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    std::fs::write(path, b"").map_err(|source| Failure::File {
+        path: path.clone(),
+        source,
+    })
+}
+
+fn summary(snapshot: &Snapshot, took: Duration, as_json: bool) {
+    let account = wiring::account_of(snapshot);
+    let cost_ns = wiring::cost_ns(snapshot);
+    let rate = account.received as f64 / took.as_secs_f64().max(1e-9);
+    if as_json {
+        let summary = json!({
+            "account": account::json(&account),
+            "seconds": took.as_secs_f64(),
+            "readings_per_second": rate.round(),
+            "detector_ns_per_reading": cost_ns,
+        });
+        say(&format!("{summary}\n"));
+        return;
+    }
+    let mut text = account::text(&account);
+    text.push_str(&format!(
+        "{} readings/s, {:.2} s\n",
+        grouped(rate as u64),
+        took.as_secs_f64()
+    ));
+    for (detector, ns) in cost_ns {
+        text.push_str(&format!("  {detector:10} {ns:>8.0} ns a reading\n"));
+    }
+    say(&text);
+}

@@ -1,0 +1,197 @@
+//! `gridwatch run`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use gridwatch_connectors::files::{FileSink, FileSinkOptions, Output};
+use gridwatch_connectors::stores::Objects;
+use gridwatch_core::sink::Store;
+use gridwatch_engine::deployment::Deployment;
+use gridwatch_engine::pipeline::{Pipeline, Plan};
+use tokio::runtime::Runtime;
+
+use crate::account;
+use crate::admission::{self, Candidate, Verdict};
+use crate::cli::{Failure, Out, RunArgs};
+use crate::config::{self, Config, Sink};
+use crate::http::{self, Latch, Readiness, Servers};
+use crate::wiring::{self, Running, Signals};
+
+/// What must be so before it counts as ready.
+struct Latches {
+    source: Latch,
+    detectors: Latch,
+    store: Latch,
+}
+
+pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
+    let config = config::load(&args.config)?;
+    let runtime = http_runtime()?;
+    let signals = Signals::watch(runtime.handle()).map_err(starting("signals"))?;
+    let readiness = Readiness::default();
+    let latches = Latches {
+        source: readiness.condition("source"),
+        detectors: readiness.condition("detectors"),
+        store: readiness.condition("store"),
+    };
+    let running = Running::default();
+    let page = running.clone();
+    let servers = runtime.block_on(http::start(
+        config.api_listen,
+        config.metrics_listen,
+        readiness,
+        Arc::new(move || page.metrics()),
+    ))?;
+    let candidates = detectors(&config)?;
+    running.label(&candidates);
+    running.started(start(&config, &candidates, &latches)?);
+    say_ready(&config, &candidates, &servers, process_start);
+    let since = Instant::now();
+    let (snapshot, ended) =
+        running.wait(|_| !signals.asked() && !wiring::is_over(since, args.duration));
+    drop(servers);
+    say_account(&snapshot, args.json)?;
+    match ended {
+        Err(error) if wiring::reader_gone(&error) => Err(Failure::ReaderGone),
+        Err(error) => Err(Failure::Ended(error.to_string())),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// One thread is plenty for two small servers and signals.
+pub fn http_runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .map_err(starting("the HTTP runtime"))
+}
+
+fn starting(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
+    move |error| Failure::Start(format!("{what}: {error}"))
+}
+
+/// Those of the directory. What is refused is said and left out; none at all is an error.
+fn detectors(config: &Config) -> Result<Vec<Candidate>, Failure> {
+    let sandbox = admission::sandbox(&config.detectors.code_cache_dir)
+        .map_err(|error| Failure::Start(error.to_string()))?;
+    super::detectors_in(&sandbox, &config.detectors.dir)
+}
+
+fn start(
+    config: &Config,
+    candidates: &[Candidate],
+    latches: &Latches,
+) -> Result<Pipeline, Failure> {
+    let deployments: Vec<Arc<Deployment>> = candidates
+        .iter()
+        .filter_map(Candidate::deployment)
+        .collect();
+    let refused: Vec<String> = candidates
+        .iter()
+        .filter_map(|candidate| Some((candidate, candidate.refused()?)))
+        .map(|(candidate, refused)| format!("{}: {}", candidate.name, refused.reason))
+        .collect();
+    if refused.is_empty() {
+        latches.detectors.ready();
+    } else {
+        latches
+            .detectors
+            .failed(format!("not admitted: {}", refused.join("; ")));
+    }
+    let Some(source) = &config.source else {
+        return Err(Failure::Arguments(format!(
+            "{}: [source] is missing: say where readings come from (kind = \"file\" or \"simulator\")",
+            config.file.display()
+        )));
+    };
+    let base = wiring::settings_of(config, &deployments);
+    let lanes = wiring::of_source(source, &base, false)?;
+    let sink = sink(config)?;
+    let store = Objects::local(&config.checkpoints.dir)
+        .map_err(|error| Failure::Start(format!("the checkpoint store: {error}")))?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    let plan = Plan {
+        lanes: lanes.lanes,
+        sink: Box::new(sink),
+        store,
+        pace: wiring::pace(&config.engine, config.checkpoints.interval),
+        on_missing: wiring::on_missing(config.checkpoints.on_missing),
+        observer: None,
+    };
+    let pipeline = Pipeline::start(plan).map_err(|error| Failure::Start(error.to_string()))?;
+    // Started means: every lane's first checkpoint is stored, or its last one was loaded.
+    latches.store.ready();
+    latches.source.ready();
+    Ok(pipeline)
+}
+
+/// The commit lies beside the anomalies; where those go to standard output, beside the dead letters.
+fn sink(config: &Config) -> Result<FileSink, Failure> {
+    let (anomalies, beside) = match &config.sink {
+        Sink::File(path) => (Output::File(path.clone()), path),
+        Sink::Stdout => (Output::Stdout, &config.dead_letters),
+    };
+    let commit = commit_file(beside);
+    for file in [beside, &config.dead_letters] {
+        make_folder(file)?;
+    }
+    FileSink::open(FileSinkOptions {
+        anomalies,
+        dead_letters: Output::File(config.dead_letters.clone()),
+        commit: Some(commit),
+    })
+    .map_err(|error| Failure::Start(error.to_string()))
+}
+
+/// `anomalies.jsonl` -> `anomalies.jsonl.commit`
+pub fn commit_file(beside: &Path) -> PathBuf {
+    let mut name = beside.as_os_str().to_owned();
+    name.push(".commit");
+    PathBuf::from(name)
+}
+
+pub fn make_folder(file: &Path) -> Result<(), Failure> {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => {
+            std::fs::create_dir_all(folder).map_err(|source| Failure::File {
+                path: folder.to_owned(),
+                source,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn say_ready(config: &Config, candidates: &[Candidate], servers: &Servers, start: Instant) {
+    let names: Vec<&str> = candidates
+        .iter()
+        .filter(|candidate| matches!(candidate.verdict, Verdict::Admitted(_)))
+        .map(|candidate| candidate.name.as_str())
+        .collect();
+    tracing::info!(
+        after_ms = start.elapsed().as_millis() as u64,
+        detectors = names.join(","),
+        api = %servers.api,
+        metrics = %servers.metrics,
+        config = %config.file.display(),
+        "ready"
+    );
+}
+
+fn say_account(
+    snapshot: &gridwatch_engine::pipeline::Snapshot,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let account = wiring::account_of(snapshot);
+    if as_json {
+        let mut out = Out::new();
+        out.line(account::json(&account).to_string())?;
+        out.flush()?;
+    } else {
+        crate::cli::say(&account::text(&account));
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! The source's lanes: a feed each, and what their output is a function of.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gridwatch_connectors::files::{FileFeed, FileFeedOptions, FileFormat, Progress};
+use gridwatch_connectors::simulator::{Pace, SimulatorFeed, SystemClock, World};
+use gridwatch_core::anomaly::Origin;
+use gridwatch_core::assets::Assets;
+use gridwatch_core::decode::DecodeSettings;
+use gridwatch_core::record::Feed;
+use gridwatch_engine::deployment::Deployment;
+use gridwatch_engine::lane::LaneParts;
+use gridwatch_engine::settings::{LaneSettings, RecordFormat};
+use sha2::{Digest, Sha256};
+
+use crate::cli::Failure;
+use crate::config::{self, AssetTable, Config, FileSource, Format, SimulatorSource, Source};
+
+/// A lane's name goes into paths of checkpoints.
+const LANE_NAME_BYTES_MAX: usize = 128;
+
+/// Lanes with their feeds, and how far the reading of files is.
+pub struct Lanes {
+    pub lanes: Vec<(LaneParts, Box<dyn Feed>)>,
+    pub progress: Option<Arc<Progress>>,
+}
+
+/// What a lane's output is a function of, besides source and detectors.
+pub struct LaneBase<'a> {
+    pub engine: &'a config::Engine,
+    pub decode: &'a DecodeSettings,
+    pub assets: &'a AssetTable,
+    pub deployments: &'a [Arc<Deployment>],
+}
+
+/// The parts that a configuration gives.
+pub fn settings_of<'a>(config: &'a Config, deployments: &'a [Arc<Deployment>]) -> LaneBase<'a> {
+    LaneBase {
+        engine: &config.engine,
+        decode: &config.decode,
+        assets: &config.assets,
+        deployments,
+    }
+}
+
+impl LaneBase<'_> {
+    fn parts(
+        &self,
+        name: String,
+        origin: Origin,
+        format: RecordFormat,
+        assets: &AssetTable,
+    ) -> LaneParts {
+        let ms = |duration: std::time::Duration| duration.as_millis() as i64;
+        LaneParts {
+            name,
+            origin,
+            settings: LaneSettings {
+                decode: self.decode.clone(),
+                format,
+                assets_digest: assets.digest.clone(),
+                tick_ms: ms(self.engine.tick),
+                lateness_ms: ms(self.engine.lateness),
+                time_ahead_max_ms: ms(self.engine.time_ahead_max),
+                time_ahead_reject_max_ms: ms(self.engine.time_ahead_reject_max),
+                sensors_max: self.engine.sensors_max,
+            },
+            assets: assets.assets.clone(),
+            deployments: self.deployments.to_vec(),
+            batch_rows_max: self.engine.batch_rows_max,
+        }
+    }
+}
+
+/// `replays` wants an end and no pause: simulators stop after their scenario and wait for no clock.
+pub fn of_source(source: &Source, base: &LaneBase<'_>, replays: bool) -> Result<Lanes, Failure> {
+    match source {
+        Source::Files(files) => file_lane(files, base),
+        Source::Simulator(simulator) if replays => {
+            let simulator = SimulatorSource {
+                endless: false,
+                speed: None,
+                ..simulator.clone()
+            };
+            simulated(&simulator, base)
+        }
+        Source::Simulator(simulator) => simulated(simulator, base),
+    }
+}
+
+/// All files as one lane.
+pub fn file_lane(source: &FileSource, base: &LaneBase<'_>) -> Result<Lanes, Failure> {
+    let Some(first) = source.paths.first() else {
+        return Err(Failure::Arguments("no file to read".to_owned()));
+    };
+    let formats = source.paths.iter().map(|path| format_of(source, path));
+    let formats = formats.collect::<Result<Vec<FileFormat>, Failure>>()?;
+    if let Some(other) = formats.iter().position(|format| *format != formats[0]) {
+        return Err(Failure::Arguments(format!(
+            "{}: is of another format than {}; files of one source are all CSV or all JSON lines",
+            source.paths[other].display(),
+            first.display()
+        )));
+    }
+    let format = formats[0];
+    let options = FileFeedOptions {
+        record_bytes_max: base.decode.record_bytes_max,
+        follow: source.follow,
+        columns_required: match format {
+            FileFormat::JsonLines => Vec::new(),
+            FileFormat::Csv { .. } => base.decode.columns_required(),
+        },
+        ..FileFeedOptions::new(format)
+    };
+    let feed = FileFeed::open(source.paths.clone(), options)
+        .map_err(|error| Failure::Start(error.to_string()))?;
+    let record_format = match feed.header() {
+        Some(header) => RecordFormat::Csv(header.clone()),
+        None => RecordFormat::Json,
+    };
+    let name = lane_name(first);
+    let origin = Origin::File { file: name.clone() };
+    let parts = base.parts(name, origin, record_format, base.assets);
+    Ok(Lanes {
+        progress: Some(feed.progress()),
+        lanes: vec![(parts, Box::new(feed))],
+    })
+}
+
+fn format_of(source: &FileSource, path: &Path) -> Result<FileFormat, Failure> {
+    let by_name = FileFormat::of(path);
+    match source.format {
+        Format::JsonLines => Ok(FileFormat::JsonLines),
+        Format::Csv => Ok(match by_name {
+            Some(csv @ FileFormat::Csv { .. }) => csv,
+            _ => FileFormat::Csv { delimiter: b',' },
+        }),
+        Format::Auto if path == Path::new("-") => Ok(FileFormat::JsonLines),
+        Format::Auto => by_name.ok_or_else(|| {
+            Failure::Arguments(format!(
+                "{}: its name does not say what it is; rename it (.csv, .tsv, .jsonl, .ndjson, .json, each \
+                 also .gz), or give a configuration with [source] format",
+                path.display()
+            ))
+        }),
+    }
+}
+
+/// The file's name without its folder, made fit for a path of checkpoints.
+fn lane_name(path: &Path) -> String {
+    if path == Path::new("-") {
+        return "stdin".to_owned();
+    }
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
+            c
+        } else {
+            '_'
+        }
+    };
+    let name = PathBuf::from(path.file_name().unwrap_or_default());
+    let name: String = name
+        .to_string_lossy()
+        .chars()
+        .map(plain)
+        .take(LANE_NAME_BYTES_MAX)
+        .collect();
+    if name.chars().all(|c| c == '.') {
+        return "file".to_owned();
+    }
+    name
+}
+
+fn simulated(source: &SimulatorSource, base: &LaneBase<'_>) -> Result<Lanes, Failure> {
+    let world = World::new(source.scenario.clone())
+        .map_err(|error| Failure::Arguments(error.to_string()))?;
+    simulator_lanes(
+        &world,
+        source.lanes,
+        source.endless,
+        |_| match source.speed {
+            None => Pace::Free,
+            Some(speed) => Pace::Times {
+                speed,
+                clock: Box::new(SystemClock::default()),
+            },
+        },
+        base,
+    )
+}
+
+/// Lanes "simulator-0", … Where the configuration knows nothing of assets, the simulator's own table
+/// takes its place: a utility would have one, too.
+pub fn simulator_lanes(
+    world: &Arc<World>,
+    lanes: u32,
+    endless: bool,
+    pace: impl Fn(u32) -> Pace,
+    base: &LaneBase<'_>,
+) -> Result<Lanes, Failure> {
+    let own;
+    let assets = if *base.assets.assets == Assets::default() {
+        own = simulators_assets(world)?;
+        &own
+    } else {
+        base.assets
+    };
+    let mut made: Vec<(LaneParts, Box<dyn Feed>)> = Vec::new();
+    for lane in 0..lanes {
+        let feed = SimulatorFeed::new(world.clone(), lane, lanes, endless, pace(lane))
+            .map_err(|error| Failure::Arguments(error.to_string()))?;
+        let name = format!("simulator-{lane}");
+        let origin = Origin::Simulator {
+            simulator: name.clone(),
+        };
+        let parts = base.parts(name, origin, RecordFormat::Json, assets);
+        made.push((parts, Box::new(feed)));
+    }
+    Ok(Lanes {
+        lanes: made,
+        progress: None,
+    })
+}
+
+fn simulators_assets(world: &World) -> Result<AssetTable, Failure> {
+    let csv = world.assets_csv();
+    let assets = Assets::parse(csv.as_bytes(), "the simulator's assets").map_err(|errors| {
+        let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Failure::Start(all.join("\n"))
+    })?;
+    let digest = Sha256::digest(csv.as_bytes());
+    let digest = digest.iter().fold("sha256:".to_owned(), |text, byte| {
+        format!("{text}{byte:02x}")
+    });
+    Ok(AssetTable {
+        assets: Arc::new(assets),
+        digest,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_are_named_by_files_and_fit_for_paths() {
+        for (path, name) in [
+            ("/data/of/feeder 7.csv", "feeder_7.csv"),
+            ("readings.jsonl.gz", "readings.jsonl.gz"),
+            ("a/..", "file"),
+            ("Übung.csv", "_bung.csv"),
+            ("-", "stdin"),
+        ] {
+            assert_eq!(lane_name(Path::new(path)), name);
+        }
+    }
+}

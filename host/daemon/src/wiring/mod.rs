@@ -1,0 +1,40 @@
+//! From configuration to a plan: feeds, lanes, settings; and what a running pipeline shows.
+
+mod lanes;
+mod progress;
+mod running;
+mod sample;
+mod signals;
+mod stdout;
+
+pub use lanes::{LaneBase, Lanes, file_lane, of_source, settings_of, simulator_lanes};
+pub use progress::show as show_progress;
+pub use running::{Running, is_over};
+pub use sample::{account_of, cost_ns};
+pub use signals::Signals;
+pub use stdout::reader_gone;
+
+use std::time::Duration;
+
+use gridwatch_engine::settings::{OnMissing, PaceSettings};
+
+use crate::config;
+
+/// How the work is cut up, as configured.
+pub fn pace(engine: &config::Engine, checkpoint_interval: Duration) -> PaceSettings {
+    PaceSettings {
+        batch_rows_max: engine.batch_rows_max,
+        batch_delay: engine.batch_delay,
+        lane_queue_batches_max: engine.lane_queue_batches_max,
+        commit_interval: engine.commit_interval,
+        checkpoint_interval,
+        idle_after: engine.idle_tick,
+    }
+}
+
+pub fn on_missing(configured: config::OnMissing) -> OnMissing {
+    match configured {
+        config::OnMissing::Halt => OnMissing::Halt,
+        config::OnMissing::Cold => OnMissing::Cold,
+    }
+}

@@ -1,0 +1,98 @@
+//! A running pipeline that the HTTP servers may look at.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use gridwatch_engine::pipeline::{Pipeline, PipelineError, Snapshot};
+
+use super::sample::{Label, sample};
+use crate::admission::Candidate;
+use crate::metrics;
+
+/// How often somebody who waits looks whether it is over.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Handles are copies of one thing. Before the start and after the end there is no pipeline.
+#[derive(Clone, Default)]
+pub struct Running {
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    pipeline: Option<Pipeline>,
+    labels: Vec<Label>,
+}
+
+impl Running {
+    /// Detectors as `/metrics` names them.
+    pub fn label(&self, candidates: &[Candidate]) {
+        self.lock().labels = candidates
+            .iter()
+            .filter_map(|candidate| Some(Label::of(&candidate.name, candidate.admitted()?)))
+            .collect();
+    }
+
+    pub fn started(&self, pipeline: Pipeline) {
+        self.lock().pipeline = Some(pipeline);
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        let shared = self.lock();
+        shared
+            .pipeline
+            .as_ref()
+            .map(Pipeline::snapshot)
+            .unwrap_or_default()
+    }
+
+    /// The text of `/metrics`.
+    pub fn metrics(&self) -> String {
+        let snapshot = self.snapshot();
+        let labels = self.lock().labels.clone();
+        metrics::text(&sample(&snapshot, &labels))
+    }
+
+    pub fn drain(&self) {
+        if let Some(pipeline) = &self.lock().pipeline {
+            pipeline.drain();
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.lock()
+            .pipeline
+            .as_ref()
+            .is_none_or(Pipeline::has_ended)
+    }
+
+    /// Until the pipeline has ended. `look` is called again and again and says whether to go on; once it
+    /// does not, the pipeline is asked to drain.
+    pub fn wait(
+        &self,
+        mut look: impl FnMut(&Running) -> bool,
+    ) -> (Snapshot, Result<(), PipelineError>) {
+        let mut drains = false;
+        while !self.has_ended() {
+            if !look(self) && !drains {
+                drains = true;
+                self.drain();
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+        let pipeline = self.lock().pipeline.take();
+        match pipeline {
+            Some(pipeline) => pipeline.wait(),
+            None => (Snapshot::default(), Ok(())),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether `duration`, if there is one, is over.
+pub fn is_over(since: Instant, duration: Option<Duration>) -> bool {
+    duration.is_some_and(|duration| since.elapsed() >= duration)
+}

@@ -1,0 +1,111 @@
+//! What a pipeline shows of itself, as the plain numbers of `/metrics`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gridwatch_core::account::Account;
+use gridwatch_core::judge::Module;
+use gridwatch_engine::pipeline::{LaneSnapshot, Snapshot};
+
+use crate::admission::{Admitted, GuestLines};
+use crate::metrics::{DetectorSample, LaneSample, Sample};
+
+/// What metrics say of a detector and snapshots do not.
+#[derive(Debug, Clone)]
+pub struct Label {
+    name: String,
+    version: String,
+    digest: String,
+    log: Arc<GuestLines>,
+}
+
+impl Label {
+    pub fn of(name: &str, admitted: &Admitted) -> Self {
+        Label {
+            name: name.to_owned(),
+            version: admitted.module.descriptor().version.clone(),
+            digest: admitted.module.digest().to_owned(),
+            log: admitted.log.clone(),
+        }
+    }
+}
+
+pub fn sample(snapshot: &Snapshot, labels: &[Label]) -> Sample {
+    let now_ms = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64);
+    Sample {
+        lanes: snapshot
+            .lanes
+            .iter()
+            .map(|lane| lane_sample(lane, now_ms))
+            .collect(),
+        detectors: labels
+            .iter()
+            .map(|label| detector_sample(snapshot, label))
+            .collect(),
+    }
+}
+
+fn lane_sample(lane: &LaneSnapshot, now_ms: i64) -> LaneSample {
+    LaneSample {
+        name: lane.lane.clone(),
+        account: lane.account.clone(),
+        sensors: lane.sensors as u64,
+        lag_readings: lane.lag,
+        watermark_lag_seconds: lane
+            .watermark
+            .map(|watermark| (now_ms - watermark) as f64 / 1000.0),
+        checkpoint_age_seconds: lane.checkpoint_age_seconds,
+    }
+}
+
+fn detector_sample(snapshot: &Snapshot, label: &Label) -> DetectorSample {
+    let mut sample = DetectorSample {
+        name: label.name.clone(),
+        version: label.version.clone(),
+        digest: label.digest.clone(),
+        mode: "live",
+        log_lines_dropped: label.log.lines_dropped(),
+        ..DetectorSample::default()
+    };
+    for lane in &snapshot.lanes {
+        let here = lane
+            .detectors
+            .iter()
+            .find(|detector| detector.detector == label.name);
+        let Some(here) = here else { continue };
+        sample.seconds += here.usage.busy_ns as f64 / 1e9;
+        sample.memory_bytes += here.usage.memory_bytes as u64;
+        sample.quarantined_lanes += u64::from(here.quarantine.is_some());
+        for (fault, count) in &here.faults {
+            *sample.faults.entry(*fault).or_default() += *count as u64;
+        }
+    }
+    sample
+}
+
+/// The account over all lanes.
+pub fn account_of(snapshot: &Snapshot) -> Account {
+    let mut sum = Account::default();
+    for lane in &snapshot.lanes {
+        sum.add(&lane.account);
+    }
+    sum
+}
+
+/// By detector, over all lanes: nanoseconds a reading. A detector that saw none is left out.
+pub fn cost_ns(snapshot: &Snapshot) -> BTreeMap<String, f64> {
+    let mut usage: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for detector in snapshot.lanes.iter().flat_map(|lane| &lane.detectors) {
+        let (busy_ns, rows) = usage.entry(&detector.detector).or_default();
+        *busy_ns += detector.usage.busy_ns;
+        *rows += detector.usage.rows;
+    }
+    usage
+        .into_iter()
+        .filter(|(_, (_, rows))| *rows > 0)
+        .map(|(name, (busy_ns, rows))| (name.to_owned(), busy_ns as f64 / rows as f64))
+        .collect()
+}

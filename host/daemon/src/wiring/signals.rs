@@ -1,0 +1,39 @@
+//! SIGTERM and SIGINT: the first asks for an end in good order, a second SIGINT ends at once.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    asked: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// From here on signals do not end the process by themselves.
+    pub fn watch(runtime: &Handle) -> io::Result<Signals> {
+        let signals = Signals::default();
+        let _context = runtime.enter();
+        for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+            let mut arrivals = signal(kind)?;
+            let asked = signals.asked.clone();
+            runtime.spawn(async move {
+                while arrivals.recv().await.is_some() {
+                    if asked.swap(true, Ordering::AcqRel) && kind == SignalKind::interrupt() {
+                        tracing::warn!("interrupted twice; ending at once");
+                        std::process::exit(130);
+                    }
+                    tracing::info!("asked to end: what was read is judged and committed first");
+                }
+            });
+        }
+        Ok(signals)
+    }
+
+    pub fn asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+}
