@@ -21,12 +21,22 @@ const CALM: f32 = 0.3;
 /// come near this always moves one way or the other, and is not judged.
 const SUM_MAX: f32 = 60.0;
 
-fn limit(parameters: &Parameters, at: At, cell: &Cell) -> f32 {
+fn limit(parameters: &Parameters, at: &At, cell: &Cell) -> f32 {
     let margin = parameters.course_margin + at.young / 2.0;
-    at.width * parameters.course_min.max(margin * cell.course_peak.usual.get())
+    at.width
+        * parameters
+            .course_min
+            .max(margin * cell.course_peak.usual.get())
 }
 
-pub fn judge(parameters: &Parameters, at: At, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
+#[inline]
+pub fn judge(
+    parameters: &Parameters,
+    at: &At,
+    sensor: &mut Sensor,
+    cell: &mut Cell,
+    out: &mut Findings<'_>,
+) {
     let step = (at.difference / (SD_PER_MEAN * cell.scale_recent)).clamp(-CUT, CUT);
     cell.up = (cell.up + step - parameters.course_allowance).clamp(0.0, SUM_MAX);
     cell.down = (cell.down - step - parameters.course_allowance).clamp(0.0, SUM_MAX);
@@ -49,13 +59,24 @@ pub fn judge(parameters: &Parameters, at: At, sensor: &mut Sensor, cell: &mut Ce
         if sensor.course_cells == 0 {
             let quantity = usize::from(sensor.course_quantity);
             out.clear(&mut sensor.course, || {
-                Finding::new(COURSE).quantity(quantity).score(0.0).explain("no longer moves one way")
+                Finding::new(COURSE)
+                    .quantity(quantity)
+                    .score(0.0)
+                    .explain("no longer moves one way")
             });
         }
     }
 }
 
-fn tell(parameters: &Parameters, at: At, sum: f32, limit: f32, sensor: &mut Sensor, cell: &Cell, out: &mut Findings<'_>) {
+fn tell(
+    parameters: &Parameters,
+    at: &At,
+    sum: f32,
+    limit: f32,
+    sensor: &mut Sensor,
+    cell: &Cell,
+    out: &mut Findings<'_>,
+) {
     let severity = if sum > parameters.course_critical * limit {
         Severity::Critical
     } else if sensor.course.is_open() {
@@ -72,7 +93,9 @@ fn tell(parameters: &Parameters, at: At, sum: f32, limit: f32, sensor: &mut Sens
         Finding::new(COURSE)
             .quantity(quantity)
             .score(f64::from(1.0 - limit / (2.0 * sum)))
-            .explain(format!("moves {way} too steadily: cumulative sum {sum:.1}, usual limit {limit:.1}"))
+            .explain(format!(
+                "moves {way} too steadily: cumulative sum {sum:.1}, usual limit {limit:.1}"
+            ))
             .detail("moving_column", at.quantity.to_string())
     });
 }

@@ -25,7 +25,8 @@ pub fn limit(parameters: &Parameters, young: f32, cell: &Cell) -> f32 {
     (parameters.level_min * cell.scale).max(margin * cell.jump.usual)
 }
 
-pub fn judge(parameters: &Parameters, at: At, cell: &mut Cell, out: &mut Findings<'_>) {
+#[inline]
+pub fn judge(parameters: &Parameters, at: &At, cell: &mut Cell, out: &mut Findings<'_>) {
     let limit = limit(parameters, at.young, cell);
     // In a shift of hours the level goes on moving as it does every day: only what looks like a jump counts.
     if !cell.level.is_open() || at.difference.abs() > JUMP * limit {
@@ -49,7 +50,7 @@ pub fn judge(parameters: &Parameters, at: At, cell: &mut Cell, out: &mut Finding
 }
 
 /// Away, but not yet long enough.
-fn jumped(parameters: &Parameters, at: At, limit: f32, cell: &mut Cell, out: &mut Findings<'_>) {
+fn jumped(parameters: &Parameters, at: &At, limit: f32, cell: &mut Cell, out: &mut Findings<'_>) {
     let far = cell.deviation.abs();
     if far < BACK * limit {
         cell.set(AWAY, false);
@@ -60,14 +61,21 @@ fn jumped(parameters: &Parameters, at: At, limit: f32, cell: &mut Cell, out: &mu
                 .quantity(at.quantity)
                 .observed(before)
                 .expected(at.value)
-                .explain(format!("{before:.6} was {:.1} limits away from the values around it", (before - at.value).abs() / f64::from(limit)))
+                .explain(format!(
+                    "{before:.6} was {:.1} limits away from the values around it",
+                    (before - at.value).abs() / f64::from(limit)
+                ))
         });
         return;
     }
     cell.away += 1;
     if cell.away >= parameters.level_readings {
         cell.away = 0;
-        let severity = if far > WARNING * limit { Severity::Warning } else { Severity::Info };
+        let severity = if far > WARNING * limit {
+            Severity::Warning
+        } else {
+            Severity::Info
+        };
         let level = at.value - f64::from(cell.deviation);
         out.raise(&mut cell.level, severity, || {
             Finding::new(LEVEL)
@@ -76,14 +84,20 @@ fn jumped(parameters: &Parameters, at: At, limit: f32, cell: &mut Cell, out: &mu
                 .observed(at.value)
                 .expected(level)
                 .band(level - f64::from(limit), level + f64::from(limit))
-                .explain(format!("{far:.4} away from its level; it usually does not jump farther than {limit:.4}"))
+                .explain(format!(
+                    "{far:.4} away from its level; it usually does not jump farther than {limit:.4}"
+                ))
         });
     }
 }
 
-fn shifted(parameters: &Parameters, at: At, limit: f32, cell: &mut Cell, out: &mut Findings<'_>) {
+fn shifted(parameters: &Parameters, at: &At, limit: f32, cell: &mut Cell, out: &mut Findings<'_>) {
     cell.away = cell.away.saturating_add(quarter(cell));
-    cell.back = if cell.deviation.abs() < BACK * limit { cell.back + 1 } else { 0 };
+    cell.back = if cell.deviation.abs() < BACK * limit {
+        cell.back + 1
+    } else {
+        0
+    };
     let text = if cell.back >= BACK_READINGS {
         "back at its level"
     } else if u16::from(cell.away) * 4 >= parameters.relearn_readings {
@@ -95,13 +109,17 @@ fn shifted(parameters: &Parameters, at: At, limit: f32, cell: &mut Cell, out: &m
     cell.set(AWAY, false);
     cell.jump.see_some(limit);
     out.clear(&mut cell.level, || {
-        Finding::new(LEVEL).quantity(at.quantity).score(0.0).observed(at.value).explain(text)
+        Finding::new(LEVEL)
+            .quantity(at.quantity)
+            .score(0.0)
+            .observed(at.value)
+            .explain(text)
     });
 }
 
 /// 1 at every fourth reading: long episodes are counted in fours, so that a byte is enough.
 pub fn quarter(cell: &Cell) -> u8 {
-    u8::from(cell.block % 4 == 0)
+    u8::from(cell.block.is_multiple_of(4))
 }
 
 /// One value of a reading, compared with the one before.

@@ -58,7 +58,11 @@ impl Parameters {
     /// What the schema cannot say.
     pub fn check(&self) -> Result<(), String> {
         let above = |name: &str, value: f32, least: f32| {
-            if value >= least { Ok(()) } else { Err(format!("{name} is {value}; it must be at least {least}")) }
+            if value >= least {
+                Ok(())
+            } else {
+                Err(format!("{name} is {value}; it must be at least {least}"))
+            }
         };
         above("silence_intervals", self.silence_intervals, 2.0)?;
         above("silence_gaps", self.silence_gaps, 1.0)?;
@@ -66,7 +70,11 @@ impl Parameters {
         above("stuck_runs", self.stuck_runs, 1.0)?;
         above("rate_ratio", self.rate_ratio, 1.2)?;
         above("clock_step_min", self.clock_step_min, 1.0)?;
-        above("stuck_readings_min", f32::from(self.stuck_readings_min), 3.0)?;
+        above(
+            "stuck_readings_min",
+            f32::from(self.stuck_readings_min),
+            3.0,
+        )?;
         above("calm_readings", f32::from(self.calm_readings), 1.0)?;
         above("rate_readings", f32::from(self.rate_readings), 2.0)?;
         above("unit_readings", f32::from(self.unit_readings), 1.0)

@@ -2,6 +2,8 @@
 
 use gridwatch_sdk::prelude::*;
 
+use crate::timing::Order;
+
 /// 104 bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sensor {
@@ -57,7 +59,45 @@ impl Sensor {
         self.flags & flag != 0
     }
     pub fn set(&mut self, flag: u8, on: bool) {
-        self.flags = if on { self.flags | flag } else { self.flags & !flag };
+        self.flags = if on {
+            self.flags | flag
+        } else {
+            self.flags & !flag
+        };
+    }
+}
+
+/// What is known of the time from all sensors of the lane.
+///
+/// The host's clock follows two sensors that agree, and two clocks that are both an hour ahead agree. Silence
+/// is therefore measured against the latest time that a sensor in good order has shown, its clock's
+/// known shift taken off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lane {
+    pub latest: i64,
+    /// A reading has come since the last tick. Without any it is the host's (idle) clock that counts.
+    pub heard: bool,
+}
+
+impl Lane {
+    pub fn hear(&mut self, order: Order, reading: &Reading<'_>, sensor: &Sensor) {
+        let first = *self == Lane::default();
+        self.heard = true;
+        if order == Order::Forward && !sensor.has(JUMPED) {
+            // A lag of the sensor's (below 0) is no reason to believe that it is later.
+            let time = reading
+                .timestamp
+                .saturating_sub(sensor.clock_ms.max(0.0) as i64);
+            self.latest = if first { time } else { self.latest.max(time) };
+        }
+    }
+
+    pub fn now(&self, watermark: Timestamp) -> Timestamp {
+        if self.heard {
+            watermark.min(self.latest)
+        } else {
+            watermark
+        }
     }
 }
 

@@ -1,20 +1,16 @@
-//! Timestamps: repeats, steps back, jumps of the clock, and the reporting interval.
+//! Timestamps: tells a step forward from a repeat, a step back and a jump of the clock.
 
 use gridwatch_sdk::prelude::*;
 
-use crate::kinds::{BACKWARD, CLOCK, RATE, REPEATED};
+use crate::kinds::{BACKWARD, CLOCK, REPEATED};
+use crate::order::{calm, disorder};
 use crate::parameters::Parameters;
+use crate::rate;
 use crate::silence;
 use crate::state::{JUMPED, OUT_OF_ORDER, Sensor};
 
-/// How far an interval may differ from another and still be called the same: clocks of field devices
-/// and queues jitter, and a lost reading doubles an interval.
-const SAME_INTERVAL: f32 = 0.3;
 /// A gap at a sensor that reports more seldom than this cannot be told from a shifted clock, ms.
 const CLOCK_INTERVAL_MAX_MS: f32 = 600_000.0;
-/// Intervals that must agree before the first one is believed.
-const FIRST_INTERVALS: u8 = 3;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Later than the reading before.
@@ -23,7 +19,12 @@ pub enum Order {
     Again,
 }
 
-pub fn judge(parameters: &Parameters, reading: &Reading<'_>, sensor: &mut Sensor, out: &mut Findings<'_>) -> Order {
+pub fn judge(
+    parameters: &Parameters,
+    reading: &Reading<'_>,
+    sensor: &mut Sensor,
+    out: &mut Findings<'_>,
+) -> Order {
     sensor.seen = sensor.seen.saturating_add(1);
     if sensor.seen == 1 {
         sensor.last = reading.timestamp;
@@ -32,7 +33,11 @@ pub fn judge(parameters: &Parameters, reading: &Reading<'_>, sensor: &mut Sensor
     let step = reading.timestamp.saturating_sub(sensor.last) as f32;
     if step == 0.0 {
         // Time has gone on by an interval although the clock has not.
-        let before = if sensor.has(JUMPED) || sensor.has(OUT_OF_ORDER) { sensor.jump_ms } else { 0.0 };
+        let before = if sensor.has(JUMPED) || sensor.has(OUT_OF_ORDER) {
+            sensor.jump_ms
+        } else {
+            0.0
+        };
         sensor.jump_ms = before - sensor.interval_ms;
         sensor.set(OUT_OF_ORDER, !sensor.has(JUMPED));
         disorder(parameters, REPEATED, step, sensor, out);
@@ -58,13 +63,22 @@ pub fn judge(parameters: &Parameters, reading: &Reading<'_>, sensor: &mut Sensor
 
 /// By how much the step is not what this sensor's next one should be.
 fn unexpected(step: f32, sensor: &Sensor) -> f32 {
-    let off = if sensor.has(OUT_OF_ORDER) { sensor.jump_ms } else { 0.0 };
+    let off = if sensor.has(OUT_OF_ORDER) {
+        sensor.jump_ms
+    } else {
+        0.0
+    };
     step - sensor.interval_ms + off
 }
 
 /// A step that differs from the usual one by about a multiple of a half hour, or that the host
 /// marked as ahead of everybody else. A gap that a tick has already told is a gap.
-fn looks_like_clock(parameters: &Parameters, reading: &Reading<'_>, step: f32, sensor: &Sensor) -> bool {
+fn looks_like_clock(
+    parameters: &Parameters,
+    reading: &Reading<'_>,
+    step: f32,
+    sensor: &Sensor,
+) -> bool {
     if sensor.interval_ms <= 0.0 || sensor.interval_ms > CLOCK_INTERVAL_MAX_MS {
         return false;
     }
@@ -78,7 +92,9 @@ fn looks_like_clock(parameters: &Parameters, reading: &Reading<'_>, step: f32, s
     let unit = parameters.clock_step_min * 60_000.0;
     let whole = (jump / unit).round();
     // Fifteen hours: the farthest that two zones are apart in practice.
-    whole != 0.0 && jump.abs() < 15.0 * 3_600_000.0 && (jump - whole * unit).abs() <= 1.5 * sensor.interval_ms
+    whole != 0.0
+        && jump.abs() < 15.0 * 3_600_000.0
+        && (jump - whole * unit).abs() <= 1.5 * sensor.interval_ms
 }
 
 /// The first reading after a jump: the next one decides whether the clock stays there.
@@ -109,7 +125,13 @@ fn drop_jump(parameters: &Parameters, sensor: &mut Sensor, out: &mut Findings<'_
     }
 }
 
-fn forward(parameters: &Parameters, reading: &Reading<'_>, step: f32, sensor: &mut Sensor, out: &mut Findings<'_>) {
+fn forward(
+    parameters: &Parameters,
+    reading: &Reading<'_>,
+    step: f32,
+    sensor: &mut Sensor,
+    out: &mut Findings<'_>,
+) {
     let confirmed = sensor.has(JUMPED) && step <= 2.5 * sensor.interval_ms;
     if confirmed {
         sensor.set(JUMPED, false);
@@ -125,13 +147,15 @@ fn forward(parameters: &Parameters, reading: &Reading<'_>, step: f32, sensor: &m
     }
     lag(parameters, step, sensor, out);
     silence::back(parameters, step, sensor, out);
-    learn(parameters, step, sensor, out);
+    rate::learn(parameters, step, sensor, out);
 }
 
 /// A sensor that seemed silent and comes at its usual step was not silent: its readings take their time, or
 /// its clock is not where it was thought to be. From now on its silence is measured from there.
 fn lag(parameters: &Parameters, step: f32, sensor: &mut Sensor, out: &mut Findings<'_>) {
-    let Some(limit) = silence::limit_ms(parameters, sensor) else { return };
+    let Some(limit) = silence::limit_ms(parameters, sensor) else {
+        return;
+    };
     if step > limit {
         // It has caught up.
         if !sensor.clock.is_open() {
@@ -139,7 +163,9 @@ fn lag(parameters: &Parameters, step: f32, sensor: &mut Sensor, out: &mut Findin
         }
     } else if sensor.dropout.is_open() && sensor.clock.is_open() {
         sensor.clock_ms = 0.0;
-        out.clear(&mut sensor.clock, || Finding::new(CLOCK).score(0.0).explain("the clock is back"));
+        out.clear(&mut sensor.clock, || {
+            Finding::new(CLOCK).score(0.0).explain("the clock is back")
+        });
     } else if sensor.dropout.is_open() {
         sensor.clock_ms -= limit;
     }
@@ -150,102 +176,25 @@ fn shifted(reading: &Reading<'_>, sensor: &mut Sensor, out: &mut Findings<'_>) {
     sensor.clock_ms += sensor.jump_ms;
     let (offset, interval) = (sensor.clock_ms, sensor.interval_ms);
     let since = reading.timestamp.saturating_sub(interval as i64);
-    let found = |text: String| Finding::new(CLOCK).observed(f64::from(offset / 1000.0)).expected(0.0).explain(text);
+    let found = |text: String| {
+        Finding::new(CLOCK)
+            .observed(f64::from(offset / 1000.0))
+            .expected(0.0)
+            .explain(text)
+    };
     if offset.abs() <= 3.0 * interval {
         sensor.clock_ms = 0.0;
-        out.clear(&mut sensor.clock, || found("the clock is back".to_owned()).score(0.0));
+        out.clear(&mut sensor.clock, || {
+            found("the clock is back".to_owned()).score(0.0)
+        });
     } else {
         let way = if offset > 0.0 { "ahead" } else { "behind" };
         out.raise(&mut sensor.clock, Severity::Warning, || {
-            found(format!("the clock jumped and is now {:.0} s {way}", offset.abs() / 1000.0)).since(since)
-        });
-    }
-}
-
-/// A repeated or backward timestamp.
-fn disorder(parameters: &Parameters, kind: usize, step: f32, sensor: &mut Sensor, out: &mut Findings<'_>) {
-    sensor.order_calm = 0;
-    sensor.order_count = sensor.order_count.saturating_add(1);
-    if !sensor.order.is_open() {
-        sensor.order_kind = kind as u8;
-    } else if usize::from(sensor.order_kind) != kind {
-        // Both at once is one trouble; it keeps the name it began with.
-        return;
-    }
-    let many = sensor.order_count >= parameters.warning_readings;
-    let severity = if many { Severity::Warning } else { Severity::Info };
-    out.raise(&mut sensor.order, severity, || {
-        let text = if kind == REPEATED {
-            "the timestamp is that of the reading before".to_owned()
-        } else {
-            format!("the timestamp is {:.1} s before that of the reading before", -step / 1000.0)
-        };
-        Finding::new(kind).observed(f64::from(step / 1000.0)).explain(text)
-    });
-}
-
-fn calm(parameters: &Parameters, sensor: &mut Sensor, out: &mut Findings<'_>) {
-    if !sensor.order.is_open() {
-        return;
-    }
-    sensor.order_calm = sensor.order_calm.saturating_add(1);
-    if sensor.order_calm >= parameters.calm_readings {
-        let (kind, rows) = (usize::from(sensor.order_kind), sensor.order_count);
-        sensor.order_count = 0;
-        out.clear(&mut sensor.order, || {
-            Finding::new(kind).score(0.0).explain(format!("timestamps are in order again after {rows} that were not"))
-        });
-    }
-}
-
-/// The usual interval, the longest usual gap, and another rate where several intervals agree on it.
-fn learn(parameters: &Parameters, step: f32, sensor: &mut Sensor, out: &mut Findings<'_>) {
-    let usual = sensor.interval_ms;
-    if usual > 0.0 && (step - usual).abs() <= SAME_INTERVAL * usual {
-        sensor.other_count = 0;
-        sensor.interval_ms += (step - usual) / 16.0;
-        out.clear(&mut sensor.rate, || {
-            Finding::new(RATE).score(0.0).observed(f64::from(step / 1000.0)).explain("back at its usual interval")
-        });
-    } else {
-        other_interval(parameters, step, sensor, out);
-    }
-    let longest = silence::limit_ms(parameters, sensor).map_or(step, |limit| step.min(limit));
-    if longest > sensor.gap_ms {
-        sensor.gap_ms += (longest - sensor.gap_ms) / 2.0;
-    } else {
-        sensor.gap_ms += (longest - sensor.gap_ms) / 512.0;
-    }
-}
-
-fn other_interval(parameters: &Parameters, step: f32, sensor: &mut Sensor, out: &mut Findings<'_>) {
-    if sensor.other_count > 0 && (step - sensor.other_ms).abs() <= SAME_INTERVAL * sensor.other_ms {
-        sensor.other_count = sensor.other_count.saturating_add(1);
-    } else {
-        sensor.other_count = 1;
-        sensor.other_ms = step;
-    }
-    let (usual, other) = (sensor.interval_ms, sensor.other_ms);
-    if usual <= 0.0 {
-        if sensor.other_count >= FIRST_INTERVALS {
-            sensor.interval_ms = other;
-        }
-        return;
-    }
-    if sensor.other_count >= parameters.rate_learn_readings {
-        sensor.interval_ms = other;
-        sensor.other_count = 0;
-        out.clear(&mut sensor.rate, || {
-            Finding::new(RATE).score(0.0).observed(f64::from(other / 1000.0)).explain("taken as its usual interval from now on")
-        });
-    } else if sensor.other_count >= parameters.rate_readings
-        && (other > usual * parameters.rate_ratio || other * parameters.rate_ratio < usual)
-    {
-        out.raise(&mut sensor.rate, Severity::Warning, || {
-            Finding::new(RATE)
-                .observed(f64::from(other / 1000.0))
-                .expected(f64::from(usual / 1000.0))
-                .explain(format!("reports every {:.1} s instead of every {:.1} s", other / 1000.0, usual / 1000.0))
+            found(format!(
+                "the clock jumped and is now {:.0} s {way}",
+                offset.abs() / 1000.0
+            ))
+            .since(since)
         });
     }
 }

@@ -40,7 +40,9 @@ pub fn judge(
                             .quantity(quantity)
                             .observed(value)
                             .band(least, most)
-                            .explain(format!("about {factor} times its usual size: another unit?"))
+                            .explain(format!(
+                                "about {factor} times its usual size: another unit?"
+                            ))
                     });
                 }
             }
@@ -52,7 +54,14 @@ pub fn judge(
     }
 }
 
-fn usual(parameters: &Parameters, quantity: usize, value: f64, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
+fn usual(
+    parameters: &Parameters,
+    quantity: usize,
+    value: f64,
+    sensor: &mut Sensor,
+    cell: &mut Cell,
+    out: &mut Findings<'_>,
+) {
     if cell.other_unit == 0 {
         return;
     }
@@ -61,7 +70,11 @@ fn usual(parameters: &Parameters, quantity: usize, value: f64, sensor: &mut Sens
         cell.other_unit = 0;
         if usize::from(sensor.unit_quantity) == quantity {
             out.clear(&mut sensor.unit, || {
-                Finding::new(UNIT).score(0.0).quantity(quantity).observed(value).explain("back at its usual size")
+                Finding::new(UNIT)
+                    .score(0.0)
+                    .quantity(quantity)
+                    .observed(value)
+                    .explain("back at its usual size")
             });
         }
     }
@@ -83,7 +96,15 @@ fn learn(cell: &mut Cell, size: f32) {
     if cell.most == 0.0 {
         (cell.least, cell.most) = (size, size);
     } else {
-        cell.least = if size < cell.least { size } else { cell.least + (size - cell.least) / FORGET };
-        cell.most = if size > cell.most { size } else { cell.most - (cell.most - size) / FORGET };
+        cell.least = if size < cell.least {
+            size
+        } else {
+            cell.least + (size - cell.least) / FORGET
+        };
+        cell.most = if size > cell.most {
+            size
+        } else {
+            cell.most - (cell.most - size) / FORGET
+        };
     }
 }

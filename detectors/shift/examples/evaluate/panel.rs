@@ -1,7 +1,5 @@
 //! The four detectors side by side, fed row by row as a lane feeds them: clock, marks, ticks.
 
-use std::time::{Duration, Instant};
-
 use gridwatch_core::clock::LaneClock;
 use gridwatch_core::sensors::SensorTable;
 use gridwatch_sdk::contract::{Columns, Finding, Quantity, SensorInfo, Subject};
@@ -81,8 +79,14 @@ pub struct Said {
     pub finding: Finding,
 }
 
+struct Named {
+    name: &'static str,
+    kinds: Vec<String>,
+    seat: Box<dyn Any>,
+}
+
 pub struct Panel {
-    seats: Vec<(&'static str, Vec<String>, Box<dyn Any>, Duration)>,
+    seats: Vec<Named>,
     clock: LaneClock,
     sensors: SensorTable,
     tick: Option<i64>,
@@ -90,16 +94,29 @@ pub struct Panel {
     pub said: Vec<Said>,
 }
 
-fn seat<D: gridwatch_sdk::detector::Detector>(available: &[Quantity]) -> (&'static str, Vec<String>, Box<dyn Any>, Duration) {
+fn seat<D: gridwatch_sdk::detector::Detector>(available: &[Quantity]) -> Named {
     let runtime = Runtime::<D>::configure("{}", available).unwrap();
-    let kinds = D::INFO.kinds.iter().map(|kind| kind.name.to_owned()).collect();
-    (D::INFO.name, kinds, Box::new(Seat { runtime }), Duration::ZERO)
+    let kinds = D::INFO
+        .kinds
+        .iter()
+        .map(|kind| kind.name.to_owned())
+        .collect();
+    Named {
+        name: D::INFO.name,
+        kinds,
+        seat: Box::new(Seat { runtime }),
+    }
 }
 
 impl Panel {
     pub fn new(quantities: &[&str]) -> Self {
-        let available: Vec<Quantity> =
-            quantities.iter().map(|name| Quantity { name: (*name).to_owned(), unit: None }).collect();
+        let available: Vec<Quantity> = quantities
+            .iter()
+            .map(|name| Quantity {
+                name: (*name).to_owned(),
+                unit: None,
+            })
+            .collect();
         Panel {
             seats: vec![
                 seat::<limits::Limits>(&available),
@@ -110,38 +127,47 @@ impl Panel {
             clock: LaneClock::default(),
             sensors: SensorTable::new(1 << 20),
             tick: None,
-            rows: Rows { width: quantities.len(), ..Rows::default() },
+            rows: Rows {
+                width: quantities.len(),
+                ..Rows::default()
+            },
             said: Vec::new(),
         }
     }
 
     pub fn set_sensors(&mut self, sensors: &[SensorInfo]) {
         for sensor in sensors {
-            self.sensors.add(&sensor.id, sensor.attributes.clone()).unwrap();
+            self.sensors
+                .add(&sensor.id, sensor.attributes.clone())
+                .unwrap();
         }
-        for (_, _, seat, _) in &mut self.seats {
-            seat.set(0, sensors);
+        for named in &mut self.seats {
+            named.seat.set(0, sensors);
         }
     }
 
     pub fn read(&mut self, sensor: u32, time: i64, taken: i64, values: &[f64]) {
-        let ahead = self.clock.observe(sensor, time, self.sensors.len(), AHEAD_MAX);
+        let ahead = self
+            .clock
+            .observe(sensor, time, self.sensors.len(), AHEAD_MAX);
         let malformed = u8::from(values.iter().any(|value| value.is_infinite()));
-        self.rows.marks.push(self.sensors.note_time(sensor, time, ahead) | malformed);
+        self.rows
+            .marks
+            .push(self.sensors.note_time(sensor, time, ahead) | malformed);
         self.rows.sensors.push(sensor);
         self.rows.times.push(time);
         self.rows.taken.push(taken);
         self.rows.values.extend_from_slice(values);
-        let Some(clock) = self.clock.time() else { return };
+        let Some(clock) = self.clock.time() else {
+            return;
+        };
         let tick = (clock - LATENESS).div_euclid(TICK) * TICK;
         let before = *self.tick.get_or_insert(tick);
         if tick > before {
             self.tick = Some(tick);
             self.flush();
             for at in 0..self.seats.len() {
-                let start = Instant::now();
-                let found = self.seats[at].2.advance(tick);
-                self.seats[at].3 += start.elapsed();
+                let found = self.seats[at].seat.advance(tick);
                 self.keep(at, found, tick);
             }
         } else if self.rows.sensors.len() >= ROWS {
@@ -151,12 +177,13 @@ impl Panel {
 
     pub fn flush(&mut self) {
         for at in 0..self.seats.len() {
-            let start = Instant::now();
-            let found = self.seats[at].2.observe(&self.rows);
-            self.seats[at].3 += start.elapsed();
+            let found = self.seats[at].seat.observe(&self.rows);
             self.keep(at, found, i64::MIN);
         }
-        self.rows = Rows { width: self.rows.width, ..Rows::default() };
+        self.rows = Rows {
+            width: self.rows.width,
+            ..Rows::default()
+        };
     }
 
     fn keep(&mut self, at: usize, found: Vec<Finding>, watermark: i64) {
@@ -168,19 +195,18 @@ impl Panel {
                 Subject::Sensor(number) => Some(*number),
                 Subject::Group(_) => None,
             };
-            let (detector, kinds) = (self.seats[at].0, &self.seats[at].1);
+            let (detector, kinds) = (self.seats[at].name, &self.seats[at].kinds);
             self.said.push(Said {
                 detector,
                 sensor,
-                taken: if observed { self.rows.taken[row] } else { watermark },
+                taken: if observed {
+                    self.rows.taken[row]
+                } else {
+                    watermark
+                },
                 kind: kinds[finding.kind as usize].clone(),
                 finding,
             });
         }
-    }
-
-    /// Time spent in each detector, columns included.
-    pub fn cost(&self) -> Vec<(&'static str, Duration)> {
-        self.seats.iter().map(|(name, _, _, spent)| (*name, *spent)).collect()
     }
 }
