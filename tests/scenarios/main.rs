@@ -2,4 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bits;
+mod examples;
+mod faults;
 mod floors;
+mod input;
+mod restart;

@@ -4,4 +4,5 @@
 
 pub mod bench;
 pub mod columns;
+pub mod house;
 pub mod native;

@@ -1,0 +1,52 @@
+//! `kill -9` at random: what the sink holds in the end is what an undisturbed run writes, byte for byte.
+
+use std::time::{Duration, Instant};
+
+use gridwatch_tests::house::{House, simulated};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const READINGS: usize = 150_000;
+const KILLS: usize = 8;
+
+fn house(readings: &str) -> House {
+    let house = House::with(&["limits", "physics", "shift", "vitals"]);
+    house.write("readings.jsonl", readings);
+    let often = "[engine]\ncommit_interval = \"20ms\"\n[checkpoints]\ninterval = \"100ms\"\n";
+    house.configure("kind = \"file\"\npath = \"readings.jsonl\"", often);
+    house
+}
+
+#[test]
+fn killed_at_random_the_sink_is_the_undisturbed_one() {
+    let seed = 20_260_101;
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut readings = simulated(3, READINGS);
+    readings.push_str("{\"sensor_id\":\n");
+    let undisturbed = house(&readings);
+    undisturbed.run();
+
+    let disturbed = house(&readings);
+    let mut kills = 0;
+    while kills < KILLS {
+        let mut process = disturbed.spawn();
+        // A life long enough to get somewhere, short enough not to reach the end.
+        let death = Instant::now() + Duration::from_millis(random.random_range(30..250));
+        while Instant::now() < death {
+            if process.try_wait().unwrap().is_some() {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        let _ = process.kill();
+        process.wait().unwrap();
+        kills += 1;
+    }
+    disturbed.run();
+    for file in ["anomalies.jsonl", "dead-letters.jsonl"] {
+        let (expected, seen) = (undisturbed.text(file), disturbed.text(file));
+        assert!(!expected.is_empty(), "{file} is empty");
+        let differs = expected.lines().zip(seen.lines()).find(|(a, b)| a != b);
+        assert!(expected == seen, "seed {seed}, {file} after {kills} kills; first difference: {differs:#?}");
+    }
+}
