@@ -182,7 +182,7 @@ impl Shift {
         level::judge(parameters, &at, cell, out);
         spread::judge(parameters, &at, sensor, cell, out);
         course::judge(parameters, &at, sensor, cell, out);
-        peaks::count(cell);
+        peaks::count(cell, sensor.interval_ms);
     }
 }
 

@@ -13,6 +13,8 @@ use crate::state::{Cell, Kept, Peak};
 pub const BLOCK: u8 = 64;
 const RISE: f32 = 0.5;
 const FORGET: f32 = 0.02;
+/// ... but what happens once a day must not be forgotten within one.
+const FORGET_PER_MS: f32 = 1.0 / (48.0 * 3_600_000.0);
 
 impl<T: Kept> Peak<T> {
     pub fn see(&mut self, value: f32) {
@@ -33,12 +35,12 @@ impl<T: Kept> Peak<T> {
     }
 
     /// Ends a block. The first ones count in full.
-    pub fn end_block(&mut self, blocks: u16) {
+    pub fn end_block(&mut self, blocks: u16, forget: f32) {
         let (usual, largest) = (self.usual.get(), self.running.get());
         let weight = match (largest > usual, blocks < 2) {
             (true, true) => 1.0,
             (true, false) => RISE,
-            (false, _) => FORGET,
+            (false, _) => forget,
         };
         self.usual = T::keep(usual + (largest - usual) * weight);
         self.running = T::keep(0.0);
@@ -46,14 +48,15 @@ impl<T: Kept> Peak<T> {
 }
 
 /// One more reading of the running block.
-pub fn count(cell: &mut Cell) {
+pub fn count(cell: &mut Cell, interval_ms: f32) {
     cell.block += 1;
     if cell.block >= BLOCK {
         cell.block = 0;
         let blocks = cell.blocks;
-        cell.jump.end_block(blocks);
-        cell.excess_peak.end_block(blocks);
-        cell.course_peak.end_block(blocks);
+        let forget = FORGET.min(f32::from(BLOCK) * interval_ms * FORGET_PER_MS);
+        cell.jump.end_block(blocks, forget);
+        cell.excess_peak.end_block(blocks, forget);
+        cell.course_peak.end_block(blocks, forget);
         cell.blocks = cell.blocks.saturating_add(1);
     }
 }

@@ -79,22 +79,21 @@ fn looks_like_clock(
     step: f32,
     sensor: &Sensor,
 ) -> bool {
-    if sensor.interval_ms <= 0.0 || sensor.interval_ms > CLOCK_INTERVAL_MAX_MS {
+    let (jump, usual) = (unexpected(step, sensor), sensor.interval_ms);
+    if usual <= 0.0 || usual > 2.0 * CLOCK_INTERVAL_MAX_MS {
         return false;
     }
-    let jump = unexpected(step, sensor);
-    if reading.is_ahead() && jump > 2.0 * sensor.interval_ms {
+    if reading.is_ahead() && jump > 2.0 * usual {
         return true;
     }
-    if sensor.dropout.is_open() && jump > 0.0 {
+    if jump > 0.0 && (sensor.dropout.is_open() || usual > CLOCK_INTERVAL_MAX_MS) {
         return false;
     }
     let unit = parameters.clock_step_min * 60_000.0;
     let whole = (jump / unit).round();
+    let slack = (1.5 * usual).min(unit / 4.0);
     // Fifteen hours: the farthest that two zones are apart in practice.
-    whole != 0.0
-        && jump.abs() < 15.0 * 3_600_000.0
-        && (jump - whole * unit).abs() <= 1.5 * sensor.interval_ms
+    whole != 0.0 && jump.abs() < 15.0 * 3_600_000.0 && (jump - whole * unit).abs() <= slack
 }
 
 /// The first reading after a jump: the next one decides whether the clock stays there.
