@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use crate::account;
 use crate::admission::{self, Candidate, Verdict};
 use crate::cli::{Failure, Out, RunArgs};
-use crate::config::{self, Config, Sink};
+use crate::config::{self, Config, Sink, Source};
 use crate::http::{self, Latch, Readiness, Servers};
 use crate::wiring::{self, Running, Signals};
 
@@ -27,6 +27,12 @@ struct Latches {
 
 pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     let config = config::load(&args.config)?;
+    let Some(source) = &config.source else {
+        return Err(Failure::Arguments(format!(
+            "{}: [source] is missing: say where readings come from (kind = \"file\" or \"simulator\")",
+            config.file.display()
+        )));
+    };
     let runtime = http_runtime()?;
     let signals = Signals::watch(runtime.handle()).map_err(starting("signals"))?;
     let readiness = Readiness::default();
@@ -45,7 +51,7 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     ))?;
     let candidates = detectors(&config)?;
     running.label(&candidates);
-    running.started(start(&config, &candidates, &latches)?);
+    running.started(start(&config, source, &candidates, &latches)?);
     say_ready(&config, &candidates, &servers, process_start);
     let since = Instant::now();
     let (snapshot, ended) =
@@ -82,6 +88,7 @@ fn detectors(config: &Config) -> Result<Vec<Candidate>, Failure> {
 
 fn start(
     config: &Config,
+    source: &Source,
     candidates: &[Candidate],
     latches: &Latches,
 ) -> Result<Pipeline, Failure> {
@@ -101,12 +108,6 @@ fn start(
             .detectors
             .failed(format!("not admitted: {}", refused.join("; ")));
     }
-    let Some(source) = &config.source else {
-        return Err(Failure::Arguments(format!(
-            "{}: [source] is missing: say where readings come from (kind = \"file\" or \"simulator\")",
-            config.file.display()
-        )));
-    };
     let base = wiring::settings_of(config, &deployments);
     let lanes = wiring::of_source(source, &base, false)?;
     let sink = sink(config)?;

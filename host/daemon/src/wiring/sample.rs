@@ -80,7 +80,7 @@ fn detector_sample(snapshot: &Snapshot, label: &Label) -> DetectorSample {
         sample.memory_bytes += here.usage.memory_bytes as u64;
         sample.quarantined_lanes += u64::from(here.quarantine.is_some());
         for (fault, count) in &here.faults {
-            *sample.faults.entry(*fault).or_default() += *count as u64;
+            *sample.faults.entry(*fault).or_default() += *count;
         }
     }
     sample
