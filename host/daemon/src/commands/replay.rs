@@ -23,40 +23,14 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
 
 pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
     let config = configuration(args)?;
+    let source = source(args, &config)?;
     let candidates = detectors(args, &config)?;
     let deployments: Vec<Arc<Deployment>> = candidates
         .iter()
         .filter_map(Candidate::deployment)
         .collect();
     let base = wiring::settings_of(&config, &deployments);
-    let lanes = match (&config.source, args.files.is_empty()) {
-        (_, false) => {
-            // What a configuration says of the format holds for files that are named by hand, too.
-            let format = match &config.source {
-                Some(Source::Files(files)) => files.format,
-                _ => Format::Auto,
-            };
-            let files = FileSource {
-                paths: args.files.clone(),
-                format,
-                follow: false,
-            };
-            wiring::file_lane(&files, &base)?
-        }
-        (Some(Source::Files(files)), true) => {
-            let files = FileSource {
-                follow: false,
-                ..files.clone()
-            };
-            wiring::file_lane(&files, &base)?
-        }
-        (Some(source), true) => wiring::of_source(source, &base, true)?,
-        (None, true) => {
-            return Err(Failure::Arguments(
-                "nothing to replay: name files, or a configuration with a [source]".to_owned(),
-            ));
-        }
-    };
+    let lanes = wiring::of_source(&source, &base, true)?;
     let started = Instant::now();
     let (snapshot, ended) = stream(args, &config, lanes)?;
     match ended {
@@ -80,6 +54,26 @@ fn configuration(args: &ReplayArgs) -> Result<Config, Failure> {
             Ok(config)
         }
     }
+}
+
+/// Files named by hand come first. What a configuration says of their format holds for them, too.
+fn source(args: &ReplayArgs, config: &Config) -> Result<Source, Failure> {
+    if !args.files.is_empty() {
+        let format = match &config.source {
+            Some(Source::Files(files)) => files.format,
+            _ => Format::Auto,
+        };
+        return Ok(Source::Files(FileSource {
+            paths: args.files.clone(),
+            format,
+            follow: false,
+        }));
+    }
+    config.source.clone().ok_or_else(|| {
+        Failure::Arguments(
+            "nothing to replay: name files, or a configuration with a [source]".to_owned(),
+        )
+    })
 }
 
 fn detectors(args: &ReplayArgs, config: &Config) -> Result<Vec<Candidate>, Failure> {

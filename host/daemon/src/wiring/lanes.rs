@@ -73,9 +73,17 @@ impl LaneBase<'_> {
     }
 }
 
-/// `replays` wants an end and no pause: simulators stop after their scenario and wait for no clock.
+/// `replays` wants an end and no pause: nobody waits for a file to grow, and simulators stop after their
+/// scenario and look at no clock.
 pub fn of_source(source: &Source, base: &LaneBase<'_>, replays: bool) -> Result<Lanes, Failure> {
     match source {
+        Source::Files(files) if replays => {
+            let files = FileSource {
+                follow: false,
+                ..files.clone()
+            };
+            file_lane(&files, base)
+        }
         Source::Files(files) => file_lane(files, base),
         Source::Simulator(simulator) if replays => {
             let simulator = SimulatorSource {
@@ -90,7 +98,7 @@ pub fn of_source(source: &Source, base: &LaneBase<'_>, replays: bool) -> Result<
 }
 
 /// All files as one lane.
-pub fn file_lane(source: &FileSource, base: &LaneBase<'_>) -> Result<Lanes, Failure> {
+fn file_lane(source: &FileSource, base: &LaneBase<'_>) -> Result<Lanes, Failure> {
     let Some(first) = source.paths.first() else {
         return Err(Failure::Arguments("no file to read".to_owned()));
     };

@@ -7,7 +7,7 @@ mod sample;
 mod signals;
 mod stdout;
 
-pub use lanes::{LaneBase, Lanes, file_lane, of_source, settings_of, simulator_lanes};
+pub use lanes::{LaneBase, Lanes, of_source, settings_of, simulator_lanes};
 pub use progress::show as show_progress;
 pub use running::{Running, is_over};
 pub use sample::{account_of, cost_ns};
