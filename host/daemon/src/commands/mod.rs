@@ -22,16 +22,18 @@ use crate::admission::{self, Candidate};
 use crate::cli::Failure;
 
 /// Where detectors lie when nobody says: here, or where `make` puts them, seen from the binary
-/// (`target/release/gridwatch`).
+/// (`target/release/gridwatch`), both as it was called and as it is found without links.
 fn usual_dir() -> PathBuf {
     let here = PathBuf::from("detectors");
-    if here.is_dir() {
-        return here;
-    }
-    let binary = std::env::current_exe().unwrap_or_default();
-    let folder = binary.parent().unwrap_or(Path::new("."));
-    let beside = folder.join("../../detectors");
-    if beside.is_dir() { beside } else { here }
+    let called = std::env::args_os().next().map(PathBuf::from);
+    let binaries = called.into_iter().chain(std::env::current_exe());
+    let beside = binaries
+        .filter_map(|binary| Some(binary.parent()?.parent()?.parent()?.join("detectors")))
+        .filter(|dir| dir.is_absolute());
+    std::iter::once(here.clone())
+        .chain(beside)
+        .find(|dir| dir.is_dir())
+        .unwrap_or(here)
 }
 
 /// Those of a directory. What is refused is said and left out; none at all is an error.

@@ -147,7 +147,7 @@ impl Heard {
 
 fn words(message: &Message, found: &Found, injected: Option<&Label>) -> String {
     let what = format!(
-        "{:8} {:8} {}/{} {} {}",
+        "{:8} {:6} {}/{} {} {}",
         severity_name(message.severity),
         match message.phase {
             Phase::Raised => "raised",
@@ -167,7 +167,7 @@ fn words(message: &Message, found: &Found, injected: Option<&Label>) -> String {
         ),
         None => "nothing injected there".to_owned(),
     };
-    format!("{what:<72} | {truth}")
+    format!("{what:<64} | {truth}")
 }
 
 /// `2026-01-07 12:30`

@@ -92,7 +92,7 @@ impl Live {
             .collect();
         self.last = seen;
         format!(
-            "{}  {:>9} readings/s  {:>7} × real time  lag {lag:.1} s  open {open:>3}  ns/reading: {}",
+            "{} {:>8} readings/s {:>7} × real time  lag {lag:.1} s  open {open:>2}  ns/reading: {}",
             minute(event_time),
             grouped(rate as u64),
             grouped(times as u64),
