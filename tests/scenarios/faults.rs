@@ -3,7 +3,8 @@
 
 use gridwatch_tests::house::{House, simulated};
 
-const READINGS: usize = 30_000;
+/// A day in which detectors learn, and most of one with faults.
+const READINGS: usize = 200_000;
 const NEIGHBOURS: [&str; 4] = ["limits", "physics", "shift", "vitals"];
 
 /// A run with the hostile detector; what the neighbours wrote, and the account.
@@ -33,7 +34,7 @@ fn each_sin_is_contained() {
         assert_eq!(account["judged"], READINGS, "{sin}");
         assert_eq!(account["adds_up"], true, "{sin}");
         let skipped = account["skipped"]["hostile"].as_u64().unwrap_or(0);
-        assert!(skipped > 0 && skipped <= READINGS as u64 - 4_000, "{sin}: {account}");
+        assert!(skipped > 0 && skipped <= READINGS as u64 - 3_900, "{sin}: {account}");
         assert_eq!(neighbours(&house), expected, "{sin}: the neighbours' output differs");
     }
 }

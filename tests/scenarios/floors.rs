@@ -45,7 +45,7 @@ const RULES: &[Rule] = &[
         why: "unsafe code has its rooms",
     },
     Rule {
-        words: &["std::fs", "std::net", "std::thread", "tokio"],
+        words: &["std::fs", "std::net", "thread::spawn", "thread::sleep", "thread::Builder", "tokio"],
         allowed: &["host/daemon/", "host/connectors/", "host/sandbox/", "host/engine/src/pipeline.rs", "tests/"],
         why: "core and detectors do no I/O",
     },

@@ -1,8 +1,8 @@
 //! A lane's clock: how far event time has come, by the lane's own readings.
 //!
-//! One bad clock must not poison a lane, nor hide. A reading far past the lane's clock moves nothing
-//! until a second sensor agrees with it; so a gap that is common to all passes, and a meter that lives
-//! in 2099 stays alone with it.
+//! Bad clocks must not poison a lane, nor hide. A reading far past the lane's clock moves nothing until
+//! enough sensors have agreed with it and none has spoken against it in between; so a gap that is common
+//! to all passes, and a meter that lives in 2099, or two whose hour changed alike, stay alone with it.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,11 @@ use crate::Timestamp;
 
 /// Readings of one sensor after which it is believed although nobody agrees: the lane's only sensor.
 const LONE_SENSOR_READINGS: u8 = 3;
+
+/// Sensors that must agree on a time far ahead, of so many that the lane knows: an eighth, within bounds.
+fn quorum(sensors: usize) -> usize {
+    (sensors / 8).clamp(2, 16)
+}
 
 /// The greatest event time that is believed, and who last claimed more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,12 +24,35 @@ pub struct LaneClock {
     claim: Option<Claim>,
 }
 
-/// A time that nobody has confirmed yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// A time that not enough have confirmed yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Claim {
-    sensor: u32,
     time: Timestamp,
+    /// Who has claimed it, each once; at most a quorum.
+    sensors: Vec<u32>,
+    /// Readings in a row of the first of them.
     readings: u8,
+}
+
+impl Claim {
+    fn new(sensor: u32, time: Timestamp) -> Self {
+        Claim { time, sensors: vec![sensor], readings: 1 }
+    }
+
+    /// Takes one more reading. Of two times that disagree, the earlier is the less absurd one.
+    fn take(&mut self, sensor: u32, time: Timestamp, ahead_max: i64) {
+        if self.sensors.as_slice() == [sensor] {
+            self.readings = self.readings.saturating_add(1);
+            self.time = time;
+        } else if time.abs_diff(self.time) <= ahead_max.unsigned_abs() {
+            self.time = self.time.max(time);
+            if !self.sensors.contains(&sensor) {
+                self.sensors.push(sensor);
+            }
+        } else if time < self.time {
+            *self = Claim::new(sensor, time);
+        }
+    }
 }
 
 impl LaneClock {
@@ -41,9 +69,14 @@ impl LaneClock {
                 self.claim = None;
                 false
             }
-            Some(_) => !self.confirm(sensor, timestamp, ahead_max, sensors == 1),
+            // Far ahead: true unless with this reading the clock has followed.
+            Some(_) => {
+                let enough = quorum(sensors);
+                !self.claim(sensor, timestamp, ahead_max, enough, sensors == 1)
+            }
+            // The first claim may itself be the bad clock, so here, too, one is not enough.
             None => {
-                self.begin(sensor, timestamp, ahead_max);
+                self.claim(sensor, timestamp, ahead_max, 2, true);
                 false
             }
         }
@@ -56,49 +89,18 @@ impl LaneClock {
         }
     }
 
-    /// A reading is ahead: true if with it the claim is confirmed and the clock has followed.
-    fn confirm(&mut self, sensor: u32, timestamp: Timestamp, ahead_max: i64, lone: bool) -> bool {
-        let Some(claim) = self.claim else {
-            self.claim = Some(Claim { sensor, time: timestamp, readings: 1 });
-            return false;
-        };
-        if claim.sensor == sensor {
-            let readings = claim.readings.saturating_add(1);
-            if lone && readings >= LONE_SENSOR_READINGS {
-                self.follow(timestamp);
-                return true;
-            }
-            self.claim = Some(Claim { sensor, time: timestamp, readings });
-            return false;
+    /// True if with this reading the claim is confirmed and the clock has followed.
+    fn claim(&mut self, sensor: u32, time: Timestamp, ahead_max: i64, enough: usize, lone: bool) -> bool {
+        match &mut self.claim {
+            Some(claim) => claim.take(sensor, time, ahead_max),
+            None => self.claim = Some(Claim::new(sensor, time)),
         }
-        if timestamp.abs_diff(claim.time) <= ahead_max.unsigned_abs() {
-            self.follow(timestamp.max(claim.time));
-            return true;
+        let Some(claim) = &self.claim else { return false };
+        let confirmed = claim.sensors.len() >= enough || (lone && claim.readings >= LONE_SENSOR_READINGS);
+        if confirmed {
+            self.follow(claim.time);
         }
-        // Two that disagree: the earlier claim is the less absurd one.
-        if timestamp < claim.time {
-            self.claim = Some(Claim { sensor, time: timestamp, readings: 1 });
-        }
-        false
-    }
-
-    /// The lane's first readings: the first claim may itself be the bad clock.
-    fn begin(&mut self, sensor: u32, timestamp: Timestamp, ahead_max: i64) {
-        let Some(claim) = self.claim else {
-            self.claim = Some(Claim { sensor, time: timestamp, readings: 1 });
-            return;
-        };
-        if claim.sensor == sensor {
-            let readings = claim.readings.saturating_add(1);
-            self.claim = Some(Claim { sensor, time: timestamp, readings });
-            if readings >= LONE_SENSOR_READINGS {
-                self.follow(timestamp);
-            }
-        } else if timestamp.abs_diff(claim.time) <= ahead_max.unsigned_abs() {
-            self.follow(timestamp.max(claim.time));
-        } else if timestamp < claim.time {
-            self.claim = Some(Claim { sensor, time: timestamp, readings: 1 });
-        }
+        confirmed
     }
 
     fn follow(&mut self, time: Timestamp) {
@@ -150,6 +152,19 @@ mod tests {
         let (clock, ahead) = run(&[(0, 1_000), (1, 1_000), (0, day), (1, day + 5)], 2);
         assert_eq!(clock.time(), Some(day + 5));
         assert_eq!(ahead, [false, false, true, false]);
+    }
+
+    #[test]
+    fn two_of_many_do_not_carry_the_clock_away() {
+        let hour = 3_600_000;
+        let readings = [(0, 1_000), (1, 1_000), (2, hour + 1_000), (3, hour + 1_000), (4, 2_000)];
+        let (clock, ahead) = run(&readings, 84);
+        assert_eq!(clock.time(), Some(2_000));
+        assert_eq!(ahead, [false, false, true, true, false]);
+        // Ten of 84 in a row are a gap that is common to all.
+        let common: Vec<(u32, i64)> = (0..12).map(|s| (s, if s < 2 { 1_000 } else { hour + 1_000 })).collect();
+        let (clock, _) = run(&common, 84);
+        assert_eq!(clock.time(), Some(hour + 1_000));
     }
 
     #[test]

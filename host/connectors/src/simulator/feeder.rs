@@ -233,8 +233,13 @@ impl Site<'_> {
     }
 
     fn wire(&self, heads: usize, meters: usize, loads: Vec<Load>, stream: &mut Stream) -> Feeder {
-        let mean: f64 = loads.iter().map(Load::mean_watts).sum::<f64>() / 3.0;
-        // An evening's load of one phase; the line is laid so that its end then lacks two to four per cent.
+        let on_phase = |phase: usize| -> f64 {
+            let loads = loads.iter().filter(|load| load.phase == phase);
+            loads.map(Load::mean_watts).sum()
+        };
+        // The phase that carries most decides how the line is laid, or its end would fall out of EN 50160.
+        let mean = (0..3).map(on_phase).fold(0.0, f64::max);
+        // An evening's load of that phase; the line's end then lacks two to four per cent.
         let evening = 2.2 * mean + 1_000.0;
         let amperes = evening / VOLTAGE_NOMINAL;
         let drop = stream.between(0.02, 0.04) * VOLTAGE_NOMINAL;
