@@ -109,3 +109,67 @@ pub fn cost_ns(snapshot: &Snapshot) -> BTreeMap<String, f64> {
         .map(|(name, (busy_ns, rows))| (name.to_owned(), busy_ns as f64 / rows as f64))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use gridwatch_engine::lane::{DetectorSnapshot, Usage};
+
+    use super::*;
+
+    fn seat(busy_ns: u64, rows: u64, quarantine: Option<&str>) -> DetectorSnapshot {
+        DetectorSnapshot {
+            detector: "d".into(),
+            usage: Usage {
+                busy_ns,
+                rows,
+                memory_bytes: 10,
+                ..Usage::default()
+            },
+            quarantine: quarantine.map(str::to_owned),
+            faults: quarantine.map(|_| ("trap", 1)).into_iter().collect(),
+            open_episodes: 0,
+        }
+    }
+
+    fn lane(name: &str, received: u64, seat: DetectorSnapshot) -> LaneSnapshot {
+        LaneSnapshot {
+            lane: name.into(),
+            account: Account {
+                received,
+                judged: received,
+                ..Account::default()
+            },
+            detectors: vec![seat],
+            ..LaneSnapshot::default()
+        }
+    }
+
+    #[test]
+    fn a_detector_is_the_sum_over_its_lanes() {
+        let snapshot = Snapshot {
+            lanes: vec![
+                lane("0", 3, seat(600, 3, None)),
+                lane("1", 1, seat(200, 1, Some("trapped"))),
+            ],
+            ..Snapshot::default()
+        };
+        let label = Label {
+            name: "d".into(),
+            version: "1".into(),
+            digest: "sha256:ab".into(),
+            log: Arc::new(GuestLines::new("d")),
+        };
+        let sample = sample(&snapshot, &[label]);
+        let detector = &sample.detectors[0];
+        assert!((detector.seconds - 800e-9).abs() < 1e-15);
+        assert_eq!(detector.memory_bytes, 20);
+        assert_eq!(detector.quarantined_lanes, 1);
+        assert_eq!(detector.faults, BTreeMap::from([("trap", 1)]));
+        assert_eq!(sample.lanes[1].account.received, 1);
+        assert_eq!(account_of(&snapshot).received, 4);
+        assert_eq!(
+            cost_ns(&snapshot),
+            BTreeMap::from([("d".to_owned(), 200.0)])
+        );
+    }
+}

@@ -211,3 +211,73 @@ impl Truth {
             .map(|(number, _, _)| *number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use gridwatch_connectors::simulator::Scenario;
+    use gridwatch_core::time::rfc3339;
+
+    use super::*;
+
+    fn heard() -> Heard {
+        Heard::new(World::new(Scenario::default()).unwrap())
+    }
+
+    fn anomaly(sensor: &str, phase: &str, timestamp: Timestamp) -> Outgoing {
+        let payload = serde_json::json!({
+            "id": "x", "phase": phase, "detector": "limits", "sensor_id": sensor, "quantity": "voltage",
+            "kind": "sag", "severity": "warning", "timestamp": rfc3339(timestamp),
+        });
+        Outgoing {
+            stream: Stream::Anomalies,
+            key: sensor.to_owned(),
+            payload: payload.to_string().into_bytes(),
+        }
+    }
+
+    #[test]
+    fn what_is_raised_stands_beside_what_was_injected() {
+        let heard = heard();
+        let label = heard.world.labels()[0].clone();
+        let observer = heard.observer();
+        let start = heard.world.scenario().start;
+        observer(&[
+            anomaly(&label.sensor_id, "raised", start),
+            anomaly(&label.sensor_id, "raised", label.start),
+            anomaly(&label.sensor_id, "single", label.start + 1),
+        ]);
+        let (lines, beyond) = heard.take_lines();
+        assert_eq!((lines.len(), beyond), (3, 0));
+        let injected = format!("| injected: {} since", label.kind.name());
+        assert!(lines[0].text.contains(&injected), "{}", lines[0].text);
+        assert!(!lines[0].is_repeat, "the first answer comes first");
+        assert!(lines[1].text.ends_with("| nothing injected there"));
+        assert!(lines[2].is_repeat && lines[2].text.contains(&injected));
+        assert_eq!(heard.found().0.len(), 3);
+        assert!(heard.take_lines().0.is_empty(), "shown once");
+    }
+
+    #[test]
+    fn updates_ends_and_dead_letters_are_nothing_new() {
+        let heard = heard();
+        let observer = heard.observer();
+        let dead = Outgoing {
+            stream: Stream::DeadLetters,
+            ..anomaly("a", "raised", 0)
+        };
+        observer(&[anomaly("a", "updated", 0), anomaly("a", "cleared", 0), dead]);
+        assert_eq!(heard.found(), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn lines_that_nobody_takes_are_counted_not_kept() {
+        let heard = heard();
+        let observer = heard.observer();
+        for _ in 0..LINES_MAX + 7 {
+            observer(&[anomaly("a", "raised", 0)]);
+        }
+        let (lines, beyond) = heard.take_lines();
+        assert_eq!((lines.len(), beyond), (LINES_MAX, 7));
+    }
+}

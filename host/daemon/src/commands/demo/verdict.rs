@@ -196,3 +196,85 @@ fn delay_words(ms: i64) -> String {
         seconds => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use gridwatch_connectors::simulator::score::Found;
+    use gridwatch_connectors::simulator::{Label, Scenario};
+    use gridwatch_core::finding::Phase;
+
+    use super::*;
+
+    fn answer(label: &Label) -> Found {
+        Found {
+            subject: label.sensor_id.clone(),
+            group: false,
+            timestamp: label.start,
+            phase: Phase::Raised,
+            detector: "d".into(),
+            kind: "k".into(),
+        }
+    }
+
+    fn verdict(found: &[Found], account: Account) -> Verdict {
+        let world = World::new(Scenario::default()).unwrap();
+        Verdict {
+            seed: 1,
+            took: Duration::from_secs(20),
+            event_seconds: 604_800.0,
+            account,
+            score: score(world.labels(), found, &Settings::of(world.scenario())),
+            cost_ns: BTreeMap::from([("d".to_owned(), 123.4)]),
+            quarantined: BTreeMap::new(),
+            unscored: 0,
+        }
+    }
+
+    fn all_found() -> Vec<Found> {
+        let world = World::new(Scenario::default()).unwrap();
+        world.labels().iter().map(answer).collect()
+    }
+
+    #[test]
+    fn all_found_and_accounted_for_passes() {
+        let verdict = verdict(&all_found(), Account::default());
+        assert_eq!(verdict.failures(), Vec::<String>::new());
+        let text = verdict.text();
+        assert!(
+            text.starts_with("30,240 × real time: 7.0 days in 20.0 s"),
+            "{text}"
+        );
+        assert!(text.ends_with("PASS"), "{text}");
+        assert_eq!(verdict.json()["passed"], true);
+        assert_eq!(verdict.json()["score"]["kinds_found"], 14);
+    }
+
+    #[test]
+    fn nothing_found_fails() {
+        let verdict = verdict(&[], Account::default());
+        assert_eq!(verdict.failures().len(), 1);
+        assert!(verdict.text().contains("FAIL: 0 of 14 kinds"));
+    }
+
+    #[test]
+    fn an_account_that_does_not_add_up_fails() {
+        let account = Account {
+            received: 2,
+            judged: 1,
+            ..Account::default()
+        };
+        let verdict = verdict(&all_found(), account);
+        assert_eq!(verdict.failures(), ["the account does not add up"]);
+        assert_eq!(verdict.json()["passed"], false);
+    }
+
+    #[test]
+    fn a_detector_that_failed_fails_the_demo() {
+        let mut verdict = verdict(&all_found(), Account::default());
+        verdict
+            .quarantined
+            .insert("d".into(), "observe: trapped".into());
+        assert_eq!(verdict.failures(), ["detector d failed: observe: trapped"]);
+    }
+}
