@@ -87,7 +87,7 @@ impl House {
 
     pub fn spawn(&self) -> Child {
         let mut command = self.command(&["run", "-c", "gridwatch.toml", "--json"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap()
     }
 
     pub fn text(&self, name: &str) -> String {

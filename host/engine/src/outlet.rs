@@ -186,6 +186,11 @@ fn checkpoint_name(lane: &str, position: Position, bytes: &[u8]) -> String {
     format!("{CHECKPOINTS}/{lane}/{position:020}-{digest}")
 }
 
+/// Whether a checkpoint by this name stands before a lane's first record.
+pub fn is_of_beginning(name: &str) -> bool {
+    name.rsplit('/').next().and_then(|file| file.split('-').next()).is_some_and(|position| position.parse() == Ok(0u64))
+}
+
 fn encoded(lane: &str, decisions: &[Decision]) -> Result<Vec<u8>, OutletError> {
     decision::encode(decisions).map_err(|what| OutletError::Decisions { lane: lane.to_owned(), what })
 }

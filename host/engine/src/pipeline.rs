@@ -130,6 +130,8 @@ impl Pipeline {
             }
             workers.push(worker);
         }
+        // New lanes are named from the first moment on.
+        outlet.settle()?;
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             ended: AtomicBool::new(false),

@@ -5,7 +5,7 @@ use gridwatch_core::decision::{self, DecisionsError};
 use gridwatch_core::sink::{LaneCommit, Store, StoreError};
 
 use crate::lane::{Lane, LaneError, LaneParts, Resume};
-use crate::outlet::CHECKPOINTS;
+use crate::outlet::{CHECKPOINTS, is_of_beginning};
 use crate::settings::OnMissing;
 
 /// Why a lane cannot begin. Each says what the choices are.
@@ -51,7 +51,9 @@ pub fn begin(
         let found = store
             .list(&format!("{CHECKPOINTS}/{lane}"))
             .map_err(|what| StartError::Store { lane: lane.clone(), what })?;
-        return match (found.into_iter().next(), on_missing) {
+        // One that stands at the very beginning is left by a start that was cut short: nothing was lost.
+        let progress = found.into_iter().find(|name| !is_of_beginning(name));
+        return match (progress, on_missing) {
             (Some(name), OnMissing::Halt) => Err(StartError::Unnamed { lane, name }),
             _ => Ok(Begun { lane: Lane::cold(parts, 0)?, is_new: true }),
         };

@@ -10,54 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gridwatch_connectors::memory::{MemoryFeed, MemorySink, MemoryStore};
-use gridwatch_core::anomaly::Origin;
-use gridwatch_core::assets::Assets;
-use gridwatch_core::decode::DecodeSettings;
-use gridwatch_core::judge::Limits;
 use gridwatch_core::sink::{Sink, Stream};
-use gridwatch_engine::deployment::{Deployment, OnFault, OnNewState};
-use gridwatch_engine::lane::LaneParts;
 use gridwatch_engine::outlet::Outlet;
-use gridwatch_engine::settings::{LaneSettings, OnMissing, PaceSettings, RecordFormat};
+use gridwatch_engine::settings::{OnMissing, PaceSettings};
 use gridwatch_engine::start::begin;
 use gridwatch_engine::worker::{Step, Worker};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use support::judge::{NativeModule, NoLog};
+use support::parts;
 use support::readings::records;
 
 const SEEDS: u64 = 2_000;
-
-fn parts(rows_max: usize) -> LaneParts {
-    let deploy = |name: &str, prefix| {
-        Arc::new(Deployment {
-            name: name.into(),
-            module: Arc::new(NativeModule::new(name, prefix)),
-            parameters: "{}".into(),
-            limits: Limits::default(),
-            on_fault: OnFault::Quarantine,
-            on_new_state: OnNewState::Refuse,
-            log: Arc::new(NoLog),
-        })
-    };
-    LaneParts {
-        name: "0".into(),
-        origin: Origin::File { file: "readings.jsonl".into() },
-        settings: LaneSettings {
-            decode: DecodeSettings::default(),
-            format: RecordFormat::Json,
-            assets_digest: String::new(),
-            tick_ms: 10_000,
-            lateness_ms: 5_000,
-            time_ahead_max_ms: 300_000,
-            time_ahead_reject_max_ms: 172_800_000,
-            sensors_max: 5,
-        },
-        assets: Arc::new(Assets::default()),
-        deployments: vec![deploy("every", ""), deploy("voltage", "voltage")],
-        batch_rows_max: rows_max,
-    }
-}
 
 /// One life of the process; None when it was killed, else the source has ended.
 struct Life {

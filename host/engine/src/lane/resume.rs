@@ -67,6 +67,7 @@ impl Lane {
             Lane::empty(parts, checkpoint.position, checkpoint.quantities.clone(), sensors)?;
         lane.clock = checkpoint.clock.clone();
         lane.tick = checkpoint.tick;
+        lane.settled = committed;
         lane.replay = Replay {
             active: true,
             silent_until: committed,

@@ -1,0 +1,169 @@
+//! Where a lane begins, and what it says when it cannot: never cold in silence.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gridwatch_connectors::memory::{MemoryFeed, MemorySink, MemoryStore};
+use gridwatch_core::sink::{LaneCommit, Outgoing, Sink, Store, Stream};
+use gridwatch_engine::lane::{Lane, LaneParts};
+use gridwatch_engine::outlet::Outlet;
+use gridwatch_engine::settings::{OnMissing, PaceSettings};
+use gridwatch_engine::start::{StartError, begin};
+use gridwatch_engine::worker::{Parcel, Step, Worker};
+use support::judge::POISON;
+use support::parts;
+
+fn reading(sensor: &str, seconds: i64, volts: f64) -> Vec<u8> {
+    let time = 1_767_225_600_000 + seconds * 1_000;
+    format!(r#"{{"sensor_id":"{sensor}","timestamp":{time},"voltage":{volts}}}"#).into_bytes()
+}
+
+/// Runs a lane over records to the end and commits; what the store and the sink then hold.
+fn run(parts: LaneParts, records: Vec<Vec<u8>>, store: &MemoryStore, sink: &MemorySink) {
+    let mut handle: Box<dyn Sink> = Box::new(sink.clone());
+    let commit = handle.recover().unwrap();
+    let named = commit.as_ref().and_then(|commit| commit.lanes.get("0")).cloned();
+    let begun = begin(parts, named.as_ref(), store, OnMissing::Halt).unwrap();
+    let mut outlet = Outlet::new(handle, Arc::new(store.clone()), commit, None).unwrap();
+    let feed = Box::new(MemoryFeed::new(records));
+    let mut worker = Worker::new(begun.lane, feed, PaceSettings::default(), Duration::ZERO).unwrap();
+    if begun.is_new {
+        worker.checkpoint(&mut |parcel| drop(outlet.receive("0", parcel).unwrap())).unwrap();
+    }
+    let mut hand_on = |parcel: Parcel| drop(outlet.receive("0", parcel).unwrap());
+    while worker.step(Duration::ZERO, Duration::ZERO, false, &mut hand_on).unwrap() == Step::Again {}
+    outlet.settle().unwrap();
+}
+
+fn lane_commit(sink: &MemorySink) -> LaneCommit {
+    sink.last_commit().unwrap().lanes["0"].clone()
+}
+
+fn anomalies(sink: &MemorySink) -> Vec<String> {
+    let of_stream = sink.committed().into_iter().filter(|m: &Outgoing| m.stream == Stream::Anomalies);
+    of_stream.map(|message| String::from_utf8(message.payload).unwrap()).collect()
+}
+
+fn ran() -> (MemoryStore, MemorySink) {
+    let (store, sink) = (MemoryStore::new(), MemorySink::new());
+    let records = (0..50).map(|at| reading("a", at * 10, 120.0)).collect();
+    run(parts(8), records, &store, &sink);
+    (store, sink)
+}
+
+fn begin_error(commit: Option<&LaneCommit>, store: &MemoryStore) -> StartError {
+    match begin(parts(8), commit, store, OnMissing::Halt) {
+        Err(error) => error,
+        Ok(_) => panic!("it begins"),
+    }
+}
+
+#[test]
+fn a_missing_checkpoint_halts_with_the_choices_or_starts_cold_as_told() {
+    let (store, sink) = ran();
+    let commit = lane_commit(&sink);
+    store.delete(&commit.checkpoint).unwrap();
+    let error = begin_error(Some(&commit), &store);
+    assert!(matches!(error, StartError::Missing { .. }), "{error}");
+    assert!(error.to_string().contains("on_missing = \"cold\""), "{error}");
+    let begun = begin(parts(8), Some(&commit), &store, OnMissing::Cold).unwrap();
+    assert_eq!(begun.lane.next(), commit.position);
+    assert!(begun.is_new);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_never_trusted() {
+    let (store, sink) = ran();
+    let commit = lane_commit(&sink);
+    let good = store.get(&commit.checkpoint).unwrap();
+    for at in (0..good.len()).step_by(7) {
+        let mut bad = good.clone();
+        bad[at] ^= 0x10;
+        store.put(&commit.checkpoint, &bad).unwrap();
+        let error = begin_error(Some(&commit), &store);
+        assert!(matches!(error, StartError::Damaged { .. }), "byte {at}: {error}");
+    }
+    for length in [0, 3, 40, good.len() - 1] {
+        store.put(&commit.checkpoint, &good[..length]).unwrap();
+        assert!(matches!(begin_error(Some(&commit), &store), StartError::Damaged { .. }), "cut to {length}");
+    }
+}
+
+#[test]
+fn checkpoints_that_no_commit_names_halt() {
+    let (store, _) = ran();
+    let error = begin_error(None, &store);
+    assert!(matches!(error, StartError::Unnamed { .. }), "{error}");
+}
+
+#[test]
+fn a_start_that_was_cut_short_is_no_loss() {
+    let store = MemoryStore::new();
+    let lane = begin(parts(8), None, &store, OnMissing::Halt).unwrap().lane;
+    let pace = PaceSettings::default();
+    let mut worker = Worker::new(lane, Box::new(MemoryFeed::new(vec![])), pace, Duration::ZERO).unwrap();
+    let mut outlet = Outlet::new(Box::new(MemorySink::new()), Arc::new(store.clone()), None, None).unwrap();
+    worker.checkpoint(&mut |parcel| drop(outlet.receive("0", parcel).unwrap())).unwrap();
+    // Killed here: the checkpoint of the beginning is stored, and no commit names it.
+    assert_eq!(store.list("checkpoints/0").unwrap().len(), 1);
+    assert!(begin(parts(8), None, &store, OnMissing::Halt).unwrap().is_new);
+}
+
+/// Both the fault and its episodes' end are told once, and the detector stays out after a restart.
+#[test]
+fn a_quarantine_outlives_the_process() {
+    let (store, sink) = (MemoryStore::new(), MemorySink::new());
+    let mut records = vec![reading("a", 0, 120.0), reading("b", 1, 90.0), reading("a", 2, POISON)];
+    run(parts(1), records.clone(), &store, &sink);
+    let cleared = |sink: &MemorySink| {
+        let lines = anomalies(sink);
+        lines.iter().filter(|line| line.contains("closed by the host") && line.contains("poison")).count()
+    };
+    // Both detectors look at voltages, and each had one open episode.
+    assert_eq!(cleared(&sink), 2, "{:#?}", anomalies(&sink));
+    let said = anomalies(&sink).len();
+    records.extend((0..20).map(|at| reading("a", 10 + at, 130.0)));
+    run(parts(1), records, &store, &sink);
+    assert_eq!(anomalies(&sink).len(), said, "a quarantined detector speaks");
+}
+
+/// A lane without readings notices silence, and a later life does not say it again.
+#[test]
+fn an_idle_tick_is_a_decision() {
+    let mut lane: Lane = begin(parts(8), None, &MemoryStore::new(), OnMissing::Halt).unwrap().lane;
+    let records: Vec<Vec<u8>> = vec![reading("a", 0, 90.0), reading("b", 1, 90.0), reading("a", 2, 90.0)];
+    let mut accept = |lane: &mut Lane, at: usize| {
+        let meta = gridwatch_core::record::RecordMeta {
+            position: at as u64,
+            next: at as u64 + 1,
+            stored: None,
+            line: 0,
+            end: 0,
+            truncated: false,
+        };
+        lane.accept(&meta, &records[at]).unwrap();
+    };
+    let checkpoint = lane.checkpoint().unwrap();
+    (0..3).for_each(|at| accept(&mut lane, at));
+    lane.idle(1_767_225_600_000 + 3_600_000).unwrap();
+    let output = lane.take_output().unwrap();
+    let silent = output.messages.iter().filter(|m| String::from_utf8_lossy(&m.payload).contains("\"silent\""));
+    assert_eq!(silent.count(), 4, "two sensors, two detectors");
+    assert_eq!(output.decisions.len(), 1);
+
+    let resume = gridwatch_engine::lane::Resume {
+        checkpoint,
+        committed: output.position,
+        decisions: output.decisions.clone(),
+    };
+    let mut again = Lane::resume(parts(8), resume).unwrap();
+    (0..3).for_each(|at| accept(&mut again, at));
+    again.flush().unwrap();
+    assert_eq!(again.take_output().map(|output| output.messages), None, "it says it again");
+    assert_eq!(again.watermark(), lane.watermark());
+    again.idle(1_767_225_600_000 + 3_600_000).unwrap();
+    assert_eq!(again.take_output(), None);
+}
