@@ -28,7 +28,7 @@ fn each_sin_is_contained() {
     assert_eq!(account["judged"], READINGS);
     assert!(expected.iter().any(|lines| !lines.is_empty()), "the neighbours say nothing that could be spoilt");
 
-    let limits = "[limits]\nmemory = \"32MiB\"\ndeadline = \"200ms\"\n";
+    let limits = "[limits]\nmemory_max = \"32MiB\"\ncall_deadline = \"200ms\"\n";
     for sin in ["loop", "memory", "findings", "trap", "stack"] {
         let (house, account) = run(sin, limits);
         assert_eq!(account["judged"], READINGS, "{sin}");

@@ -41,15 +41,11 @@ where
     }
 }
 
-pub struct NativeJudge<D: Detector> {
+struct NativeJudge<D: Detector> {
     runtime: Option<Runtime<D>>,
 }
 
 impl<D: Detector> NativeJudge<D> {
-    pub fn new() -> Self {
-        NativeJudge { runtime: None }
-    }
-
     fn runtime(&mut self, call: Call) -> Result<&mut Runtime<D>, Fault> {
         self.runtime.as_mut().ok_or_else(|| Fault::Host { call, what: "configure was not called".into() })
     }

@@ -31,9 +31,9 @@ fn run(parts: LaneParts, records: Vec<Vec<u8>>, store: &MemoryStore, sink: &Memo
     let feed = Box::new(MemoryFeed::new(records));
     let mut worker = Worker::new(begun.lane, feed, PaceSettings::default(), Duration::ZERO).unwrap();
     if begun.is_new {
-        worker.checkpoint(&mut |parcel| drop(outlet.receive("0", parcel).unwrap())).unwrap();
+        worker.checkpoint(&mut |parcel| assert!(!outlet.receive("0", parcel).unwrap())).unwrap();
     }
-    let mut hand_on = |parcel: Parcel| drop(outlet.receive("0", parcel).unwrap());
+    let mut hand_on = |parcel: Parcel| assert!(!outlet.receive("0", parcel).unwrap());
     while worker.step(Duration::ZERO, Duration::ZERO, false, &mut hand_on).unwrap() == Step::Again {}
     outlet.settle().unwrap();
 }
@@ -106,7 +106,7 @@ fn a_start_that_was_cut_short_is_no_loss() {
     let pace = PaceSettings::default();
     let mut worker = Worker::new(lane, Box::new(MemoryFeed::new(vec![])), pace, Duration::ZERO).unwrap();
     let mut outlet = Outlet::new(Box::new(MemorySink::new()), Arc::new(store.clone()), None, None).unwrap();
-    worker.checkpoint(&mut |parcel| drop(outlet.receive("0", parcel).unwrap())).unwrap();
+    worker.checkpoint(&mut |parcel| assert!(!outlet.receive("0", parcel).unwrap())).unwrap();
     // Killed here: the checkpoint of the beginning is stored, and no commit names it.
     assert_eq!(store.list("checkpoints/0").unwrap().len(), 1);
     assert!(begin(parts(8), None, &store, OnMissing::Halt).unwrap().is_new);
@@ -135,7 +135,7 @@ fn a_quarantine_outlives_the_process() {
 fn an_idle_tick_is_a_decision() {
     let mut lane: Lane = begin(parts(8), None, &MemoryStore::new(), OnMissing::Halt).unwrap().lane;
     let records: Vec<Vec<u8>> = vec![reading("a", 0, 90.0), reading("b", 1, 90.0), reading("a", 2, 90.0)];
-    let mut accept = |lane: &mut Lane, at: usize| {
+    let accept = |lane: &mut Lane, at: usize| {
         let meta = gridwatch_core::record::RecordMeta {
             position: at as u64,
             next: at as u64 + 1,
