@@ -1,0 +1,88 @@
+//! Checkpoints of version 1 are read for ever: the golden file was written when the version was new.
+#![allow(clippy::unwrap_used)]
+
+use gridwatch_core::anomaly::{EpisodeKey, PublicSubject};
+use gridwatch_core::checkpoint::{Checkpoint, CheckpointError, DetectorState, OpenEpisode};
+use gridwatch_core::clock::LaneClock;
+use gridwatch_core::finding::Severity;
+use gridwatch_core::judge::{Saved, States};
+use gridwatch_core::reading::Quantity;
+use gridwatch_core::sensors::SensorTable;
+
+const GOLDEN: &[u8] = include_bytes!("golden/checkpoint-1.bin");
+
+/// What the golden file holds.
+fn sample() -> Checkpoint {
+    let mut sensors = SensorTable::new(10);
+    sensors.add("meter-1", vec![("location".into(), "feeder-07".into())]).unwrap();
+    sensors.add("meter-2", vec![("location".into(), "feeder-07".into())]).unwrap();
+    let mut clock = LaneClock::default();
+    for (sensor, time) in [(0, 1_767_225_600_000), (1, 1_767_225_660_000), (0, 1_767_225_660_000)] {
+        let ahead = clock.observe(sensor, time, 2, 300_000);
+        sensors.note_time(sensor, time, ahead);
+    }
+    let key = |subject, quantity: Option<&str>| EpisodeKey {
+        subject,
+        quantity: quantity.map(str::to_owned),
+        kind: "sag".into(),
+    };
+    let open = OpenEpisode { since: 1_767_225_600_000, severity: Severity::Warning };
+    let judging = DetectorState {
+        name: "limits".into(),
+        version: "0.1.0".into(),
+        digest: "sha256:00".into(),
+        quarantine: None,
+        saved: Saved {
+            state_version: 1,
+            quantities: vec!["voltage".into()],
+            parameters: "{}".into(),
+            shared: vec![7, 8],
+        },
+        states: vec![(2, States { ends: vec![3, 3], bytes: vec![1, 2, 3] })],
+        episodes: vec![
+            (key(PublicSubject::Sensor("meter-1".into()), Some("voltage")), open),
+            (key(PublicSubject::Group("area-1".into()), None), open),
+        ],
+    };
+    let out = DetectorState {
+        name: "shift".into(),
+        version: "0.1.0".into(),
+        digest: "sha256:01".into(),
+        quarantine: Some("observe: trapped".into()),
+        saved: Saved::default(),
+        states: vec![],
+        episodes: vec![],
+    };
+    Checkpoint {
+        lane: "simulator-0".into(),
+        position: 912,
+        settings: "{\"tick_ms\":60000}".into(),
+        quantities: vec![Quantity { name: "voltage".into(), unit: Some("V".into()) }],
+        sensors: sensors.save(),
+        clock,
+        tick: Some(1_767_225_600_000),
+        detectors: vec![judging, out],
+    }
+}
+
+#[test]
+fn version_1_is_written_and_read() {
+    assert!(sample().encode().unwrap() == GOLDEN, "the bytes of version 1 have changed: that takes a version 2");
+    assert_eq!(Checkpoint::decode(GOLDEN).unwrap(), sample());
+}
+
+#[test]
+fn a_changed_byte_anywhere_is_noticed() {
+    for at in 0..GOLDEN.len() {
+        let mut bytes = GOLDEN.to_vec();
+        bytes[at] ^= 1;
+        assert!(Checkpoint::decode(&bytes).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn another_version_is_named() {
+    let mut bytes = GOLDEN.to_vec();
+    bytes[5] = 9;
+    assert_eq!(Checkpoint::decode(&bytes), Err(CheckpointError::Version { version: 9 }));
+}
