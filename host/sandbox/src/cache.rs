@@ -25,7 +25,7 @@ const UNFINISHED_AGE_MIN: Duration = Duration::from_secs(3600);
 
 pub struct Cache {
     dir: PathBuf,
-    /// Engine's version, configuration and machine in one number: other code is never looked at.
+    /// Engine's version, configuration and machine, and how modules are rewritten, in one number: other code is never looked at.
     engine_key: String,
     files_max: usize,
 }
@@ -57,6 +57,7 @@ impl Cache {
         }
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
+        crate::canonical::VERSION.hash(&mut hasher);
         Ok(Cache {
             dir: dir.to_owned(),
             engine_key: format!("{:016x}", hasher.finish()),

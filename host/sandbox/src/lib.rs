@@ -19,6 +19,7 @@
 
 mod anatomy;
 mod cache;
+mod canonical;
 mod check;
 mod contract;
 mod descriptor;

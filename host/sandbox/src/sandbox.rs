@@ -14,7 +14,7 @@ use crate::contract::DetectorModulePre;
 use crate::instance::{Inside, Instance};
 use crate::module::{Facts, LoadedModule};
 use crate::refusal::Refusal;
-use crate::{descriptor, encode, guestlog, ticker};
+use crate::{canonical, descriptor, encode, guestlog, ticker};
 
 /// Of the stack of the thread that calls a guest: Rust gives a thread 2 MiB, and the host needs some.
 const STACK_BYTES_MAX: usize = 1 << 20;
@@ -139,7 +139,8 @@ impl Sandbox {
         }
         anatomy::check_imports(&anatomy)?;
         let contract = contract?;
-        let component = Component::from_binary(&self.engine, binary).map_err(|e| invalid(&e))?;
+        let binary = canonical::canonical(binary)?;
+        let component = Component::from_binary(&self.engine, &binary).map_err(|e| invalid(&e))?;
         let pre = self.link(&component)?;
         let descriptor = self.describe(&pre)?;
         let facts = Facts {
@@ -187,7 +188,8 @@ impl GuestLog for Silence {
 fn config() -> Config {
     let mut config = Config::new();
     config
-        .cranelift_nan_canonicalization(true)
+        // `canonical` has seen to NaNs, where their bits are seen.
+        .cranelift_nan_canonicalization(false)
         .wasm_relaxed_simd(false)
         .wasm_simd(true)
         // Threads are not even compiled in: wasmtime's feature is off. 32-bit memories have 4 GiB
