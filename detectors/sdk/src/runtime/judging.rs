@@ -8,12 +8,17 @@ use crate::reading::Reading;
 use super::Runtime;
 use super::table::{PAGE_SENSORS, slot_of};
 
+/// Rows that are made at once, so that a column is read in one go.
+const BLOCK: usize = 8;
+
 /// Makes rows of columns: `judge` gets the values of one reading side by side.
 pub(super) struct Gather {
     /// The detector's index of each chosen quantity.
     index_of: Vec<usize>,
-    /// The row; NaN for ever where a quantity is not there.
-    row: Vec<f64>,
+    /// Values a row.
+    width: usize,
+    /// `BLOCK` rows, one after the other; NaN for ever where a quantity is not there.
+    block: Vec<f64>,
     /// Of all rows with something malformed, ascending: the row.
     malformed_rows: Vec<u32>,
     /// Beside it, the detector's index of the quantity.
@@ -29,7 +34,8 @@ impl Gather {
             index_of: (0..chosen_of.len())
                 .filter(|&index| chosen_of[index].is_some())
                 .collect(),
-            row: vec![f64::NAN; chosen_of.len()],
+            width: chosen_of.len(),
+            block: vec![f64::NAN; BLOCK * chosen_of.len()],
             malformed_rows: Vec::new(),
             malformed: Vec::new(),
             malformed_done: 0,
@@ -78,27 +84,26 @@ impl Gather {
         Ok(())
     }
 
+    /// Rows are asked for in ascending order, from 0.
+    #[inline(always)]
     fn row<'a>(&'a mut self, columns: &Columns<'a>, row: usize) -> (&'a [f64], &'a [u32]) {
-        let rows = columns.sensors.len();
-        if let ([_], [_]) = (self.row.as_slice(), self.index_of.as_slice()) {
-            return (&columns.values[row..=row], self.malformed_of(row));
-        }
-        let mut place = row;
-        for &index in &self.index_of {
-            self.row[index] = columns.values[place];
-            place += rows;
-        }
         let malformed = if self.malformed_rows.is_empty() {
             0..0
         } else {
             self.malformed_range(row)
         };
-        (&self.row, &self.malformed[malformed])
-    }
-
-    fn malformed_of(&mut self, row: usize) -> &[u32] {
-        let range = self.malformed_range(row);
-        &self.malformed[range]
+        let malformed = &self.malformed[malformed];
+        if self.width == 1 && self.index_of.len() == 1 {
+            return (&columns.values[row..=row], malformed);
+        }
+        let place = row % BLOCK;
+        if place == 0 {
+            fill(&mut self.block, self.width, &self.index_of, columns, row);
+        }
+        (
+            &self.block[place * self.width..(place + 1) * self.width],
+            malformed,
+        )
     }
 
     /// Rows are asked for in ascending order.
@@ -108,6 +113,33 @@ impl Gather {
             self.malformed_done += 1;
         }
         start..self.malformed_done
+    }
+}
+
+/// The rows from `row` on, as many as there are and fit.
+fn fill(block: &mut [f64], width: usize, index_of: &[usize], columns: &Columns<'_>, row: usize) {
+    let rows = columns.sensors.len();
+    for (column, &index) in columns.values.chunks_exact(rows).zip(index_of) {
+        let values = &column[row..];
+        let places = &mut block[index..];
+        if let (Some(values), true) = (
+            values.first_chunk::<BLOCK>(),
+            places.len() > (BLOCK - 1) * width,
+        ) {
+            // Written out, since a loop in WebAssembly looks at the clock each time round.
+            places[0] = values[0];
+            places[width] = values[1];
+            places[2 * width] = values[2];
+            places[3 * width] = values[3];
+            places[4 * width] = values[4];
+            places[5 * width] = values[5];
+            places[6 * width] = values[6];
+            places[7 * width] = values[7];
+        } else {
+            for (place, value) in places.iter_mut().step_by(width).zip(values) {
+                *place = *value;
+            }
+        }
     }
 }
 
