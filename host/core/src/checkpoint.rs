@@ -24,6 +24,8 @@ const HEADER_BYTES: usize = 4 + 2 + 32;
 pub struct Checkpoint {
     pub lane: String,
     pub position: Position,
+    /// What the positions count in.
+    pub source: Vec<SourcePart>,
     /// The settings that decide output (decode, assets' digest, tick, lateness, …), as JSON, so that a
     /// replay under others is noticed.
     pub settings: String,
@@ -35,12 +37,36 @@ pub struct Checkpoint {
     pub detectors: Vec<DetectorState>,
 }
 
+/// A file of the source, or the whole of it, told from others by its name and its beginning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcePart {
+    pub name: String,
+    /// Digest of its first bytes; empty while there were too few to tell.
+    pub beginning: String,
+}
+
+impl SourcePart {
+    /// Whether both may be the same one, earlier and later.
+    fn may_be(&self, later: &SourcePart) -> bool {
+        self.name == later.name
+            && (self.beginning.is_empty() || later.beginning.is_empty() || self.beginning == later.beginning)
+    }
+}
+
+/// Whether positions in `earlier` mean the same in `later`: nothing was replaced, put in between or taken
+/// away; more may have come at the end.
+pub fn is_continued(earlier: &[SourcePart], later: &[SourcePart]) -> bool {
+    earlier.len() <= later.len() && earlier.iter().zip(later).all(|(earlier, later)| earlier.may_be(later))
+}
+
 /// One detector's part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DetectorState {
     pub name: String,
     pub version: String,
     pub digest: String,
+    /// Of module, parameters and limits.
+    pub fingerprint: String,
     /// Why it judges no more, if it is quarantined; then there is no state.
     pub quarantine: Option<String>,
     pub saved: Saved,

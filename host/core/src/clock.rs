@@ -16,12 +16,25 @@ fn quorum(sensors: usize) -> usize {
     (sensors / 8).clamp(2, 16)
 }
 
-/// The greatest event time that is believed, and who last claimed more.
+/// The greatest event time that is believed, and who last claimed another.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneClock {
     /// None until two sensors agree, or one has spoken three times.
     time: Option<Timestamp>,
+    /// Of a time far ahead.
     claim: Option<Claim>,
+    /// Of a time far behind: the clock itself may be the bad one, where it was set by few.
+    denial: Option<Claim>,
+}
+
+/// What a reading's time is to the lane's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    Usual,
+    /// Far ahead, and not believed.
+    Ahead,
+    /// So many sensors in a row spoke of an earlier time that the clock went back to it.
+    SetBack,
 }
 
 /// A time that not enough have confirmed yet.
@@ -60,25 +73,46 @@ impl LaneClock {
         self.time
     }
 
-    /// Takes a reading's time; answers whether the reading is ahead of the clock by more than
-    /// `ahead_max` (ms), so that it is to be marked. `sensors` is how many the lane knows.
-    pub fn observe(&mut self, sensor: u32, timestamp: Timestamp, sensors: usize, ahead_max: i64) -> bool {
+    /// Takes a reading's time. Ahead is by more than `ahead_max` (ms). `sensors` is how many the lane knows.
+    pub fn observe(&mut self, sensor: u32, timestamp: Timestamp, sensors: usize, ahead_max: i64) -> Seen {
         match self.time {
+            Some(time) if timestamp < time.saturating_sub(ahead_max) => self.deny(sensor, timestamp, ahead_max, sensors),
             Some(time) if timestamp <= time.saturating_add(ahead_max) => {
                 self.time = Some(time.max(timestamp));
                 self.claim = None;
-                false
+                self.denial = None;
+                Seen::Usual
             }
             // Far ahead: true unless with this reading the clock has followed.
             Some(_) => {
                 let enough = quorum(sensors);
-                !self.claim(sensor, timestamp, ahead_max, enough, sensors == 1)
+                let confirmed = self.claim(sensor, timestamp, ahead_max, enough, sensors == 1);
+                if confirmed { Seen::Usual } else { Seen::Ahead }
             }
             // The first claim may itself be the bad clock, so here, too, one is not enough.
             None => {
                 self.claim(sensor, timestamp, ahead_max, 2, true);
-                false
+                Seen::Usual
             }
+        }
+    }
+
+    /// Late readings are usual and change nothing, unless nobody speaks of the clock's time any more: half of
+    /// the sensors (within bounds) in a row, none of them near the clock.
+    fn deny(&mut self, sensor: u32, timestamp: Timestamp, ahead_max: i64, sensors: usize) -> Seen {
+        match &mut self.denial {
+            Some(denial) => denial.take(sensor, timestamp, ahead_max),
+            None => self.denial = Some(Claim::new(sensor, timestamp)),
+        }
+        let enough = (sensors / 2).clamp(3, 16);
+        match &self.denial {
+            Some(denial) if denial.sensors.len() >= enough => {
+                self.time = Some(denial.time);
+                self.denial = None;
+                self.claim = None;
+                Seen::SetBack
+            }
+            _ => Seen::Usual,
         }
     }
 
@@ -118,7 +152,8 @@ mod tests {
 
     fn run(readings: &[(u32, i64)], sensors: usize) -> (LaneClock, Vec<bool>) {
         let mut clock = LaneClock::default();
-        let ahead = readings.iter().map(|(s, t)| clock.observe(*s, *t, sensors, AHEAD_MAX)).collect();
+        let seen = |(s, t): &(u32, i64)| clock.observe(*s, *t, sensors, AHEAD_MAX) == Seen::Ahead;
+        let ahead = readings.iter().map(seen).collect();
         (clock, ahead)
     }
 
@@ -144,6 +179,20 @@ mod tests {
         let (clock, ahead) = run(&[(1, 1_000), (2, 1_500), (0, YEAR_2099), (1, 2_000), (0, YEAR_2099 + 1)], 3);
         assert_eq!(clock.time(), Some(2_000));
         assert_eq!(ahead, [false, false, true, false, true]);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_in_2099_comes_back() {
+        let mut readings = vec![(0, YEAR_2099), (0, YEAR_2099 + 1), (0, YEAR_2099 + 2)];
+        readings.extend((1..11).map(|sensor| (sensor, 1_000)));
+        let (clock, _) = run(&readings, 11);
+        assert_eq!(clock.time(), Some(1_000));
+        // A few late ones, with others on time between, change nothing.
+        let day = 86_400_000;
+        let mut late = vec![(0, day), (1, day)];
+        late.extend((0..20).map(|at| (at % 10, if at % 3 == 0 { day } else { 1_000 })));
+        let (clock, _) = run(&late, 10);
+        assert_eq!(clock.time(), Some(day));
     }
 
     #[test]

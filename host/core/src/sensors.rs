@@ -21,6 +21,8 @@ pub struct SensorTable {
     last: Vec<Timestamp>,
     interval_ms: Vec<u32>,
     disorder: Vec<u32>,
+    /// Bits: which of the first 32 `[decode] attributes` its readings have given.
+    given: Vec<u32>,
     by_id: HashTable<u32>,
     sets: AttributeSets,
     hasher: foldhash::quality::FixedState,
@@ -35,6 +37,7 @@ pub struct SavedSensors {
     pub last: Vec<Timestamp>,
     pub interval_ms: Vec<u32>,
     pub disorder: Vec<u32>,
+    pub given: Vec<u32>,
     pub sets: Vec<Attributes>,
 }
 
@@ -53,6 +56,7 @@ impl SensorTable {
             last: Vec::new(),
             interval_ms: Vec::new(),
             disorder: Vec::new(),
+            given: Vec::new(),
             by_id: HashTable::new(),
             sets: AttributeSets::default(),
             hasher: foldhash::quality::FixedState::with_seed(0),
@@ -97,6 +101,7 @@ impl SensorTable {
         self.last.push(Timestamp::MIN);
         self.interval_ms.push(0);
         self.disorder.push(0);
+        self.given.push(0);
         self.index(sensor);
         Ok(sensor)
     }
@@ -117,6 +122,8 @@ impl SensorTable {
             std::cmp::Ordering::Greater => 0,
         };
         if ahead {
+            // Several may claim one time; each is an occasion of its own.
+            self.disorder[sensor as usize] = self.disorder[sensor as usize].wrapping_add(1);
             return marks | mark::AHEAD;
         }
         if marks == 0 && *last != Timestamp::MIN {
@@ -128,6 +135,18 @@ impl SensorTable {
             self.disorder[sensor as usize] = self.disorder[sensor as usize].wrapping_add(1);
         }
         marks
+    }
+
+    /// Notes that a reading gave attributes, by index.
+    pub fn note_given(&mut self, sensor: u32, attributes: impl Iterator<Item = u16>) {
+        for attribute in attributes.filter(|&attribute| attribute < 32) {
+            self.given[sensor as usize] |= 1 << attribute;
+        }
+    }
+
+    /// Whether the sensor has an attribute from its readings, and not only from the assets.
+    pub fn is_given(&self, sensor: u32, attribute: u16) -> bool {
+        attribute >= 32 || self.given[sensor as usize] & (1 << attribute) != 0
     }
 
     /// Milliseconds between the sensor's last two readings in order, at most 6 h; 0 before the second.
@@ -143,7 +162,7 @@ impl SensorTable {
 
     pub fn save(&self) -> SavedSensors {
         let (sets, set_of) = self.sets.compacted(&self.set_of);
-        SavedSensors { ids: self.ids.clone(), set_of, last: self.last.clone(), interval_ms: self.interval_ms.clone(), disorder: self.disorder.clone(), sets }
+        SavedSensors { ids: self.ids.clone(), set_of, last: self.last.clone(), interval_ms: self.interval_ms.clone(), disorder: self.disorder.clone(), given: self.given.clone(), sets }
     }
 
     /// The inverse of `save`; None if the parts do not fit together.
@@ -154,6 +173,7 @@ impl SensorTable {
             || saved.last.len() != n
             || saved.interval_ms.len() != n
             || saved.disorder.len() != n
+            || saved.given.len() != n
             || saved.set_of.iter().any(|&set| set as usize >= sets)
         {
             return None;
@@ -168,6 +188,7 @@ impl SensorTable {
         table.last = saved.last;
         table.interval_ms = saved.interval_ms;
         table.disorder = saved.disorder;
+        table.given = saved.given;
         for sensor in 0..n as u32 {
             table.index(sensor);
         }
@@ -271,7 +292,7 @@ mod tests {
         assert_eq!(table.note_time(0, 9, false), mark::BACKWARD);
         assert_eq!(table.note_time(0, 99, true), mark::AHEAD);
         assert_eq!(table.note_time(0, 11, false), 0);
-        assert_eq!(table.disorder(0), 2);
+        assert_eq!(table.disorder(0), 3);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use gridwatch_core::anomaly::{EpisodeKey, PublicSubject};
-use gridwatch_core::checkpoint::{Checkpoint, CheckpointError, DetectorState, OpenEpisode};
-use gridwatch_core::clock::LaneClock;
+use gridwatch_core::checkpoint::{Checkpoint, CheckpointError, DetectorState, OpenEpisode, SourcePart, is_continued};
+use gridwatch_core::clock::{LaneClock, Seen};
 use gridwatch_core::finding::Severity;
 use gridwatch_core::judge::{Saved, States};
 use gridwatch_core::reading::Quantity;
@@ -18,7 +18,7 @@ fn sample() -> Checkpoint {
     sensors.add("meter-2", vec![("location".into(), "feeder-07".into())]).unwrap();
     let mut clock = LaneClock::default();
     for (sensor, time) in [(0, 1_767_225_600_000), (1, 1_767_225_660_000), (0, 1_767_225_660_000)] {
-        let ahead = clock.observe(sensor, time, 2, 300_000);
+        let ahead = clock.observe(sensor, time, 2, 300_000) == Seen::Ahead;
         sensors.note_time(sensor, time, ahead);
     }
     let key = |subject, quantity: Option<&str>| EpisodeKey {
@@ -31,6 +31,7 @@ fn sample() -> Checkpoint {
         name: "limits".into(),
         version: "0.1.0".into(),
         digest: "sha256:00".into(),
+        fingerprint: "f0".into(),
         quarantine: None,
         saved: Saved {
             state_version: 1,
@@ -48,6 +49,7 @@ fn sample() -> Checkpoint {
         name: "shift".into(),
         version: "0.1.0".into(),
         digest: "sha256:01".into(),
+        fingerprint: "f1".into(),
         quarantine: Some("observe: trapped".into()),
         saved: Saved::default(),
         states: vec![],
@@ -56,6 +58,7 @@ fn sample() -> Checkpoint {
     Checkpoint {
         lane: "simulator-0".into(),
         position: 912,
+        source: vec![SourcePart { name: "readings.jsonl".into(), beginning: "00".into() }],
         settings: "{\"tick_ms\":60000}".into(),
         quantities: vec![Quantity { name: "voltage".into(), unit: Some("V".into()) }],
         sensors: sensors.save(),
@@ -78,6 +81,16 @@ fn a_changed_byte_anywhere_is_noticed() {
         bytes[at] ^= 1;
         assert!(Checkpoint::decode(&bytes).is_err(), "byte {at}");
     }
+}
+
+#[test]
+fn a_source_that_was_replaced_is_noticed() {
+    let part = |name: &str, beginning: &str| SourcePart { name: name.into(), beginning: beginning.into() };
+    let before = [part("a", "1"), part("b", "")];
+    assert!(is_continued(&before, &[part("a", "1"), part("b", "2"), part("c", "3")]));
+    assert!(!is_continued(&before, &[part("a", "9"), part("b", "2")]));
+    assert!(!is_continued(&before, &[part("a", "1"), part("x", "7"), part("b", "2")]));
+    assert!(!is_continued(&before, &[part("a", "1")]));
 }
 
 #[test]

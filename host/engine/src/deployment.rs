@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gridwatch_core::judge::{GuestLog, Limits, Module};
+use sha2::{Digest, Sha256};
 
 /// What a fault of this detector does to its lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -20,6 +21,16 @@ pub enum OnFault {
 pub enum OnNewState {
     Refuse,
     Cold,
+}
+
+impl Deployment {
+    /// Module, parameters and limits in one: what failed once fails again only as long as this is the same.
+    pub fn fingerprint(&self) -> String {
+        let limits = format!("{:?}", self.limits);
+        let parts = [self.module.digest(), &self.parameters, &limits];
+        let digest = Sha256::digest(parts.join("\n").as_bytes());
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 #[derive(Clone)]

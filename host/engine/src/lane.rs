@@ -16,8 +16,8 @@ use gridwatch_core::Timestamp;
 use gridwatch_core::account::Account;
 use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
-use gridwatch_core::checkpoint::CheckpointError;
-use gridwatch_core::clock::LaneClock;
+use gridwatch_core::checkpoint::{CheckpointError, DetectorState, SourcePart};
+use gridwatch_core::clock::{LaneClock, Seen};
 use gridwatch_core::dead_letter::dead_letter;
 use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::decode::{AttributePath, Decoder};
@@ -60,6 +60,17 @@ pub enum LaneError {
     State { lane: String, detector: String, from_version: u32, fault: Fault },
     #[error("lane {lane}: its checkpoint {what}")]
     Checkpoint { lane: String, what: CheckpointError },
+    #[error(
+        "lane {lane}: the source is not the one whose position {position} was committed: a file was replaced, renamed \
+         or put in between, or a simulator has another scenario. Put it back, or begin anew with another sink and \
+         [checkpoints] dir"
+    )]
+    OtherSource { lane: String, position: Position },
+    #[error(
+        "lane {lane}: the record at {position} reaches over {silent_until}, up to which everything was published: \
+         the source is not the one that was read before"
+    )]
+    Misaligned { lane: String, position: Position, silent_until: Position },
     #[error("lane {lane}: its settings do not hold: {what}")]
     Settings { lane: String, what: String },
     #[error("lane {lane}: its checkpoint does not fit: {what}")]
@@ -71,6 +82,7 @@ pub struct Lane {
     origin: Origin,
     settings: LaneSettings,
     assets: Arc<Assets>,
+    source: Vec<SourcePart>,
     decoder: Decoder,
     sensors: SensorTable,
     clock: LaneClock,
@@ -81,6 +93,8 @@ pub struct Lane {
     rejected: Vec<Outgoing>,
     /// In the order of their names.
     seats: Vec<Seat>,
+    /// States of detectors that are there, but may not run now; kept as they are until they may.
+    dormant: Vec<DetectorState>,
     /// All records before it were accepted.
     next: Position,
     replay: Replay,
@@ -102,6 +116,10 @@ struct Replay {
     settings: Option<LaneSettings>,
     /// Sensors are to be given their assets anew then.
     assets_changed: bool,
+    /// Detectors that run no more; their open episodes are to be cleared then.
+    gone: Vec<DetectorState>,
+    /// Detectors whose episodes an earlier life has cleared already.
+    closed: Vec<String>,
 }
 
 impl Lane {
@@ -121,6 +139,11 @@ impl Lane {
 
     pub fn is_replaying(&self) -> bool {
         self.next < self.replay.silent_until
+    }
+
+    /// Everything before it was published by an earlier life.
+    pub fn silent_until(&self) -> Position {
+        self.replay.silent_until
     }
 
     pub fn sensors(&self) -> usize {
@@ -150,6 +173,10 @@ impl Lane {
     /// Takes one record: decodes it, adds it to the batch, and judges where a batch must end.
     pub fn accept(&mut self, meta: &RecordMeta, record: &[u8]) -> Result<(), LaneError> {
         self.relive(meta.position)?;
+        if meta.position < self.replay.silent_until && meta.next > self.replay.silent_until {
+            let (lane, silent_until) = (self.name.clone(), self.replay.silent_until);
+            return Err(LaneError::Misaligned { lane, position: meta.position, silent_until });
+        }
         if self.is_live(meta.position) {
             self.account.received += 1;
             self.account.pending += 1;
@@ -232,8 +259,12 @@ impl Lane {
         let time = self.reading.timestamp;
         // A sensor's own rhythm is not ahead of anything: an hourly reading comes an hour after the last.
         let ahead_max = self.settings.time_ahead_max_ms + self.sensors.interval_ms(sensor) * 3 / 2;
-        let ahead = self.clock.observe(sensor, time, self.sensors.len(), ahead_max);
-        let marks = self.sensors.note_time(sensor, time, ahead);
+        let seen = self.clock.observe(sensor, time, self.sensors.len(), ahead_max);
+        if seen == Seen::SetBack {
+            tracing::warn!(lane = self.name, "the lane's clock was set by few, and is set back: nobody else speaks of its time");
+            self.tick = None;
+        }
+        let marks = self.sensors.note_time(sensor, time, seen == Seen::Ahead);
         let disorder = self.sensors.disorder(sensor);
         self.batch.push(sensor, &self.reading, marks, meta.position, disorder);
         if let Some(watermark) = self.tick_reached() {
@@ -262,9 +293,13 @@ impl Lane {
             None => {
                 let attributes = merged(names, given, self.assets.get(&self.reading.sensor_id));
                 let added = self.sensors.add(&self.reading.sensor_id, attributes);
+                if let Ok(sensor) = added {
+                    self.sensors.note_given(sensor, given.iter().map(|(at, _)| *at));
+                }
                 Ok(added.map_err(|error| Rejection { reason: Reason::TooManySensors, detail: error.to_string() }))
             }
             Some(sensor) => {
+                self.sensors.note_given(sensor, given.iter().map(|(at, _)| *at));
                 let known = self.sensors.attributes(sensor);
                 if given.iter().all(|(at, value)| lookup(known, &names[usize::from(*at)].name) == Some(value)) {
                     return Ok(Ok(sensor));
@@ -387,7 +422,8 @@ impl Lane {
         if known {
             self.replay.decisions.retain(|decision| !is_of_detector(decision));
         } else {
-            let what = What::Quarantine { detector, reason: reason.clone() };
+            let fingerprint = self.seats[at].fingerprint.clone();
+            let what = What::Quarantine { detector, fingerprint, reason: reason.clone() };
             self.output.decisions.push(Decision { position, what });
         }
         *self.seats[at].faults.entry(fault.label()).or_default() += 1;
@@ -405,11 +441,14 @@ impl Lane {
             let Some(decision) = self.replay.decisions.pop_front() else { break };
             self.flush()?;
             match decision.what {
-                What::Quarantine { detector, reason } => {
-                    if let Some(at) = self.seats.iter().position(|seat| seat.deployment.name == detector) {
+                // Another build, or other parameters or limits, begin with a clean slate.
+                What::Quarantine { detector, fingerprint, reason } => {
+                    let is_it = |seat: &Seat| seat.deployment.name == detector && seat.fingerprint == fingerprint;
+                    if let Some(at) = self.seats.iter().position(is_it) {
                         self.close(at, reason, decision.position, false);
                     }
                 }
+                What::Closed { detector } => self.replay.closed.push(detector),
                 What::IdleTick { time } => self.pass_time(time, decision.position, false)?,
             }
         }

@@ -38,6 +38,8 @@ pub struct Outlet {
     lanes: BTreeMap<String, Ledger>,
     /// Something was taken that no commit covers yet.
     dirty: bool,
+    /// What earlier lives have left in the store was looked through.
+    is_swept: bool,
     observer: Option<Observer>,
     /// Checkpoints that could not be stored since the start.
     checkpoint_failures: u64,
@@ -82,7 +84,7 @@ impl Outlet {
             };
             lanes.insert(lane, ledger);
         }
-        Ok(Outlet { sink, store, lanes, dirty: false, observer, checkpoint_failures: 0 })
+        Ok(Outlet { sink, store, lanes, dirty: false, is_swept: false, observer, checkpoint_failures: 0 })
     }
 
     /// Takes one parcel; answers whether the lane should be saved soon, as its decisions pile up.
@@ -168,7 +170,25 @@ impl Outlet {
         }
     }
 
+    /// What earlier lives have stored and no commit names; of these only the newest before the named one
+    /// is kept. A lane has one owner, so nobody else may name them.
+    fn sweep(&mut self) {
+        for (lane, ledger) in &mut self.lanes {
+            let Ok(names) = self.store.list(&format!("{CHECKPOINTS}/{lane}/")) else { continue };
+            let mut others: Vec<String> = names.into_iter().filter(|name| *name != ledger.checkpoint).collect();
+            if ledger.previous.is_none() {
+                let before = others.iter().rposition(|name| *name < ledger.checkpoint);
+                ledger.previous = before.map(|at| others.remove(at));
+            }
+            others.retain(|name| ledger.previous.as_ref() != Some(name));
+            ledger.obsolete.extend(others);
+        }
+    }
+
     fn collect_garbage(&mut self) {
+        if !std::mem::replace(&mut self.is_swept, true) {
+            self.sweep();
+        }
         for (lane, ledger) in &mut self.lanes {
             for name in std::mem::take(&mut ledger.obsolete) {
                 if let Err(error) = self.store.delete(&name) {

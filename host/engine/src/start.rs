@@ -48,9 +48,8 @@ pub fn begin(
 ) -> Result<Begun, StartError> {
     let lane = parts.name.clone();
     let Some(commit) = commit else {
-        let found = store
-            .list(&format!("{CHECKPOINTS}/{lane}"))
-            .map_err(|what| StartError::Store { lane: lane.clone(), what })?;
+        let folder = format!("{CHECKPOINTS}/{lane}/");
+        let found = store.list(&folder).map_err(|what| StartError::Store { lane: lane.clone(), what })?;
         // One that stands at the very beginning is left by a start that was cut short: nothing was lost.
         let progress = found.into_iter().find(|name| !is_of_beginning(name));
         return match (progress, on_missing) {

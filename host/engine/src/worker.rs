@@ -112,6 +112,13 @@ impl Worker {
         if self.lane.pending() == 0 {
             self.waiting_since = None;
         }
+        if status == FeedStatus::End && self.lane.is_replaying() {
+            return Err(WorkerError::Source(SourceError::Lost {
+                place: format!("lane {}", self.lane.name()),
+                position: self.lane.silent_until(),
+                what: "it was committed, but the source ends before it: was it cut or replaced?".into(),
+            }));
+        }
         if status == FeedStatus::End {
             self.finish(hand_on)?;
             return Ok(Step::Ended);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gridwatch_connectors::memory::{MemoryFeed, MemorySink, MemoryStore};
 use gridwatch_core::sink::{LaneCommit, Outgoing, Sink, Store, Stream};
-use gridwatch_engine::lane::{Lane, LaneParts};
+use gridwatch_engine::lane::{Lane, LaneParts, Resume};
 use gridwatch_engine::outlet::Outlet;
 use gridwatch_engine::settings::{OnMissing, PaceSettings};
 use gridwatch_engine::start::{StartError, begin};
@@ -130,38 +130,107 @@ fn a_quarantine_outlives_the_process() {
     assert_eq!(anomalies(&sink).len(), said, "a quarantined detector speaks");
 }
 
+fn meta(at: usize) -> gridwatch_core::record::RecordMeta {
+    gridwatch_core::record::RecordMeta {
+        position: at as u64,
+        next: at as u64 + 1,
+        stored: None,
+        line: 0,
+        end: 0,
+        truncated: false,
+    }
+}
+
+fn cold() -> Lane {
+    begin(parts(1), None, &MemoryStore::new(), OnMissing::Halt).unwrap().lane
+}
+
+fn accept(lane: &mut Lane, records: &[Vec<u8>], range: std::ops::Range<usize>) {
+    range.for_each(|at| lane.accept(&meta(at), &records[at]).unwrap());
+    lane.flush().unwrap();
+}
+
+fn texts(output: &gridwatch_engine::lane::Output) -> Vec<String> {
+    output.messages.iter().map(|m| String::from_utf8_lossy(&m.payload).into_owned()).collect()
+}
+
+/// Killed after the fault was committed and before a checkpoint; then the parameters are mended.
+#[test]
+fn a_mended_detector_judges_again() {
+    let records: Vec<Vec<u8>> =
+        [90.0, POISON, 130.0].iter().enumerate().map(|(at, volts)| reading("a", at as i64, *volts)).collect();
+    let mut lane = cold();
+    let checkpoint = lane.checkpoint().unwrap();
+    accept(&mut lane, &records, 0..2);
+    let output = lane.take_output().unwrap();
+    assert_eq!(output.decisions.len(), 2, "both detectors are out");
+
+    let mut mended = parts(1);
+    mended.deployments = mended
+        .deployments
+        .iter()
+        .map(|deployment| {
+            let mut deployment = gridwatch_engine::deployment::Deployment::clone(deployment);
+            if deployment.name == "voltage" {
+                deployment.parameters = "{ }".into();
+            }
+            Arc::new(deployment)
+        })
+        .collect();
+    let resume = Resume { checkpoint, committed: output.position, decisions: output.decisions };
+    // The native detector fails at the same reading again, whatever its parameters: from here on, then, it
+    // is out by a decision of its own, and "every" by the old one.
+    let mut lane = Lane::resume(mended, resume).unwrap();
+    let in_quarantine = |lane: &Lane| lane.detectors().filter(|d| d.quarantine.is_some()).count();
+    accept(&mut lane, &records, 0..1);
+    assert_eq!(in_quarantine(&lane), 1, "the old decision is not about the mended detector");
+}
+
+/// Its open episodes are cleared by the host, once, however often the process is killed.
+#[test]
+fn a_removed_detector_leaves_nothing_open() {
+    let records: Vec<Vec<u8>> = (0..4).map(|at| reading("a", at, 120.0)).collect();
+    let mut lane = cold();
+    accept(&mut lane, &records, 0..2);
+    let checkpoint = lane.checkpoint().unwrap();
+    let committed = lane.take_output().unwrap().position;
+
+    let mut fewer = parts(1);
+    fewer.deployments.retain(|deployment| deployment.name == "every");
+    let resume = Resume { checkpoint: checkpoint.clone(), committed, decisions: vec![] };
+    let mut lane = Lane::resume(fewer.clone(), resume).unwrap();
+    accept(&mut lane, &records, 2..3);
+    let output = lane.take_output().unwrap();
+    let said = texts(&output);
+    assert_eq!(said.iter().filter(|text| text.contains("runs no more")).count(), 1, "{said:#?}");
+
+    let resume = Resume { checkpoint, committed: output.position, decisions: output.decisions };
+    let mut lane = Lane::resume(fewer, resume).unwrap();
+    accept(&mut lane, &records, 2..4);
+    let said = lane.take_output().map(|output| texts(&output)).unwrap_or_default();
+    assert_eq!(said, Vec::<String>::new(), "it is said again");
+}
+
 /// A lane without readings notices silence, and a later life does not say it again.
 #[test]
 fn an_idle_tick_is_a_decision() {
-    let mut lane: Lane = begin(parts(8), None, &MemoryStore::new(), OnMissing::Halt).unwrap().lane;
+    let mut lane = cold();
     let records: Vec<Vec<u8>> = vec![reading("a", 0, 90.0), reading("b", 1, 90.0), reading("a", 2, 90.0)];
-    let accept = |lane: &mut Lane, at: usize| {
-        let meta = gridwatch_core::record::RecordMeta {
-            position: at as u64,
-            next: at as u64 + 1,
-            stored: None,
-            line: 0,
-            end: 0,
-            truncated: false,
-        };
-        lane.accept(&meta, &records[at]).unwrap();
-    };
     let checkpoint = lane.checkpoint().unwrap();
-    (0..3).for_each(|at| accept(&mut lane, at));
+    accept(&mut lane, &records, 0..3);
     lane.idle(1_767_225_600_000 + 3_600_000).unwrap();
     let output = lane.take_output().unwrap();
     let silent = output.messages.iter().filter(|m| String::from_utf8_lossy(&m.payload).contains("\"silent\""));
     assert_eq!(silent.count(), 4, "two sensors, two detectors");
     assert_eq!(output.decisions.len(), 1);
 
-    let resume = gridwatch_engine::lane::Resume {
+    let resume = Resume {
         checkpoint,
         committed: output.position,
         decisions: output.decisions.clone(),
     };
     let mut again = Lane::resume(parts(8), resume).unwrap();
-    (0..3).for_each(|at| accept(&mut again, at));
-    again.flush().unwrap();
+    accept(&mut again, &records, 0..3);
     assert_eq!(again.take_output().map(|output| output.messages), None, "it says it again");
     assert_eq!(again.watermark(), lane.watermark());
     again.idle(1_767_225_600_000 + 3_600_000).unwrap();

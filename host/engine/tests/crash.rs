@@ -33,7 +33,7 @@ impl Life {
         let mut handle: Box<dyn Sink> = Box::new(sink.clone());
         let commit = handle.recover().unwrap();
         let named = commit.as_ref().and_then(|commit| commit.lanes.get("0")).cloned();
-        let begun = begin(parts(rows_max), named.as_ref(), store, OnMissing::Cold).unwrap();
+        let begun = begin(parts(rows_max), named.as_ref(), store, OnMissing::Halt).unwrap();
         let pace = PaceSettings {
             batch_delay: Duration::from_millis(3),
             checkpoint_interval: Duration::from_secs(1 << 40),
@@ -43,6 +43,8 @@ impl Life {
         let mut worker = Worker::new(begun.lane, Box::new(feed.clone()), pace, Duration::ZERO).unwrap();
         if begun.is_new {
             worker.checkpoint(&mut |parcel| assert!(!outlet.receive("0", parcel).unwrap())).unwrap();
+            // As the pipeline does before its lanes read.
+            outlet.settle().unwrap();
         }
         Life { worker, outlet }
     }

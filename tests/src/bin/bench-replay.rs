@@ -103,6 +103,8 @@ fn gridwatch(input: &Input, feed: &MemoryFeed, modules: &[Arc<dyn Module>]) -> u
             sensors_max: 1_000_000,
         },
         assets: input.assets.clone(),
+        source: Vec::new(),
+        dormant: Vec::new(),
         deployments: deployments.collect(),
         batch_rows_max: ROWS,
     };

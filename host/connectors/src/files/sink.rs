@@ -146,6 +146,13 @@ impl Sink for FileSink {
         let committed = match std::fs::read(&path) {
             Ok(bytes) => decode(&bytes).map_err(failed)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Output of an earlier life, and nothing that says how far it got.
+                if let Some((name, length)) = self.lengths().into_iter().find(|(_, length)| *length > 0) {
+                    return Err(failed(format!(
+                        "is missing, but the output file `{name}` has {length} bytes already: put the commit file back, \
+                         or move the output away to begin anew"
+                    )));
+                }
                 self.write_commit(&path, &Commit::default())?;
                 return Ok(None);
             }

@@ -1,5 +1,7 @@
 //! Findings become anomalies: names for numbers, derived ids, episodes kept in mind.
 
+use std::collections::{BTreeMap, HashMap};
+
 use gridwatch_core::account::AnomalyLabel;
 use gridwatch_core::anomaly::{Anomaly, EpisodeKey, Ordinal, PublicSubject};
 use gridwatch_core::checkpoint::OpenEpisode;
@@ -8,6 +10,8 @@ use gridwatch_core::record::Position;
 use gridwatch_core::sensors::Attributes;
 use gridwatch_core::sink::{Outgoing, Stream};
 use gridwatch_core::Timestamp;
+
+use sha2::{Digest, Sha256};
 
 use super::Lane;
 use super::seat::Life;
@@ -28,23 +32,22 @@ pub struct Cause {
 #[derive(Default)]
 pub struct Said {
     row: Option<usize>,
-    keys: Vec<(usize, EpisodeKey, Phase, Timestamp)>,
+    counts: HashMap<(usize, EpisodeKey, Phase, Timestamp), u32>,
 }
 
 impl Said {
     pub fn turn_to(&mut self, row: usize) {
         if self.row != Some(row) {
             self.row = Some(row);
-            self.keys.clear();
+            self.counts.clear();
         }
     }
 
     /// How many times the same was said before on this occasion.
     fn index(&mut self, seat: usize, key: &EpisodeKey, phase: Phase, timestamp: Timestamp) -> u32 {
-        let entry = (seat, key.clone(), phase, timestamp);
-        let index = self.keys.iter().filter(|said| **said == entry).count();
-        self.keys.push(entry);
-        index as u32
+        let count = self.counts.entry((seat, key.clone(), phase, timestamp)).or_default();
+        *count += 1;
+        *count - 1
     }
 }
 
@@ -83,6 +86,9 @@ impl Lane {
         if !cause.live {
             return;
         }
+        // Readings of several sensors may say the same of one subject at one time.
+        let by_other = cause.sensor.filter(|_| finding.subject != Subject::Reading);
+        let occasion = by_other.map_or(cause.occasion, |by| cause.occasion ^ fingerprint(self.sensors.id(by)));
         let none = Attributes::new();
         let anomaly = Anomaly {
             detector: &seat.deployment.name,
@@ -104,7 +110,7 @@ impl Lane {
             attributes: sensor.map_or(&none, |sensor| self.sensors.attributes(sensor)),
             origin: &self.origin,
             position: cause.position,
-            ordinal: Ordinal { occasion: cause.occasion, index },
+            ordinal: Ordinal { occasion, index },
         };
         send(&mut self.output.messages, &mut self.account, &anomaly);
     }
@@ -113,22 +119,35 @@ impl Lane {
     pub(super) fn close(&mut self, at: usize, reason: String, position: Position, live: bool) {
         let seat = &mut self.seats[at];
         let episodes = std::mem::take(&mut seat.episodes);
-        let timestamp = self.clock.time();
         let explanation = format!("closed by the host: detector {} is quarantined: {reason}", seat.deployment.name);
         seat.life = Life::Quarantined { reason };
-        if !live {
-            return;
+        if live {
+            let descriptor = seat.deployment.module.descriptor();
+            let (name, version) = (seat.deployment.name.clone(), descriptor.version.clone());
+            let digest = seat.deployment.module.digest().to_owned();
+            self.clear([&name, &version, &digest], &episodes, &explanation, position);
         }
+    }
+
+    /// The host clears open episodes in the name of a detector: its name, version and digest.
+    pub(super) fn clear(
+        &mut self,
+        [detector, version, digest]: [&str; 3],
+        episodes: &BTreeMap<EpisodeKey, OpenEpisode>,
+        explanation: &str,
+        position: Position,
+    ) {
+        let timestamp = self.clock.time();
         let none = Attributes::new();
-        for (key, episode) in &episodes {
+        for (key, episode) in episodes {
             let sensor = match &key.subject {
                 PublicSubject::Sensor(id) => self.sensors.find(id),
                 PublicSubject::Group(_) => None,
             };
             let anomaly = Anomaly {
-                detector: &seat.deployment.name,
-                detector_version: &seat.deployment.module.descriptor().version,
-                detector_digest: seat.deployment.module.digest(),
+                detector,
+                detector_version: version,
+                detector_digest: digest,
                 lane: &self.name,
                 key,
                 phase: Phase::Cleared,
@@ -140,7 +159,7 @@ impl Lane {
                 expected: None,
                 lower: None,
                 upper: None,
-                explanation: Some(&explanation),
+                explanation: Some(explanation),
                 details: &[],
                 attributes: sensor.map_or(&none, |sensor| self.sensors.attributes(sensor)),
                 origin: &self.origin,
@@ -150,6 +169,12 @@ impl Lane {
             send(&mut self.output.messages, &mut self.account, &anomaly);
         }
     }
+}
+
+/// 64 bits that stand for a sensor's id, the same on every machine.
+fn fingerprint(id: &str) -> u64 {
+    let digest = Sha256::digest(id.as_bytes());
+    digest.iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte))
 }
 
 fn send(messages: &mut Vec<Outgoing>, account: &mut gridwatch_core::account::Account, anomaly: &Anomaly<'_>) {

@@ -1,14 +1,14 @@
 //! How a lane begins: cold, or as a checkpoint and a commit left it; and how it is saved.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use gridwatch_core::account::Account;
 use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
-use gridwatch_core::checkpoint::{Checkpoint, DetectorState};
+use gridwatch_core::checkpoint::{Checkpoint, DetectorState, SourcePart, is_continued};
 use gridwatch_core::clock::LaneClock;
-use gridwatch_core::decision::Decision;
+use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::judge::Fault;
 use gridwatch_core::reading::{Quantity, Reading};
 use gridwatch_core::record::Position;
@@ -27,6 +27,10 @@ pub struct LaneParts {
     pub origin: Origin,
     pub settings: LaneSettings,
     pub assets: Arc<Assets>,
+    /// What positions count in.
+    pub source: Vec<SourcePart>,
+    /// Detectors that are there but may not run now (refused, disabled): their states are kept.
+    pub dormant: Vec<String>,
     pub deployments: Vec<Arc<Deployment>>,
     pub batch_rows_max: usize,
 }
@@ -60,7 +64,11 @@ impl Lane {
         let inconsistent = |what: &str| LaneError::Inconsistent { lane: checkpoint.lane.clone(), what: what.into() };
         let settings: LaneSettings = serde_json::from_str(&checkpoint.settings)
             .map_err(|error| inconsistent(&format!("its settings cannot be read: {error}")))?;
+        if !is_continued(&checkpoint.source, &parts.source) {
+            return Err(LaneError::OtherSource { lane: checkpoint.lane.clone(), position: committed });
+        }
         let wanted = std::mem::replace(&mut parts.settings, settings);
+        let dormant = parts.dormant.clone();
         let sensors = SensorTable::restore(checkpoint.sensors.clone(), wanted.sensors_max)
             .ok_or_else(|| inconsistent("its tables of sensors disagree"))?;
         let (mut lane, deployments) =
@@ -74,6 +82,8 @@ impl Lane {
             decisions: VecDeque::from(decisions),
             assets_changed: wanted.assets_digest != lane.settings.assets_digest,
             settings: Some(wanted),
+            gone: Vec::new(),
+            closed: Vec::new(),
         };
         let mut states = checkpoint.detectors;
         for deployment in deployments {
@@ -81,9 +91,9 @@ impl Lane {
             let seat = lane.seat(deployment, &checkpoint.quantities, state)?;
             lane.seats.push(seat);
         }
-        for gone in states {
-            tracing::warn!(lane = lane.name, detector = gone.name, "no longer deployed; its state is dropped");
-        }
+        let (dormant, gone) = states.into_iter().partition(|state| dormant.contains(&state.name));
+        lane.dormant = dormant;
+        lane.replay.gone = gone;
         lane.relive(checkpoint.position)?;
         Ok(lane)
     }
@@ -103,11 +113,13 @@ impl Lane {
             };
             detectors.push(state);
         }
+        detectors.extend(self.dormant.iter().cloned());
         let settings = serde_json::to_string(&self.settings)
             .map_err(|error| LaneError::Inconsistent { lane: self.name.clone(), what: error.to_string() })?;
         Ok(Checkpoint {
             lane: self.name.clone(),
             position: self.next,
+            source: self.source.clone(),
             settings,
             quantities,
             sensors: self.sensors.save(),
@@ -151,7 +163,7 @@ impl Lane {
         quantities: Vec<Quantity>,
         sensors: SensorTable,
     ) -> Result<(Lane, Vec<Arc<Deployment>>), LaneError> {
-        let LaneParts { name, origin, settings, assets, mut deployments, batch_rows_max } = parts;
+        let LaneParts { name, origin, settings, assets, source, mut deployments, batch_rows_max, .. } = parts;
         deployments.sort_by(|a, b| a.name.cmp(&b.name));
         let mut batch = Builder::new(batch_rows_max);
         batch.set_quantities(quantities.len());
@@ -161,6 +173,7 @@ impl Lane {
             origin,
             settings,
             assets,
+            source,
             decoder,
             sensors,
             clock: LaneClock::default(),
@@ -168,6 +181,7 @@ impl Lane {
             batch,
             rejected: Vec::new(),
             seats: Vec::new(),
+            dormant: Vec::new(),
             next: position,
             replay: Replay::default(),
             output: Output { position, ..Output::default() },
@@ -184,6 +198,7 @@ impl Lane {
             return Ok(());
         }
         self.flush()?;
+        self.bury();
         let Some(settings) = self.replay.settings.take() else { return Ok(()) };
         if settings.decode != self.settings.decode || settings.format != self.settings.format {
             self.decoder = settings.decoder(&self.name, self.decoder.quantities().to_vec())?;
@@ -195,6 +210,34 @@ impl Lane {
         Ok(())
     }
 
+    /// Clears the episodes of detectors that run no more, and of those that began anew: a decision, since
+    /// the checkpoint still has them open.
+    fn bury(&mut self) {
+        let mut dead: Vec<([String; 3], BTreeMap<_, _>, &str)> = Vec::new();
+        for gone in std::mem::take(&mut self.replay.gone) {
+            tracing::warn!(lane = self.name, detector = gone.name, "runs no more; its state is dropped");
+            let episodes = gone.episodes.into_iter().collect();
+            dead.push(([gone.name, gone.version, gone.digest], episodes, "runs no more"));
+        }
+        for seat in &mut self.seats {
+            let (deployment, orphans) = (&seat.deployment, std::mem::take(&mut seat.orphans));
+            let version = deployment.module.descriptor().version.clone();
+            let who = [deployment.name.clone(), version, deployment.module.digest().to_owned()];
+            if !orphans.is_empty() {
+                dead.push((who, orphans, "began anew, without the state that was left"));
+            }
+        }
+        let position = self.replay.silent_until;
+        for ([name, version, digest], episodes, why) in dead {
+            if self.replay.closed.contains(&name) {
+                continue;
+            }
+            let explanation = format!("closed by the host: detector {name} {why}");
+            self.clear([&name, &version, &digest], &episodes, &explanation, position);
+            self.output.decisions.push(Decision { position, what: What::Closed { detector: name } });
+        }
+    }
+
     /// The assets have changed: known sensors keep what their readings said and get the rest anew.
     fn reattribute(&mut self) -> Result<(), LaneError> {
         let names = self.settings.decode.attributes.clone();
@@ -202,6 +245,7 @@ impl Lane {
             let said: Vec<(u16, String)> = names
                 .iter()
                 .enumerate()
+                .filter(|(at, _)| self.sensors.is_given(sensor, *at as u16))
                 .filter_map(|(at, path)| {
                     let value = super::lookup(self.sensors.attributes(sensor), &path.name)?;
                     Some((at as u16, value.clone()))

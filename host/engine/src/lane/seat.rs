@@ -19,14 +19,21 @@ use crate::stopwatch::timed;
 /// Sensors a call of `set-sensors`, `save` and `restore`: bounds what one call copies.
 const SENSORS_PER_CALL: u32 = 4096;
 
+/// Open episodes that a detector may have in a lane: so many, or so many a sensor.
+const EPISODES_MIN: usize = 10_000;
+const EPISODES_PER_SENSOR_MAX: usize = 32;
+
 pub struct Seat {
     pub deployment: Arc<Deployment>,
+    pub fingerprint: String,
     pub life: Life,
     /// Indices into the lane's quantities.
     pub chosen: Vec<u32>,
     /// The instance knows sensors 0..announced.
     announced: u32,
     pub episodes: BTreeMap<EpisodeKey, OpenEpisode>,
+    /// Open episodes of the one before, whose state was not taken over.
+    pub orphans: BTreeMap<EpisodeKey, OpenEpisode>,
     pub usage: Usage,
     /// `Fault::label` -> how often.
     pub faults: BTreeMap<&'static str, u64>,
@@ -80,29 +87,33 @@ impl Seat {
         let mut judge = deployment.module.instantiate(deployment.limits, deployment.log.clone())?;
         let chosen = configure(&mut *judge, &deployment, quantities)?;
         Ok(Seat {
+            fingerprint: deployment.fingerprint(),
             deployment,
             life: Life::Judging(judge),
             chosen,
             announced: 0,
             episodes: BTreeMap::new(),
+            orphans: BTreeMap::new(),
             usage: Usage::default(),
             faults: BTreeMap::new(),
             gathered: Gathered::default(),
         })
     }
 
-    /// A seat as a checkpoint left it.
+    /// A seat as a checkpoint left it. Its open episodes are kept where its state is; else they are to be
+    /// cleared.
     pub fn restored(
         deployment: Arc<Deployment>,
         quantities: &[Quantity],
         sensors: &SensorTable,
         state: DetectorState,
     ) -> Result<Self, Fault> {
-        let same = state.digest == deployment.module.digest() && state.saved.parameters == deployment.parameters;
         let mut seat = Seat::cold(deployment, quantities)?;
+        let same = state.fingerprint == seat.fingerprint;
         if let Some(reason) = state.quarantine {
             // The same bytes would fail the same way; changed ones begin anew.
             if same {
+                tracing::warn!(detector = state.name, "stays quarantined until its file or settings change: {reason}");
                 seat.life = Life::Quarantined { reason };
             }
             return Ok(seat);
@@ -111,7 +122,7 @@ impl Seat {
             Ok(()) => seat.episodes = state.episodes.into_iter().collect(),
             Err(Fault::Refused { .. }) if seat.deployment.on_new_state == OnNewState::Cold => {
                 seat = Seat::cold(seat.deployment, quantities)?;
-                seat.episodes = state.episodes.into_iter().collect();
+                seat.orphans = state.episodes.into_iter().collect();
             }
             Err(fault) => return Err(fault),
         }
@@ -139,6 +150,7 @@ impl Seat {
             name: self.deployment.name.clone(),
             version: descriptor.version.clone(),
             digest: self.deployment.module.digest().to_owned(),
+            fingerprint: self.fingerprint.clone(),
             quarantine: None,
             saved: Saved {
                 state_version: descriptor.state_version,
@@ -230,6 +242,12 @@ impl Seat {
     }
 
     fn check(&self, call: Call, findings: &[Finding], rows: usize) -> Result<(), Fault> {
+        // More than each sensor could have at a time: a group a reading, or the like.
+        let episodes_max = EPISODES_MIN.max(self.announced as usize * EPISODES_PER_SENSOR_MAX);
+        if self.episodes.len() + findings.len() > episodes_max + EPISODES_MIN {
+            let what = format!("more than {episodes_max} open episodes");
+            return Err(Fault::Output { call, what });
+        }
         let bounds = finding::Bounds {
             rows: (call == Call::Observe).then_some(rows as u32),
             sensors: self.announced,

@@ -43,6 +43,8 @@ pub fn parts(rows_max: usize) -> LaneParts {
             sensors_max: 5,
         },
         assets: Arc::new(Assets::default()),
+        source: Vec::new(),
+        dormant: Vec::new(),
         deployments: vec![deploy("every", ""), deploy("voltage", "voltage")],
         batch_rows_max: rows_max,
     }
