@@ -23,6 +23,8 @@
 //! may also hold a NaN of the guest's own making, whose bits must stay, it is left alone and what is
 //! put there is checked, as far as it may be seen (`live`). Vectors have no type, so that a NaN as one
 //! operator sees it may be numbers to another: all that is computed is checked.
+//!
+//! On the way `rewrite` turns `a > b` into `b < a`, for speed alone: see there.
 
 mod class;
 mod flow;
@@ -35,7 +37,7 @@ mod tests;
 use crate::refusal::Refusal;
 
 /// Changes whenever other code comes of the same bytes; part of the code cache's key.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The same component (or module) with checks. Validates it on the way.
 pub fn canonical(binary: &[u8]) -> Result<Vec<u8>, Refusal> {

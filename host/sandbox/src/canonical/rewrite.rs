@@ -52,7 +52,8 @@ impl Reencode for Rewrite {
             let (count, kind) = declared?;
             locals.push((count, self.val_type(kind)?));
         }
-        if !checks.after.is_empty() {
+        let has_spare = !checks.after.is_empty();
+        if has_spare {
             locals.extend(SPARE.map(|kind| (1, kind)));
         }
         let mut function = Function::new(locals);
@@ -61,7 +62,18 @@ impl Reencode for Rewrite {
         let mut at = 0;
         while !operators.eof() {
             let operator = operators.read()?;
-            function.instruction(&self.instruction(operator)?);
+            let instruction = self.instruction(operator)?;
+            match instruction {
+                Instruction::F32Gt if has_spare => {
+                    turn(&mut function, checks.locals, 0, Instruction::F32Lt)
+                }
+                Instruction::F64Gt if has_spare => {
+                    turn(&mut function, checks.locals, 1, Instruction::F64Lt)
+                }
+                other => {
+                    function.instruction(&other);
+                }
+            }
             if let Some((_, shape)) = checked.next_if(|(after, _)| *after == at) {
                 check(&mut function, *shape, checks.locals);
             }
@@ -73,7 +85,13 @@ impl Reencode for Rewrite {
 }
 
 /// Locals added to functions that have checks.
-const SPARE: [ValType; 3] = [ValType::F32, ValType::F64, ValType::V128];
+const SPARE: [ValType; 5] = [
+    ValType::F32,
+    ValType::F64,
+    ValType::V128,
+    ValType::F32,
+    ValType::F64,
+];
 
 /// The value on the stack, or the canonical NaN if it is one. `spare`: the first of `SPARE`.
 fn check(function: &mut Function, shape: Shape, spare: u32) {
@@ -112,3 +130,18 @@ const NAN_32: u32 = 0x7fc0_0000;
 const NAN_64: u64 = 0x7ff8_0000_0000_0000;
 const NAN_32X4: i128 = 0x7fc0_0000_7fc0_0000_7fc0_0000_7fc0_0000;
 const NAN_64X2: i128 = 0x7ff8_0000_0000_0000_7ff8_0000_0000_0000;
+
+/// `a > b` as `b < a`, which is the same, but which cranelift knows together with `select` as the machine's
+/// own minimum or maximum; otherwise it jumps, now here and now there.
+fn turn(function: &mut Function, spare: u32, place: u32, less: Instruction<'_>) {
+    let (a, b) = (spare + place + 3, spare + place);
+    for instruction in [
+        Instruction::LocalSet(b),
+        Instruction::LocalSet(a),
+        Instruction::LocalGet(b),
+        Instruction::LocalGet(a),
+        less,
+    ] {
+        function.instruction(&instruction);
+    }
+}

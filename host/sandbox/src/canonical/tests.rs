@@ -127,9 +127,10 @@ impl Writer {
         let pick = if depth == 0 {
             self.below(3)
         } else {
-            self.below(12)
+            self.below(14)
         };
         match pick {
+            12 | 13 => self.choice(kind),
             0 => format!("({kind}.load {})", self.place()),
             1 => format!("(local.get ${kind}{})", self.below(4)),
             2 => format!(
@@ -178,9 +179,20 @@ impl Writer {
 
     fn condition(&mut self, depth: u32) -> String {
         let kind = self.one_of(&["f32", "f64"]);
-        let operator = self.one_of(&["eq", "lt", "ge"]);
+        let operator = self.one_of(&["eq", "lt", "gt", "ge"]);
         let (a, b) = (self.float(kind, depth), self.float(kind, depth));
         format!("({kind}.{operator} {a} {b})")
+    }
+
+    /// The lesser or greater of two locals, as compilers write it.
+    fn choice(&mut self, kind: &str) -> String {
+        let (a, b) = (self.below(4), self.below(4));
+        let operator = self.one_of(&["lt", "gt"]);
+        let (a, b) = (
+            format!("(local.get ${kind}{a})"),
+            format!("(local.get ${kind}{b})"),
+        );
+        format!("(select {a} {b} ({kind}.{operator} {a} {b}))")
     }
 
     fn statements(&mut self, depth: u32) -> String {
