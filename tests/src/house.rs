@@ -62,8 +62,7 @@ impl House {
         let config = format!(
             "[source]\n{source}\n[sink]\nkind = \"file\"\npath = \"anomalies.jsonl\"\n\
              [dead_letters]\npath = \"dead-letters.jsonl\"\n[detectors]\ndir = \"detectors\"\n\
-             code_cache_dir = \"{}\"\n[api]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n{rest}",
-            root().join("target/bench/cache").display()
+             [api]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n{rest}",
         );
         self.write("gridwatch.toml", config);
     }

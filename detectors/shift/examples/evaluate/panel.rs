@@ -1,6 +1,6 @@
 //! The four detectors side by side, fed row by row as a lane feeds them: clock, marks, ticks.
 
-use gridwatch_core::clock::LaneClock;
+use gridwatch_core::clock::{LaneClock, Seen};
 use gridwatch_core::sensors::SensorTable;
 use gridwatch_sdk::contract::{Columns, Finding, Quantity, SensorInfo, Subject};
 use gridwatch_sdk::runtime::Runtime;
@@ -153,7 +153,7 @@ impl Panel {
         let malformed = u8::from(values.iter().any(|value| value.is_infinite()));
         self.rows
             .marks
-            .push(self.sensors.note_time(sensor, time, ahead) | malformed);
+            .push(self.sensors.note_time(sensor, time, ahead == Seen::Ahead) | malformed);
         self.rows.sensors.push(sensor);
         self.rows.times.push(time);
         self.rows.taken.push(taken);

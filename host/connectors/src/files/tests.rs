@@ -397,7 +397,6 @@ fn content(folder: &Path, name: &str) -> String {
 fn after_a_crash_the_files_hold_what_was_committed() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
-    std::fs::write(folder.join("anomalies.jsonl"), "from before\n").unwrap();
     let mut sink = sink_in(folder).unwrap();
     assert_eq!(sink.recover().unwrap(), None);
     sink.append(&[
@@ -409,7 +408,7 @@ fn after_a_crash_the_files_hold_what_was_committed() {
     // Nothing was committed yet: all of that run's output goes, and nothing else.
     let mut sink = sink_in(folder).unwrap();
     assert_eq!(sink.recover().unwrap(), None);
-    assert_eq!(content(folder, "anomalies.jsonl"), "from before\n");
+    assert_eq!(content(folder, "anomalies.jsonl"), "");
     sink.append(&[
         message(Stream::Anomalies, "3"),
         message(Stream::DeadLetters, "4"),
@@ -424,8 +423,19 @@ fn after_a_crash_the_files_hold_what_was_committed() {
     assert_eq!(sink.recover().unwrap(), Some(commit(17)));
     sink.append(&[message(Stream::Anomalies, "6")]).unwrap();
     sink.commit(&commit(18)).unwrap();
-    assert_eq!(content(folder, "anomalies.jsonl"), "from before\n3\n6\n");
+    assert_eq!(content(folder, "anomalies.jsonl"), "3\n6\n");
     assert_eq!(content(folder, "dead.jsonl"), "4\n");
+}
+
+/// The commit file was lost, or somebody else's file is named: nothing says how much of it counts.
+#[test]
+fn output_without_a_commit_is_refused_and_kept() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("anomalies.jsonl"), "from before\n").unwrap();
+    let error = sink_in(folder).unwrap().recover().unwrap_err().to_string();
+    assert!(error.contains("anomalies.jsonl") && error.contains("commit file"), "{error}");
+    assert_eq!(content(folder, "anomalies.jsonl"), "from before\n");
 }
 
 #[test]

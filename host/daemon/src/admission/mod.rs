@@ -90,20 +90,22 @@ impl Candidate {
     }
 }
 
-/// A sandbox that keeps compiled code in `cache_dir`.
-pub fn sandbox(cache_dir: &Path) -> Result<Sandbox, SandboxError> {
-    Sandbox::new(SandboxSettings {
-        cache_dir: Some(cache_dir.to_owned()),
-        ..SandboxSettings::default()
-    })
-}
-
-/// The same; where code cannot be kept there, without a cache, which is slower and nothing else.
-pub fn sandbox_anywhere(cache_dir: &Path) -> Result<Sandbox, SandboxError> {
-    sandbox(cache_dir).or_else(|error| {
+/// A sandbox that keeps compiled code; where it cannot, one without a cache, which is slower and nothing else.
+pub fn sandbox() -> Result<Sandbox, SandboxError> {
+    let settings = SandboxSettings { cache_dir: code_cache_dir(), ..SandboxSettings::default() };
+    Sandbox::new(settings).or_else(|error| {
         tracing::warn!(%error, "compiled code is not kept");
         Sandbox::new(SandboxSettings::default())
     })
+}
+
+/// The user's own, or what `GRIDWATCH_CODE_CACHE` names. No configuration file can name it: what lies there
+/// runs as native code, so a folder that came along with a configuration must never be it.
+fn code_cache_dir() -> Option<PathBuf> {
+    let from = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    from("GRIDWATCH_CODE_CACHE")
+        .or_else(|| from("XDG_CACHE_HOME").map(|cache| cache.join("gridwatch/code")))
+        .or_else(|| from("HOME").map(|home| home.join(".cache/gridwatch/code")))
 }
 
 /// Looks at every file, several at a time: a start should not wait for one detector after the other.

@@ -32,7 +32,7 @@ pub fn detectors(args: &DetectorsArgs) -> Result<(), Failure> {
     }
     let found = admission::scan(&config.detectors.dir)
         .map_err(|error| Failure::Start(error.to_string()))?;
-    let sandbox = admission::sandbox_anywhere(&config.detectors.code_cache_dir)
+    let sandbox = admission::sandbox()
         .map_err(|error| Failure::Start(error.to_string()))?;
     let candidates = admission::admit(&sandbox, found);
     let costs = candidates
@@ -90,7 +90,7 @@ fn trial(config: &Config, candidate: &Candidate) -> Result<Trial, Failure> {
     let plain = config::read(Path::new("trial"), "")?;
     let base = wiring::LaneBase {
         engine: &config.engine,
-        ..wiring::settings_of(&plain, &deployments)
+        ..wiring::settings_of(&plain, &deployments, &[])
     };
     let lanes = wiring::simulator_lanes(&world, 1, false, |_| Pace::Free, &base)?;
     let sink = FileSink::open(FileSinkOptions {

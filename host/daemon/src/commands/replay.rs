@@ -29,7 +29,7 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
         .iter()
         .filter_map(Candidate::deployment)
         .collect();
-    let base = wiring::settings_of(&config, &deployments);
+    let base = wiring::settings_of(&config, &deployments, &[]);
     let lanes = wiring::of_source(&source, &base, true)?;
     let started = Instant::now();
     let (snapshot, ended) = stream(args, &config, lanes)?;
@@ -77,7 +77,7 @@ fn source(args: &ReplayArgs, config: &Config) -> Result<Source, Failure> {
 }
 
 fn detectors(args: &ReplayArgs, config: &Config) -> Result<Vec<Candidate>, Failure> {
-    let sandbox = admission::sandbox_anywhere(&config.detectors.code_cache_dir)
+    let sandbox = admission::sandbox()
         .map_err(|error| Failure::Start(error.to_string()))?;
     if args.detectors.is_empty() {
         return super::detectors_in(&sandbox, &config.detectors.dir);

@@ -81,7 +81,7 @@ fn starting(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
 
 /// Those of the directory. What is refused is said and left out; none at all is an error.
 fn detectors(config: &Config) -> Result<Vec<Candidate>, Failure> {
-    let sandbox = admission::sandbox(&config.detectors.code_cache_dir)
+    let sandbox = admission::sandbox()
         .map_err(|error| Failure::Start(error.to_string()))?;
     super::detectors_in(&sandbox, &config.detectors.dir)
 }
@@ -108,7 +108,10 @@ fn start(
             .detectors
             .failed(format!("not admitted: {}", refused.join("; ")));
     }
-    let base = wiring::settings_of(config, &deployments);
+    let running = |candidate: &&Candidate| deployments.iter().any(|deployment| deployment.name == candidate.name);
+    let dormant: Vec<String> =
+        candidates.iter().filter(|candidate| !running(candidate)).map(|candidate| candidate.name.clone()).collect();
+    let base = wiring::settings_of(config, &deployments, &dormant);
     let lanes = wiring::of_source(source, &base, false)?;
     let sink = sink(config)?;
     let store = Objects::local(&config.checkpoints.dir)

@@ -13,8 +13,6 @@ use super::section::{Document, Section};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detectors {
     pub dir: PathBuf,
-    /// Compiled code of detectors; only gridwatch may write there.
-    pub code_cache_dir: PathBuf,
 }
 
 pub fn read(mut section: Section<'_, '_>) -> Detectors {
@@ -27,22 +25,10 @@ pub fn read(mut section: Section<'_, '_>) -> Detectors {
             format!("dir: no directory \"{}\" here", dir.value),
         );
     }
-    let cache = section.string("code_cache_dir");
-    if let (Some(cache), Some(dir)) = (&cache, &dir)
-        && section.document().resolve(&cache.value) == section.document().resolve(&dir.value)
-    {
-        let what = "code_cache_dir: is the detectors directory; compiled code needs a place where nobody drops files";
-        section.document().mistake(cache.offset, what);
-    }
     let detectors = Detectors {
         dir: section
             .document()
             .resolve(dir.as_ref().map_or("detectors", |dir| &dir.value)),
-        code_cache_dir: section.document().resolve(
-            cache
-                .as_ref()
-                .map_or(".gridwatch/code", |cache| &cache.value),
-        ),
     };
     section.close();
     detectors

@@ -1,5 +1,7 @@
 //! The source's lanes: a feed each, and what their output is a function of.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,6 +9,7 @@ use gridwatch_connectors::files::{FileFeed, FileFeedOptions, FileFormat, Progres
 use gridwatch_connectors::simulator::{Pace, SimulatorFeed, SystemClock, World};
 use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
+use gridwatch_core::checkpoint::SourcePart;
 use gridwatch_core::decode::DecodeSettings;
 use gridwatch_core::record::Feed;
 use gridwatch_engine::deployment::Deployment;
@@ -32,15 +35,22 @@ pub struct LaneBase<'a> {
     pub decode: &'a DecodeSettings,
     pub assets: &'a AssetTable,
     pub deployments: &'a [Arc<Deployment>],
+    /// Detectors that are there but are refused or disabled: their states are kept.
+    pub dormant: &'a [String],
 }
 
 /// The parts that a configuration gives.
-pub fn settings_of<'a>(config: &'a Config, deployments: &'a [Arc<Deployment>]) -> LaneBase<'a> {
+pub fn settings_of<'a>(
+    config: &'a Config,
+    deployments: &'a [Arc<Deployment>],
+    dormant: &'a [String],
+) -> LaneBase<'a> {
     LaneBase {
         engine: &config.engine,
         decode: &config.decode,
         assets: &config.assets,
         deployments,
+        dormant,
     }
 }
 
@@ -51,6 +61,7 @@ impl LaneBase<'_> {
         origin: Origin,
         format: RecordFormat,
         assets: &AssetTable,
+        source: Vec<SourcePart>,
     ) -> LaneParts {
         let ms = |duration: std::time::Duration| duration.as_millis() as i64;
         LaneParts {
@@ -67,6 +78,8 @@ impl LaneBase<'_> {
                 sensors_max: self.engine.sensors_max,
             },
             assets: assets.assets.clone(),
+            source,
+            dormant: self.dormant.to_vec(),
             deployments: self.deployments.to_vec(),
             batch_rows_max: self.engine.batch_rows_max,
         }
@@ -129,7 +142,8 @@ fn file_lane(source: &FileSource, base: &LaneBase<'_>) -> Result<Lanes, Failure>
     };
     let name = lane_name(first);
     let origin = Origin::File { file: name.clone() };
-    let parts = base.parts(name, origin, record_format, base.assets);
+    let source = source.paths.iter().map(|path| file_part(path)).collect();
+    let parts = base.parts(name, origin, record_format, base.assets, source);
     Ok(Lanes {
         progress: Some(feed.progress()),
         lanes: vec![(parts, Box::new(feed))],
@@ -222,7 +236,9 @@ pub fn simulator_lanes(
         let origin = Origin::Simulator {
             simulator: name.clone(),
         };
-        let parts = base.parts(name, origin, RecordFormat::Json, assets);
+        let scenario = world.scenario();
+        let source = SourcePart { name: format!("{name} of {lanes}"), beginning: digest_of(format!("{scenario:?}").as_bytes()) };
+        let parts = base.parts(name, origin, RecordFormat::Json, assets, vec![source]);
         made.push((parts, Box::new(feed)));
     }
     Ok(Lanes {
@@ -237,14 +253,28 @@ fn simulators_assets(world: &World) -> Result<AssetTable, Failure> {
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::Start(all.join("\n"))
     })?;
-    let digest = Sha256::digest(csv.as_bytes());
-    let digest = digest.iter().fold("sha256:".to_owned(), |text, byte| {
-        format!("{text}{byte:02x}")
-    });
     Ok(AssetTable {
         assets: Arc::new(assets),
-        digest,
+        digest: digest_of(csv.as_bytes()),
     })
+}
+
+fn digest_of(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// Bytes at a file's beginning that tell it from others, also while it grows.
+const BEGINNING_BYTES: usize = 256;
+
+/// A file by its name, without its folder, and its first bytes. One that cannot be read says so elsewhere.
+fn file_part(path: &Path) -> SourcePart {
+    let mut beginning = Vec::with_capacity(BEGINNING_BYTES);
+    if path != Path::new("-") && let Ok(file) = File::open(path) {
+        let _ = file.take(BEGINNING_BYTES as u64).read_to_end(&mut beginning);
+    }
+    let whole = beginning.len() == BEGINNING_BYTES;
+    SourcePart { name: lane_name(path), beginning: if whole { digest_of(&beginning) } else { String::new() } }
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
     let ready = readiness.condition("pipeline");
     let _servers = serve(&runtime, &config, readiness, &running)?;
     let dir = args.dir.clone().unwrap_or_else(super::usual_dir);
-    let sandbox = admission::sandbox_anywhere(&args.state.join("code"))
+    let sandbox = admission::sandbox()
         .map_err(|error| Failure::Start(error.to_string()))?;
     let candidates = super::detectors_in(&sandbox, &dir)?;
     running.label(&candidates);
@@ -123,7 +123,7 @@ fn plan(
         .iter()
         .filter_map(Candidate::deployment)
         .collect();
-    let base = wiring::settings_of(config, &deployments);
+    let base = wiring::settings_of(config, &deployments, &[]);
     // One lane, so that every group (a feeder, an area) is whole.
     let pace = |_| Pace::Times {
         speed,
