@@ -28,7 +28,12 @@ fn all_sensors(columns: &Columns) -> Vec<u32> {
 }
 
 /// The same judge as it would be after a restart.
-fn restarted(module: &Arc<dyn Module>, columns: &Columns, old: &mut dyn Judge, random: &mut ChaCha8Rng) -> Box<dyn Judge> {
+fn restarted(
+    module: &Arc<dyn Module>,
+    columns: &Columns,
+    old: &mut dyn Judge,
+    random: &mut ChaCha8Rng,
+) -> Box<dyn Judge> {
     let mut judge = module.instantiate(Limits::default(), Arc::new(NoLog)).unwrap();
     let chosen = columns.introduce(&mut *judge, "{}");
     let saved = Saved {
@@ -79,7 +84,11 @@ fn run(module: &Arc<dyn Module>, columns: &Columns, seed: u64, restarts: bool) -
             judge = restarted(module, columns, &mut *judge, &mut random);
         }
     }
-    Outcome { findings, shared: judge.save_shared().unwrap(), states: judge.save(&all_sensors(columns)).unwrap() }
+    Outcome {
+        findings,
+        shared: judge.save_shared().unwrap(),
+        states: judge.save(&all_sensors(columns)).unwrap(),
+    }
 }
 
 #[test]
@@ -106,7 +115,11 @@ fn native_and_wasm_give_the_same_bits_however_cut_and_restarted() {
                     expected.findings[at], seen.findings[at]
                 );
             }
-            assert_eq!(expected.findings.len(), seen.findings.len(), "{name}, seed {seed}: number of findings");
+            assert_eq!(
+                expected.findings.len(),
+                seen.findings.len(),
+                "{name}, seed {seed}: number of findings"
+            );
             assert!(expected.shared == seen.shared, "{name}, seed {seed}: shared state differs");
             assert!(expected.states == seen.states, "{name}, seed {seed}: state of sensors differs");
         }

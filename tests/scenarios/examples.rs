@@ -8,9 +8,14 @@ use serde_json::Value;
 
 /// The anomalies of `gridwatch replay` with an example's configuration, or a copy of it.
 fn replay(config: &std::path::Path) -> Vec<Value> {
-    let output = gridwatch().arg("replay").arg("-c").arg(config).arg("--json").current_dir(root()).output().unwrap();
+    let output =
+        gridwatch().arg("replay").arg("-c").arg(config).arg("--json").current_dir(root()).output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
-    String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn between<'a>(anomalies: &'a [Value], start: &'a str, end: &'a str) -> impl Iterator<Item = &'a Value> {
@@ -52,7 +57,8 @@ fn the_blackout_is_seen_before_it_is_dark() {
 fn a_file_cut_anywhere_gives_the_anomalies_up_to_there() {
     let whole = replay(&root().join("examples/blackout/gridwatch.toml"));
     let config = std::fs::read_to_string(root().join("examples/blackout/gridwatch.toml")).unwrap();
-    let data = std::fs::read_to_string(root().join("examples/blackout/toledo_blackout_2025-04-28.csv")).unwrap();
+    let data =
+        std::fs::read_to_string(root().join("examples/blackout/toledo_blackout_2025-04-28.csv")).unwrap();
     let house = House::with(&["limits", "physics", "shift", "vitals"]);
     house.write("gridwatch.toml", config.replace("../../detectors", "detectors"));
     for rows in [1, 700, 1_900, 2_797, 2_800, 2_812, 3_300] {
@@ -92,13 +98,19 @@ fn the_first_detector_judges() {
         assert!(shown.status.success(), "{built}: {}", errors(&shown));
         assert!(String::from_utf8_lossy(&shown.stdout).contains("first-detector"));
         let reading = |minute: u32, volts: f64| {
-            format!("{{\"sensor_id\":\"m\",\"timestamp\":\"2026-01-05T00:{minute:02}:00Z\",\"voltage\":{volts}}}\n")
+            format!(
+                "{{\"sensor_id\":\"m\",\"timestamp\":\"2026-01-05T00:{minute:02}:00Z\",\"voltage\":{volts}}}\n"
+            )
         };
         house.write("readings.jsonl", [reading(0, 230.0), reading(1, 231.0), reading(2, 250.0)].concat());
-        let replayed = house.output(&["replay", "readings.jsonl", "--detector", "detectors/first-detector.wasm"]);
+        let replayed =
+            house.output(&["replay", "readings.jsonl", "--detector", "detectors/first-detector.wasm"]);
         assert!(replayed.status.success(), "{built}: {}", errors(&replayed));
-        let found: Vec<Value> =
-            String::from_utf8(replayed.stdout).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let found: Vec<Value> = String::from_utf8(replayed.stdout)
+            .unwrap()
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect();
         assert_eq!(found.len(), 1, "{built}: {found:?}");
         assert_eq!(found[0]["detector"], "first-detector");
         assert_eq!(found[0]["value"], 250.0);

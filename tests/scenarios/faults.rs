@@ -26,7 +26,10 @@ fn each_sin_is_contained() {
     let (peaceful, account) = run("none", "");
     let expected = neighbours(&peaceful);
     assert_eq!(account["judged"], READINGS);
-    assert!(expected.iter().any(|lines| !lines.is_empty()), "the neighbours say nothing that could be spoilt");
+    assert!(
+        expected.iter().any(|lines| !lines.is_empty()),
+        "the neighbours say nothing that could be spoilt"
+    );
 
     let limits = "[limits]\nmemory_max = \"32MiB\"\ncall_deadline = \"200ms\"\n";
     for sin in ["loop", "memory", "findings", "trap", "stack"] {

@@ -12,11 +12,7 @@ struct Rule {
 }
 
 const RULES: &[Rule] = &[
-    Rule {
-        words: &["wasmtime"],
-        allowed: &["host/sandbox/"],
-        why: "only the sandbox knows wasmtime",
-    },
+    Rule { words: &["wasmtime"], allowed: &["host/sandbox/"], why: "only the sandbox knows wasmtime" },
     Rule {
         words: &["rdkafka"],
         allowed: &["host/connectors/src/kafka"],
@@ -46,7 +42,13 @@ const RULES: &[Rule] = &[
     },
     Rule {
         words: &["std::fs", "std::net", "thread::spawn", "thread::sleep", "thread::Builder", "tokio"],
-        allowed: &["host/daemon/", "host/connectors/", "host/sandbox/", "host/engine/src/pipeline.rs", "tests/"],
+        allowed: &[
+            "host/daemon/",
+            "host/connectors/",
+            "host/sandbox/",
+            "host/engine/src/pipeline.rs",
+            "tests/",
+        ],
         why: "core and detectors do no I/O",
     },
 ];
@@ -94,10 +96,13 @@ fn sources() -> Vec<(String, String)> {
     for folder in ["host", "detectors"] {
         rust_files(&root().join(folder), &mut files);
     }
-    let in_tests = |path: &str| path.contains("/tests/") || path.ends_with("/tests.rs") || path.contains("/examples/");
+    let in_tests =
+        |path: &str| path.contains("/tests/") || path.ends_with("/tests.rs") || path.contains("/examples/");
     files
         .into_iter()
-        .map(|path| (path.strip_prefix(root()).unwrap().display().to_string(), fs::read_to_string(&path).unwrap()))
+        .map(|path| {
+            (path.strip_prefix(root()).unwrap().display().to_string(), fs::read_to_string(&path).unwrap())
+        })
         .filter(|(path, _)| !in_tests(path))
         .collect()
 }

@@ -23,7 +23,10 @@ fn awkward() -> Vec<(Vec<u8>, Option<&'static str>)> {
         text(r#"{"sensor_id":"future","timestamp":"2099-01-05T00:00:00Z","voltage":230}"#, None),
         text(r#"{"sensor_id":"odd","timestamp":"2026-01-05T00:00:00Z","voltage":"NaN"}"#, None),
         text(r#"{"sensor_id":"odd","timestamp":"2026-01-05T00:01:00Z","voltage":1e999}"#, None),
-        text(r#"{"sensor_id":"odd","timestamp":"2026-01-05T00:02:00Z","voltage":"-Infinity","power":1}"#, None),
+        text(
+            r#"{"sensor_id":"odd","timestamp":"2026-01-05T00:02:00Z","voltage":"-Infinity","power":1}"#,
+            None,
+        ),
         text(r#"{"sensor_id":"odd","timestamp":"2026-01-05T00:03:00Z","voltage":1,"voltage":2}"#, None),
         (b"\xff\xfe\xfd".to_vec(), Some("not_json")),
         (format!("{}{}", "[".repeat(20_000), "]".repeat(20_000)).into_bytes(), Some("not_json")),
@@ -87,7 +90,10 @@ fn broken_files_end_in_a_clear_error() {
     house.write("cut.jsonl.gz", &packed[..packed.len() / 2]);
     house.write("empty.csv", "");
     house.write("headless.csv", "time,power\n2026-01-05T00:00:00Z,1\n");
-    house.write("no-detectors.toml", "[source]\nkind = \"file\"\npath = \"good.jsonl\"\n[detectors]\ndir = \"nowhere\"\n");
+    house.write(
+        "no-detectors.toml",
+        "[source]\nkind = \"file\"\npath = \"good.jsonl\"\n[detectors]\ndir = \"nowhere\"\n",
+    );
     house.write("good.jsonl", GOOD);
     let cases: [(&[&str], i32, &[&str]); 5] = [
         (&["replay", "cut.jsonl.gz"], 1, &["cut.jsonl.gz"]),

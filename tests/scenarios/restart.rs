@@ -27,7 +27,8 @@ fn killed_at_random_the_sink_is_the_undisturbed_one() {
     undisturbed.run();
 
     let disturbed = house(&readings);
-    let mut kills = 0;
+    let whole = undisturbed.text("anomalies.jsonl").len();
+    let (mut kills, mut midway) = (0, 0);
     while kills < KILLS {
         let mut process = disturbed.spawn();
         // A life long enough to get somewhere, short enough not to reach the end.
@@ -41,7 +42,10 @@ fn killed_at_random_the_sink_is_the_undisturbed_one() {
         let _ = process.kill();
         process.wait().unwrap();
         kills += 1;
+        let written = disturbed.text("anomalies.jsonl").len();
+        midway += usize::from(written > 0 && written < whole);
     }
+    assert!(midway > 0, "seed {seed}: no kill came in the middle");
     disturbed.run();
     for file in ["anomalies.jsonl", "dead-letters.jsonl"] {
         let (expected, seen) = (undisturbed.text(file), disturbed.text(file));

@@ -65,13 +65,15 @@ pub fn root() -> PathBuf {
 
 /// The built-in detectors as they are deployed, from `detectors/*.wasm`.
 pub fn wasm_modules() -> Vec<Arc<dyn Module>> {
-    let settings = SandboxSettings { cache_dir: Some(root().join("target/bench/cache")), ..SandboxSettings::default() };
+    let settings =
+        SandboxSettings { cache_dir: Some(root().join("target/bench/cache")), ..SandboxSettings::default() };
     let sandbox = Sandbox::new(settings).unwrap();
     DETECTORS
         .iter()
         .map(|name| {
             let path = root().join("detectors").join(name).with_extension("wasm");
-            let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; run `make guests`", path.display()));
+            let bytes =
+                std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; run `make guests`", path.display()));
             Arc::new(sandbox.load(&bytes).unwrap()) as Arc<dyn Module>
         })
         .collect()

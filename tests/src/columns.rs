@@ -22,7 +22,8 @@ impl Columns {
         let simulation = Simulation::new(scenario).unwrap();
         let assets = Assets::parse(simulation.world().assets_csv().as_bytes(), "assets.csv").unwrap();
         let sensors = simulation.sensors().iter();
-        let sensors = sensors.map(|sensor| Sensor { id: sensor.id.clone(), attributes: assets.get(&sensor.id).to_vec() });
+        let sensors = sensors
+            .map(|sensor| Sensor { id: sensor.id.clone(), attributes: assets.get(&sensor.id).to_vec() });
         let sensors: Vec<Sensor> = sensors.collect();
         let mut last = vec![i64::MIN; sensors.len()];
         let mut columns = Columns {

@@ -39,7 +39,8 @@ impl House {
     /// Deploys a module under a name, with a `NAME.toml` unless that is empty.
     pub fn detector(&self, name: &str, module: &Path, toml: &str) {
         let to = self.path("detectors").join(name);
-        std::fs::copy(module, to.with_extension("wasm")).unwrap_or_else(|e| panic!("{}: {e}", module.display()));
+        std::fs::copy(module, to.with_extension("wasm"))
+            .unwrap_or_else(|e| panic!("{}: {e}", module.display()));
         if !toml.is_empty() {
             std::fs::write(to.with_extension("toml"), toml).unwrap();
         }

@@ -19,7 +19,8 @@ pub struct NativeModule<D> {
 
 impl<D: Detector> NativeModule<D> {
     pub fn new() -> Arc<Self> {
-        let contract::Descriptor { name, version, state_version, kinds, parameters, metadata } = descriptor::<D>();
+        let contract::Descriptor { name, version, state_version, kinds, parameters, metadata } =
+            descriptor::<D>();
         let kinds = kinds.into_iter().map(|(name, description)| Kind { name, description }).collect();
         let descriptor = Descriptor { name, version, state_version, kinds, parameters, metadata };
         Arc::new(NativeModule { descriptor, detector: std::marker::PhantomData })

@@ -16,12 +16,7 @@ pub struct Facts {
 
 impl Default for Facts {
     fn default() -> Self {
-        Facts {
-            voltage: f32::NAN,
-            frequency: 50.0,
-            current: f32::NAN,
-            is_transformer: false,
-        }
+        Facts { voltage: f32::NAN, frequency: 50.0, current: f32::NAN, is_transformer: false }
     }
 }
 
@@ -29,10 +24,7 @@ impl Facts {
     pub fn of(sensor: &SensorInfo) -> Self {
         let number = |name: &str| {
             let text = sensor.attribute(name)?;
-            text.trim()
-                .parse::<f32>()
-                .ok()
-                .filter(|value| value.is_finite() && *value > 0.0)
+            text.trim().parse::<f32>().ok().filter(|value| value.is_finite() && *value > 0.0)
         };
         Facts {
             voltage: number("nominal_voltage").unwrap_or(f32::NAN),

@@ -36,12 +36,9 @@ pub fn judge(
     tell_deviation(seen, cell, out);
     if !reading.is_ahead() {
         let deviation = seen.hertz / seen.nominal - 1.0;
-        if let Some(closed) = cell.window.add(
-            reading.timestamp,
-            TEN_SECONDS,
-            deviation,
-            seen.p.window_samples_min,
-        ) {
+        if let Some(closed) =
+            cell.window.add(reading.timestamp, TEN_SECONDS, deviation, seen.p.window_samples_min)
+        {
             tell_mean(seen, closed, cell, out);
         }
         tell_change(seen, reading.timestamp, sensor, out);
@@ -53,10 +50,7 @@ fn tell_deviation(seen: &Seen<'_>, cell: &mut Cell, out: &mut Findings<'_>) {
     let p = seen.p;
     let limit = p.frequency_deviation_hz;
     let off = seen.hertz - seen.nominal;
-    let is_open = cell
-        .open
-        .as_ref()
-        .is_some_and(|open| open.reading.is_open());
+    let is_open = cell.open.as_ref().is_some_and(|open| open.reading.is_open());
     let finding = || {
         Finding::new(kinds::FREQUENCY_DEVIATION)
             .quantity(seen.quantity)
@@ -79,9 +73,7 @@ fn tell_deviation(seen: &Seen<'_>, cell: &mut Cell, out: &mut Findings<'_>) {
     } else if is_open && off.abs() <= limit - HYSTERESIS_HZ.min(limit / 2.0) {
         let open = cell.open.get_or_insert_default();
         open.was_critical = false;
-        out.clear(&mut open.reading, || {
-            finding().explain(format!("{:.3} Hz", seen.hertz))
-        });
+        out.clear(&mut open.reading, || finding().explain(format!("{:.3} Hz", seen.hertz)));
     }
 }
 
@@ -100,11 +92,7 @@ fn tell_mean(seen: &Seen<'_>, closed: Closed, cell: &mut Cell, out: &mut Finding
     };
     if closed.mean.abs() > band {
         let is_critical = part < p.frequency_low_always || part > p.frequency_high_always;
-        let severity = if is_critical {
-            Severity::Critical
-        } else {
-            Severity::Warning
-        };
+        let severity = if is_critical { Severity::Critical } else { Severity::Warning };
         let open = cell.open.get_or_insert_default();
         out.raise(&mut open.mean, severity, || {
             finding().since(closed.start).explain(format!(
@@ -116,9 +104,7 @@ fn tell_mean(seen: &Seen<'_>, closed: Closed, cell: &mut Cell, out: &mut Finding
         });
     } else if is_open {
         let open = cell.open.get_or_insert_default();
-        out.clear(&mut open.mean, || {
-            finding().explain(format!("10-s mean {:.3} Hz", part * seen.nominal))
-        });
+        out.clear(&mut open.mean, || finding().explain(format!("10-s mean {:.3} Hz", part * seen.nominal)));
     }
 }
 

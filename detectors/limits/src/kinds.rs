@@ -19,22 +19,10 @@ pub const OIL_TEMPERATURE: usize = 11;
 pub const POWER_FACTOR_LOW: usize = 12;
 
 pub const KINDS: &[Kind] = &[
-    Kind {
-        name: "interruption",
-        description: "Voltage below 0.1 of nominal (IEEE 1159).",
-    },
-    Kind {
-        name: "sag",
-        description: "Voltage between 0.1 and 0.9 of nominal, up to a minute (IEEE 1159).",
-    },
-    Kind {
-        name: "swell",
-        description: "Voltage at or above 1.1 of nominal, up to a minute (IEEE 1159).",
-    },
-    Kind {
-        name: "undervoltage",
-        description: "Voltage below 0.9 of nominal for over a minute (IEEE 1159).",
-    },
+    Kind { name: "interruption", description: "Voltage below 0.1 of nominal (IEEE 1159)." },
+    Kind { name: "sag", description: "Voltage between 0.1 and 0.9 of nominal, up to a minute (IEEE 1159)." },
+    Kind { name: "swell", description: "Voltage at or above 1.1 of nominal, up to a minute (IEEE 1159)." },
+    Kind { name: "undervoltage", description: "Voltage below 0.9 of nominal for over a minute (IEEE 1159)." },
     Kind {
         name: "overvoltage",
         description: "Voltage at or above 1.1 of nominal for over a minute (IEEE 1159).",

@@ -83,12 +83,7 @@ impl Detector for Limits {
 
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
         let p = &self.parameters;
-        let Memory {
-            facts,
-            sensor,
-            cells,
-            ..
-        } = memory;
+        let Memory { facts, sensor, cells, .. } = memory;
         let nominal = f64::from(facts.voltage);
         if nominal > 0.0 {
             let (mut sum, mut count) = (0.0, 0.0);

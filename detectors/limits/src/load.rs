@@ -24,10 +24,7 @@ pub fn judge_current(
     if !part.is_finite() || reading.is_ahead() {
         return;
     }
-    let Some(closed) = cell
-        .window
-        .add(reading.timestamp, TEN_MINUTES, part, p.window_samples_min)
-    else {
+    let Some(closed) = cell.window.add(reading.timestamp, TEN_MINUTES, part, p.window_samples_min) else {
         return;
     };
     let finding = || {
@@ -44,16 +41,8 @@ pub fn judge_current(
             ))
     };
     if closed.mean > p.load {
-        let severity = if closed.mean > p.load_critical {
-            Severity::Critical
-        } else {
-            Severity::Warning
-        };
-        out.raise(
-            &mut cell.open.get_or_insert_default().mean,
-            severity,
-            || finding().since(closed.start),
-        );
+        let severity = if closed.mean > p.load_critical { Severity::Critical } else { Severity::Warning };
+        out.raise(&mut cell.open.get_or_insert_default().mean, severity, || finding().since(closed.start));
     } else if let Some(open) = &mut cell.open {
         out.clear(&mut open.mean, finding);
     }
@@ -72,10 +61,7 @@ pub fn judge_power_factor(
     if p.power_factor_low <= 0.0 || !factor.is_finite() || reading.is_ahead() {
         return;
     }
-    let Some(closed) =
-        cell.window
-            .add(reading.timestamp, TEN_MINUTES, factor, p.window_samples_min)
-    else {
+    let Some(closed) = cell.window.add(reading.timestamp, TEN_MINUTES, factor, p.window_samples_min) else {
         return;
     };
     let finding = || {
@@ -84,17 +70,12 @@ pub fn judge_power_factor(
             .observed(closed.mean)
             .band(p.power_factor_low, 1.0)
             .score(((1.0 - closed.mean / p.power_factor_low) * 0.5 + 0.5).clamp(0.0, 1.0))
-            .explain(format!(
-                "10-min mean of |power factor| is {:.3}",
-                closed.mean
-            ))
+            .explain(format!("10-min mean of |power factor| is {:.3}", closed.mean))
     };
     if closed.mean < p.power_factor_low {
-        out.raise(
-            &mut cell.open.get_or_insert_default().mean,
-            Severity::Info,
-            || finding().since(closed.start),
-        );
+        out.raise(&mut cell.open.get_or_insert_default().mean, Severity::Info, || {
+            finding().since(closed.start)
+        });
     } else if let Some(open) = &mut cell.open {
         out.clear(&mut open.mean, finding);
     }
@@ -119,10 +100,7 @@ pub fn judge_oil(
             .observed(degrees)
             .band(-273.15, p.oil_c)
             .score(score(degrees, p.oil_c))
-            .explain(format!(
-                "top oil at {degrees:.1} °C (limit {:.0} °C, IEC 60076-7)",
-                p.oil_c
-            ))
+            .explain(format!("top oil at {degrees:.1} °C (limit {:.0} °C, IEC 60076-7)", p.oil_c))
     };
     if degrees >= p.oil_c {
         let open = cell.open.get_or_insert_default();

@@ -94,14 +94,8 @@ impl Parameters {
     /// What does not fit together, in words for the person who set it.
     pub fn check(&self) -> Result<(), String> {
         let ordered = [
-            (
-                "interruption < sag < swell",
-                self.interruption < self.sag && self.sag < self.swell,
-            ),
-            (
-                "voltage_mean_band <= voltage_critical",
-                self.voltage_mean_band <= self.voltage_critical,
-            ),
+            ("interruption < sag < swell", self.interruption < self.sag && self.sag < self.swell),
+            ("voltage_mean_band <= voltage_critical", self.voltage_mean_band <= self.voltage_critical),
             (
                 "0 < frequency_deviation_hz <= frequency_deviation_critical_hz",
                 0.0 < self.frequency_deviation_hz
@@ -113,19 +107,10 @@ impl Parameters {
             ),
             ("load <= load_critical", self.load <= self.load_critical),
             ("oil_c <= oil_critical_c", self.oil_c <= self.oil_critical_c),
-            (
-                "trend_time_constant_s > 0",
-                self.trend_time_constant_s > 0.0,
-            ),
+            ("trend_time_constant_s > 0", self.trend_time_constant_s > 0.0),
             ("trend_rate_min > 0", self.trend_rate_min > 0.0),
-            (
-                "frequency_rate_hz_per_s > 0",
-                self.frequency_rate_hz_per_s > 0.0,
-            ),
-            (
-                "frequency_rate_window_s > 0",
-                self.frequency_rate_window_s > 0.0,
-            ),
+            ("frequency_rate_hz_per_s > 0", self.frequency_rate_hz_per_s > 0.0),
+            ("frequency_rate_window_s > 0", self.frequency_rate_window_s > 0.0),
             ("window_samples_min >= 1", self.window_samples_min >= 1),
         ];
         match ordered.iter().find(|(_, holds)| !holds) {

@@ -29,22 +29,14 @@ impl Open {
     /// What an episode on readings is told as, given how things stand now.
     pub fn severity(&mut self, is_critical: bool) -> Severity {
         self.was_critical |= is_critical;
-        if self.was_critical {
-            Severity::Critical
-        } else {
-            Severity::Warning
-        }
+        if self.was_critical { Severity::Critical } else { Severity::Warning }
     }
 }
 
 impl Cell {
     /// Gives the memory of ended episodes back.
     pub fn tidy(&mut self) {
-        if self
-            .open
-            .as_ref()
-            .is_some_and(|open| !open.reading.is_open() && !open.mean.is_open())
-        {
+        if self.open.as_ref().is_some_and(|open| !open.reading.is_open() && !open.mean.is_open()) {
             self.open = None;
         }
     }

@@ -79,13 +79,9 @@ pub fn judge(
         }
         return;
     }
-    let trend = sensor.trend.get_or_insert_with(|| {
-        Box::new(Trend {
-            fast: part as f32,
-            slow: part as f32,
-            ..Trend::default()
-        })
-    });
+    let trend = sensor
+        .trend
+        .get_or_insert_with(|| Box::new(Trend { fast: part as f32, slow: part as f32, ..Trend::default() }));
     let course = trend.follow(p, part, step_s);
     trend.tell(p, nominal, part, course, out);
 }
@@ -103,11 +99,7 @@ impl Trend {
         self.slow = slow as f32;
         self.scatter = scatter as f32;
         self.seen = (self.seen + (step_s / p.trend_time_constant_s) as f32).min(WARM_UP);
-        let limit = if rate > 0.0 {
-            1.0 + p.voltage_mean_band
-        } else {
-            1.0 - p.voltage_mean_band
-        };
+        let limit = if rate > 0.0 { 1.0 + p.voltage_mean_band } else { 1.0 - p.voltage_mean_band };
         let left_s = (limit - level) / rate;
         Course {
             level,
@@ -118,34 +110,18 @@ impl Trend {
         }
     }
 
-    fn tell(
-        &mut self,
-        p: &Parameters,
-        nominal: f64,
-        part: f64,
-        course: Course,
-        out: &mut Findings<'_>,
-    ) {
+    fn tell(&mut self, p: &Parameters, nominal: f64, part: f64, course: Course, out: &mut Findings<'_>) {
         let is_fast = course.rate.abs() * 60.0 >= p.trend_rate_min;
         let finding = || {
             Finding::new(kinds::VOLTAGE_TREND)
                 .observed(part * nominal)
                 .expected(nominal)
-                .band(
-                    (1.0 - p.voltage_mean_band) * nominal,
-                    (1.0 + p.voltage_mean_band) * nominal,
-                )
+                .band((1.0 - p.voltage_mean_band) * nominal, (1.0 + p.voltage_mean_band) * nominal)
                 .score((1.0 - 0.5 * course.left_s / p.trend_horizon_s).clamp(0.0, 1.0))
         };
-        let is_far =
-            (course.level - 1.0) * course.rate.signum() >= p.trend_band_used * p.voltage_mean_band;
+        let is_far = (course.level - 1.0) * course.rate.signum() >= p.trend_band_used * p.voltage_mean_band;
         let is_near = is_far && course.left_s <= p.trend_horizon_s;
-        if self.seen >= WARM_UP
-            && course.is_dense
-            && is_fast
-            && is_near
-            && course.signal >= SIGNAL_MIN
-        {
+        if self.seen >= WARM_UP && course.is_dense && is_fast && is_near && course.signal >= SIGNAL_MIN {
             out.raise(&mut self.episode, Severity::Critical, || {
                 finding().explain(format!(
                     "at {:+.1} % a minute and {:.1} % of nominal {nominal:.0} V, the voltage leaves ±{:.0} % (EN 50160) in {:.0} s",

@@ -22,30 +22,15 @@ pub fn judge(
     if !part.is_finite() {
         return;
     }
-    let seen = Seen {
-        p,
-        nominal,
-        quantity,
-        timestamp: reading.timestamp,
-        volts,
-        part,
-    };
-    let before = cell
-        .open
-        .as_ref()
-        .filter(|open| open.reading.is_open())
-        .map(|open| usize::from(open.kind));
+    let seen = Seen { p, nominal, quantity, timestamp: reading.timestamp, volts, part };
+    let before = cell.open.as_ref().filter(|open| open.reading.is_open()).map(|open| usize::from(open.kind));
     let now = class(p, part, before);
     if now.is_some() || before.is_some() {
         tell_reading(&seen, now, cell.open.get_or_insert_default(), out);
     }
     if !reading.is_ahead()
-        && let Some(closed) = cell.window.add(
-            reading.timestamp,
-            TEN_MINUTES,
-            part - 1.0,
-            p.window_samples_min,
-        )
+        && let Some(closed) =
+            cell.window.add(reading.timestamp, TEN_MINUTES, part - 1.0, p.window_samples_min)
     {
         tell_mean(&seen, closed, cell, out);
     }
@@ -64,11 +49,7 @@ struct Seen<'a> {
 impl Seen<'_> {
     fn finding(&self, kind: usize) -> Finding {
         let p = self.p;
-        let limit = if self.part < 1.0 {
-            1.0 - p.sag
-        } else {
-            p.swell - 1.0
-        };
+        let limit = if self.part < 1.0 { 1.0 - p.sag } else { p.swell - 1.0 };
         Finding::new(kind)
             .quantity(self.quantity)
             .observed(self.volts)
@@ -81,11 +62,7 @@ impl Seen<'_> {
 /// What IEEE 1159 calls a voltage, duration aside; an episode that is open has to leave its band by the hysteresis.
 fn class(p: &Parameters, part: f64, open: Option<usize>) -> Option<usize> {
     let slack = |kinds: &[usize]| {
-        if open.is_some_and(|kind| kinds.contains(&kind)) {
-            p.voltage_hysteresis
-        } else {
-            0.0
-        }
+        if open.is_some_and(|kind| kinds.contains(&kind)) { p.voltage_hysteresis } else { 0.0 }
     };
     if part < p.interruption + slack(&[kinds::INTERRUPTION]) {
         Some(kinds::INTERRUPTION)
@@ -103,23 +80,17 @@ fn tell_reading(seen: &Seen<'_>, class: Option<usize>, open: &mut Open, out: &mu
     let p = seen.p;
     let was = usize::from(open.kind);
     let started = open.reading.since();
-    let lasts = started.is_some_and(|since| {
-        (seen.timestamp.saturating_sub(since)) as f64 > p.sustained_s * 1000.0
-    });
+    let lasts =
+        started.is_some_and(|since| (seen.timestamp.saturating_sub(since)) as f64 > p.sustained_s * 1000.0);
     let (kind, same_start) = match class {
-        Some(kinds::SAG) if was == kinds::UNDERVOLTAGE && started.is_some() => {
-            (kinds::UNDERVOLTAGE, true)
-        }
-        Some(kinds::SWELL) if was == kinds::OVERVOLTAGE && started.is_some() => {
-            (kinds::OVERVOLTAGE, true)
-        }
+        Some(kinds::SAG) if was == kinds::UNDERVOLTAGE && started.is_some() => (kinds::UNDERVOLTAGE, true),
+        Some(kinds::SWELL) if was == kinds::OVERVOLTAGE && started.is_some() => (kinds::OVERVOLTAGE, true),
         Some(kinds::SAG) if was == kinds::SAG && lasts => (kinds::UNDERVOLTAGE, true),
         Some(kinds::SWELL) if was == kinds::SWELL && lasts => (kinds::OVERVOLTAGE, true),
         Some(kind) => (kind, false),
         None => {
             out.clear(&mut open.reading, || {
-                seen.finding(was)
-                    .explain(format!("{:.1} % of nominal", 100.0 * seen.part))
+                seen.finding(was).explain(format!("{:.1} % of nominal", 100.0 * seen.part))
             });
             open.was_critical = false;
             return;
@@ -127,8 +98,7 @@ fn tell_reading(seen: &Seen<'_>, class: Option<usize>, open: &mut Open, out: &mu
     };
     if kind != was {
         out.clear(&mut open.reading, || {
-            seen.finding(was)
-                .explain(format!("now {}", kinds::KINDS[kind].name))
+            seen.finding(was).explain(format!("now {}", kinds::KINDS[kind].name))
         });
         open.was_critical = false;
     }
@@ -164,11 +134,8 @@ fn tell_mean(seen: &Seen<'_>, closed: Closed, cell: &mut Cell, out: &mut Finding
             .score(score(closed.mean, band))
     };
     if closed.mean.abs() > band {
-        let severity = if closed.mean.abs() > p.voltage_critical {
-            Severity::Critical
-        } else {
-            Severity::Warning
-        };
+        let severity =
+            if closed.mean.abs() > p.voltage_critical { Severity::Critical } else { Severity::Warning };
         let open = cell.open.get_or_insert_default();
         out.raise(&mut open.mean, severity, || {
             finding().since(closed.start).explain(format!(

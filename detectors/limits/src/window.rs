@@ -32,13 +32,7 @@ pub struct Closed {
 impl Window {
     /// Adds a deviation; gives the window before if this reading is the first one beyond it and it
     /// held enough readings. Readings older than the window are left out: their mean has been judged.
-    pub fn add(
-        &mut self,
-        timestamp: i64,
-        length: i64,
-        deviation: f64,
-        samples_min: u16,
-    ) -> Option<Closed> {
+    pub fn add(&mut self, timestamp: i64, length: i64, deviation: f64, samples_min: u16) -> Option<Closed> {
         let index = timestamp.div_euclid(length).clamp(0, i64::from(u32::MAX)) as u32;
         let mut closed = None;
         if self.samples > 0 && index < self.index {
@@ -49,16 +43,10 @@ impl Window {
             *self = Window::default();
         } else if self.samples > 0 && index > self.index && self.samples >= samples_min {
             let mean = f64::from(self.sum) / f64::from(self.samples);
-            closed = Some(Closed {
-                start: i64::from(self.index) * length,
-                mean,
-            });
+            closed = Some(Closed { start: i64::from(self.index) * length, mean });
         }
         if index != self.index || self.samples == 0 {
-            *self = Window {
-                index,
-                ..Window::default()
-            };
+            *self = Window { index, ..Window::default() };
         }
         self.late = 0;
         // A full count keeps the mean of the readings so far.
@@ -81,10 +69,7 @@ mod tests {
             .filter_map(|i| window.add(300_000 + i * 60_000, TEN_MINUTES, (i / 5) as f64, 3))
             .collect();
         let found: Vec<(i64, f64)> = closed.iter().map(|c| (c.start, c.mean)).collect();
-        assert_eq!(
-            found,
-            vec![(0, 0.0), (600_000, 1.5), (1_200_000, 3.5), (1_800_000, 5.5)]
-        );
+        assert_eq!(found, vec![(0, 0.0), (600_000, 1.5), (1_200_000, 3.5), (1_800_000, 5.5)]);
     }
 
     #[test]

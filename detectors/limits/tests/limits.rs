@@ -6,14 +6,8 @@ use limits::Limits;
 use limits::state::{Cell, Open, Sensor};
 use limits::trend::Trend;
 
-const QUANTITIES: [&str; 6] = [
-    "voltage",
-    "frequency",
-    "current",
-    "temperature",
-    "power_factor",
-    "voltage_l1",
-];
+const QUANTITIES: [&str; 6] =
+    ["voltage", "frequency", "current", "temperature", "power_factor", "voltage_l1"];
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60_000;
 
@@ -24,14 +18,7 @@ fn bench_with(parameters: &str, attributes: &[(&str, &str)]) -> Bench<Limits> {
 }
 
 fn bench() -> Bench<Limits> {
-    bench_with(
-        "{}",
-        &[
-            ("nominal_voltage", "230"),
-            ("nominal_current", "100"),
-            ("role", "transformer"),
-        ],
-    )
+    bench_with("{}", &[("nominal_voltage", "230"), ("nominal_current", "100"), ("role", "transformer")])
 }
 
 /// Rows of one quantity at an even distance from time 0 on.
@@ -48,11 +35,7 @@ fn series(quantity: usize, step: i64, values: impl IntoIterator<Item = f64>) -> 
 }
 
 fn told(bench: &mut Bench<Limits>) -> Vec<(i64, &'static str, Phase, Severity)> {
-    bench
-        .take()
-        .iter()
-        .map(|f: &Found| (f.timestamp, f.kind, f.phase, f.severity))
-        .collect()
+    bench.take().iter().map(|f: &Found| (f.timestamp, f.kind, f.phase, f.severity)).collect()
 }
 
 fn find(rows: &[Row]) -> Vec<(i64, &'static str, Phase, Severity)> {
@@ -66,26 +49,16 @@ fn a_sag_is_told_at_its_first_reading_and_ends_beyond_the_hysteresis() {
     let found = find(&series(0, 5 * SECOND, [230.0, 200.0, 209.0, 230.0]));
     assert_eq!(
         found,
-        [
-            (5_000, "sag", Phase::Raised, Severity::Warning),
-            (15_000, "sag", Phase::Cleared, Severity::Info)
-        ]
+        [(5_000, "sag", Phase::Raised, Severity::Warning), (15_000, "sag", Phase::Cleared, Severity::Info)]
     );
 }
 
 #[test]
 fn a_sag_of_more_than_a_minute_is_an_undervoltage_from_its_start() {
     let mut bench = bench();
-    bench.push(&series(
-        0,
-        20 * SECOND,
-        [230.0, 200.0, 200.0, 200.0, 200.0, 200.0, 230.0],
-    ));
+    bench.push(&series(0, 20 * SECOND, [230.0, 200.0, 200.0, 200.0, 200.0, 200.0, 230.0]));
     let found = bench.take();
-    let kinds: Vec<_> = found
-        .iter()
-        .map(|f| (f.timestamp, f.kind, f.phase))
-        .collect();
+    let kinds: Vec<_> = found.iter().map(|f| (f.timestamp, f.kind, f.phase)).collect();
     assert_eq!(
         kinds,
         [
@@ -100,11 +73,7 @@ fn a_sag_of_more_than_a_minute_is_an_undervoltage_from_its_start() {
 
 #[test]
 fn a_swell_beyond_15_percent_is_critical_and_an_interruption_always() {
-    let found = find(&series(
-        0,
-        10 * SECOND,
-        [230.0, 254.0, 266.0, 254.0, 230.0, 10.0, 230.0],
-    ));
+    let found = find(&series(0, 10 * SECOND, [230.0, 254.0, 266.0, 254.0, 230.0, 10.0, 230.0]));
     assert_eq!(
         found,
         [
@@ -120,13 +89,7 @@ fn a_swell_beyond_15_percent_is_critical_and_an_interruption_always() {
 #[test]
 fn means_of_ten_minutes_are_held_against_en_50160() {
     // 9 % under in the first window, 10.5 % under (readings beyond the sag's limit, too) in the second.
-    let values = (0..40).map(|minute| {
-        if (10..20).contains(&minute) {
-            205.85
-        } else {
-            209.3
-        }
-    });
+    let values = (0..40).map(|minute| if (10..20).contains(&minute) { 205.85 } else { 209.3 });
     let means: Vec<_> = find(&series(0, MINUTE, values))
         .into_iter()
         .filter(|(_, kind, ..)| *kind == "voltage_mean")
@@ -134,12 +97,7 @@ fn means_of_ten_minutes_are_held_against_en_50160() {
     assert_eq!(
         means,
         [
-            (
-                20 * MINUTE,
-                "voltage_mean",
-                Phase::Raised,
-                Severity::Warning
-            ),
+            (20 * MINUTE, "voltage_mean", Phase::Raised, Severity::Warning),
             (30 * MINUTE, "voltage_mean", Phase::Cleared, Severity::Info),
         ]
     );
@@ -150,47 +108,23 @@ fn late_and_wildly_early_readings_change_no_mean() {
     let mut rows = series(0, MINUTE, (0..25).map(|_| 230.0));
     rows.insert(12, row(0, 3 * MINUTE, &[400.0]));
     rows.insert(15, row(0, 900_000 * MINUTE, &[400.0]).ahead());
-    assert!(
-        find(&rows)
-            .iter()
-            .all(|(_, kind, ..)| *kind != "voltage_mean")
-    );
+    assert!(find(&rows).iter().all(|(_, kind, ..)| *kind != "voltage_mean"));
 }
 
 #[test]
 fn a_ramp_is_told_before_the_limit_and_a_step_or_a_swing_is_not() {
-    let ramp =
-        (0..160).map(|i| 230.0 + 0.02 * f64::from(i % 2) + 0.25 * f64::from((i - 40).max(0)));
+    let ramp = (0..160).map(|i| 230.0 + 0.02 * f64::from(i % 2) + 0.25 * f64::from((i - 40).max(0)));
     let found = find(&series(0, 2 * SECOND, ramp));
-    let first = found
-        .iter()
-        .find(|(_, kind, ..)| *kind == "voltage_trend")
-        .expect("a trend");
+    let first = found.iter().find(|(_, kind, ..)| *kind == "voltage_trend").expect("a trend");
     assert_eq!((first.2, first.3), (Phase::Raised, Severity::Critical));
-    let swell = found
-        .iter()
-        .find(|(_, kind, ..)| *kind == "swell")
-        .expect("a swell");
-    assert!(
-        swell.0 - first.0 >= 60 * SECOND,
-        "trend at {} ms, swell at {} ms",
-        first.0,
-        swell.0
-    );
+    let swell = found.iter().find(|(_, kind, ..)| *kind == "swell").expect("a swell");
+    assert!(swell.0 - first.0 >= 60 * SECOND, "trend at {} ms, swell at {} ms", first.0, swell.0);
 
     for step_ms in [100, 1_000, 2_000, 5_000] {
         let step = (0..200).map(|i| if i < 100 { 230.0 } else { 248.0 });
-        assert_eq!(
-            find(&series(0, step_ms, step)),
-            [],
-            "a step read every {step_ms} ms"
-        );
+        assert_eq!(find(&series(0, step_ms, step)), [], "a step read every {step_ms} ms");
         let swing = (0..400).map(|i| 240.0 + 6.0 * f64::from((i / 3) % 3 - 1));
-        assert_eq!(
-            find(&series(0, step_ms, swing)),
-            [],
-            "a swing read every {step_ms} ms"
-        );
+        assert_eq!(find(&series(0, step_ms, swing)), [], "a swing read every {step_ms} ms");
     }
 }
 
@@ -199,66 +133,33 @@ fn noise_is_no_trend() {
     let seed = 11;
     let mut rng = Rng::new(seed);
     for step_ms in [500, 1_000, 2_000, 5_000] {
-        let values: Vec<f64> = (0..50_000)
-            .map(|_| 245.0 + rng.between(-2.0, 2.0))
-            .collect();
-        assert_eq!(
-            find(&series(0, step_ms, values)),
-            [],
-            "seed {seed}, read every {step_ms} ms"
-        );
+        let values: Vec<f64> = (0..50_000).map(|_| 245.0 + rng.between(-2.0, 2.0)).collect();
+        assert_eq!(find(&series(0, step_ms, values)), [], "seed {seed}, read every {step_ms} ms");
     }
 }
 
 #[test]
 fn frequency_is_held_against_entso_e_en_50160_and_its_rate() {
-    let values = [
-        50.0, 50.0, 49.9, 49.75, 49.75, 49.19, 49.19, 49.85, 50.0, 50.0,
-    ];
+    let values = [50.0, 50.0, 49.9, 49.75, 49.75, 49.19, 49.19, 49.85, 50.0, 50.0];
     let found = find(&series(1, 20 * SECOND, values));
     assert_eq!(
         found,
         [
-            (
-                60_000,
-                "frequency_deviation",
-                Phase::Raised,
-                Severity::Warning
-            ),
-            (
-                100_000,
-                "frequency_deviation",
-                Phase::Updated,
-                Severity::Critical
-            ),
-            (
-                140_000,
-                "frequency_deviation",
-                Phase::Cleared,
-                Severity::Info
-            ),
+            (60_000, "frequency_deviation", Phase::Raised, Severity::Warning),
+            (100_000, "frequency_deviation", Phase::Updated, Severity::Critical),
+            (140_000, "frequency_deviation", Phase::Cleared, Severity::Info),
         ]
     );
-    let means: Vec<_> = find(&series(
-        1,
-        2 * SECOND,
-        (0..40).map(|i| 50.0 - 0.02 * f64::from(i)),
-    ))
-    .into_iter()
-    .filter(|(_, kind, ..)| *kind == "frequency_mean")
-    .collect();
-    assert_eq!(
-        means,
-        [(60_000, "frequency_mean", Phase::Raised, Severity::Warning)]
-    );
+    let means: Vec<_> = find(&series(1, 2 * SECOND, (0..40).map(|i| 50.0 - 0.02 * f64::from(i))))
+        .into_iter()
+        .filter(|(_, kind, ..)| *kind == "frequency_mean")
+        .collect();
+    assert_eq!(means, [(60_000, "frequency_mean", Phase::Raised, Severity::Warning)]);
     let rates: Vec<_> = find(&series(1, SECOND / 2, [50.0, 49.9, 49.3, 49.2]))
         .into_iter()
         .filter(|(_, kind, ..)| *kind == "frequency_change")
         .collect();
-    assert_eq!(
-        rates,
-        [(1_000, "frequency_change", Phase::Raised, Severity::Critical)]
-    );
+    assert_eq!(rates, [(1_000, "frequency_change", Phase::Raised, Severity::Critical)]);
 }
 
 #[test]
@@ -281,11 +182,7 @@ fn without_nominal_values_there_are_no_limits() {
 
 #[test]
 fn overload_oil_and_power_factor() {
-    let found = find(&series(
-        2,
-        MINUTE,
-        (0..41).map(|i| [80.0, 120.0, 160.0, 80.0, 80.0][i / 10]),
-    ));
+    let found = find(&series(2, MINUTE, (0..41).map(|i| [80.0, 120.0, 160.0, 80.0, 80.0][i / 10])));
     assert_eq!(
         found,
         [
@@ -294,42 +191,20 @@ fn overload_oil_and_power_factor() {
             (40 * MINUTE, "overload", Phase::Cleared, Severity::Info),
         ]
     );
-    let found = find(&series(
-        3,
-        MINUTE,
-        [90.0, 105.0, 104.0, 116.0, 104.0, 102.0],
-    ));
+    let found = find(&series(3, MINUTE, [90.0, 105.0, 104.0, 116.0, 104.0, 102.0]));
     assert_eq!(
         found,
         [
             (MINUTE, "oil_temperature", Phase::Raised, Severity::Warning),
-            (
-                3 * MINUTE,
-                "oil_temperature",
-                Phase::Updated,
-                Severity::Critical
-            ),
-            (
-                5 * MINUTE,
-                "oil_temperature",
-                Phase::Cleared,
-                Severity::Info
-            ),
+            (3 * MINUTE, "oil_temperature", Phase::Updated, Severity::Critical),
+            (5 * MINUTE, "oil_temperature", Phase::Cleared, Severity::Info),
         ]
     );
     let rows = series(4, MINUTE, [0.7; 25]);
     assert_eq!(find(&rows), []);
     let mut strict = bench_with(r#"{"power_factor_low": 0.8}"#, &[]);
     strict.push(&rows);
-    assert_eq!(
-        told(&mut strict),
-        [(
-            10 * MINUTE,
-            "power_factor_low",
-            Phase::Raised,
-            Severity::Info
-        )]
-    );
+    assert_eq!(told(&mut strict), [(10 * MINUTE, "power_factor_low", Phase::Raised, Severity::Info)]);
 }
 
 #[test]
@@ -339,10 +214,7 @@ fn parameters_that_do_not_fit_together_are_refused_in_words() {
         (r#"{"trend_time_constant_s": 0}"#, "trend_time_constant_s"),
         (r#"{"window_samples_min": 0}"#, "window_samples_min"),
     ] {
-        let quantities = [gridwatch_sdk::contract::Quantity {
-            name: "voltage".into(),
-            unit: None,
-        }];
+        let quantities = [gridwatch_sdk::contract::Quantity { name: "voltage".into(), unit: None }];
         let refused = gridwatch_sdk::runtime::Runtime::<Limits>::configure(parameters, &quantities)
             .err()
             .expect("refused");
@@ -393,18 +265,8 @@ fn wild(seed: u64, count: usize) -> Vec<Row> {
 
 fn three() -> Bench<Limits> {
     let mut bench = Bench::new(r#"{"power_factor_low": 0.5}"#, &QUANTITIES);
-    bench.sensor(
-        "a",
-        &[
-            ("nominal_voltage", "230"),
-            ("nominal_current", "90"),
-            ("role", "transformer"),
-        ],
-    );
-    bench.sensor(
-        "b",
-        &[("nominal_voltage", "250"), ("nominal_frequency", "50.1")],
-    );
+    bench.sensor("a", &[("nominal_voltage", "230"), ("nominal_current", "90"), ("role", "transformer")]);
+    bench.sensor("b", &[("nominal_voltage", "250"), ("nominal_frequency", "50.1")]);
     bench.sensor("c", &[]);
     bench
 }

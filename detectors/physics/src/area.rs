@@ -60,18 +60,12 @@ impl Apart {
             return;
         }
         let median = area.median(who, reading.timestamp);
-        area.add(Peer {
-            at: reading.timestamp,
-            who,
-            hertz: hertz.clamp(-1e6, 1e6) as f32,
-        });
+        area.add(Peer { at: reading.timestamp, who, hertz: hertz.clamp(-1e6, 1e6) as f32 });
         let Some(median) = median else {
             return;
         };
         let distance = (hertz - median).abs().min(1e6);
-        let limit = p
-            .frequency_apart_hz
-            .max(p.frequency_apart_spreads * f64::from(area.spread));
+        let limit = p.frequency_apart_hz.max(p.frequency_apart_spreads * f64::from(area.spread));
         // Held, so that a few broken sensors do not widen what is usual for the rest.
         area.learn(distance.min(HELD * limit));
         let is_apart = distance > limit;
@@ -109,12 +103,8 @@ impl Area {
         }
         let others = &mut others[..count];
         others.sort_unstable_by(f32::total_cmp);
-        (count >= PEERS_MIN).then(|| {
-            f64::midpoint(
-                f64::from(others[(count - 1) / 2]),
-                f64::from(others[count / 2]),
-            )
-        })
+        (count >= PEERS_MIN)
+            .then(|| f64::midpoint(f64::from(others[(count - 1) / 2]), f64::from(others[count / 2])))
     }
 
     /// A sensor has one place, so that one that reports often is not a majority.

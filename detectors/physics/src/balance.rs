@@ -92,9 +92,7 @@ impl Balance {
         }
         let deviation = DEVIATION_PER_SPREAD * f64::from(self.spread);
         let reading_limit = p.reading_min.max(p.reading_deviations * deviation);
-        let lasting_limit = p
-            .lasting_min
-            .max(p.lasting_deviations * WEIGHT_DEVIATION * deviation);
+        let lasting_limit = p.lasting_min.max(p.lasting_deviations * WEIGHT_DEVIATION * deviation);
         // One wild reading must not look like a lasting change afterwards.
         let held = distance.clamp(-reading_limit, reading_limit);
         let lasting = f64::from(self.lasting) + WEIGHT * (held - f64::from(self.lasting));
@@ -104,11 +102,7 @@ impl Balance {
         let departure = Departure {
             apart,
             usual,
-            limit: if is_wild {
-                reading_limit
-            } else {
-                lasting_limit
-            },
+            limit: if is_wild { reading_limit } else { lasting_limit },
             is_lasting: is_lasting && !is_wild,
             distance: if is_wild { distance } else { lasting },
         };
@@ -124,22 +118,13 @@ impl Balance {
         self.told = self.told.saturating_add(1);
         if self.told >= p.accept_readings {
             let episode = self.episode;
-            *self = Balance {
-                episode,
-                ..Balance::default()
-            };
+            *self = Balance { episode, ..Balance::default() };
             return Verdict::Accepted(departure);
         }
         Verdict::Departs(departure)
     }
 
-    fn settle(
-        &mut self,
-        p: &Parameters,
-        part: f64,
-        departure: Departure,
-        lasting_limit: f64,
-    ) -> Verdict {
+    fn settle(&mut self, p: &Parameters, part: f64, departure: Departure, lasting_limit: f64) -> Verdict {
         self.quiet = self.quiet.saturating_add(1);
         // Nothing is learnt on the way into a fault or out of it.
         if f64::from(self.lasting).abs() < 0.5 * lasting_limit {
@@ -149,26 +134,15 @@ impl Balance {
     }
 
     fn learn(&mut self, p: &Parameters, part: f64, distance: f64) {
-        let keep = if self.learnt < p.memory_readings {
-            1.0
-        } else {
-            1.0 - 1.0 / f64::from(p.memory_readings)
-        };
+        let keep =
+            if self.learnt < p.memory_readings { 1.0 } else { 1.0 - 1.0 / f64::from(p.memory_readings) };
         self.learnt = (self.learnt + 1).min(p.memory_readings);
         let weight = keep * f64::from(self.weight) + part * part;
         self.weight = weight as f32;
-        let step = if weight > WEIGHT_MIN {
-            distance * part / weight
-        } else {
-            0.0
-        };
+        let step = if weight > WEIGHT_MIN { distance * part / weight } else { 0.0 };
         self.gain = (f64::from(self.gain) + step).clamp(-APART_MAX, APART_MAX) as f32;
         // The first reading fits by itself.
-        let rest = if self.learnt == 1 {
-            0.0
-        } else {
-            distance.abs()
-        };
+        let rest = if self.learnt == 1 { 0.0 } else { distance.abs() };
         self.spread += ((rest - f64::from(self.spread)) / f64::from(self.learnt)) as f32;
     }
 
@@ -181,21 +155,17 @@ impl Balance {
         finding: impl Fn(Departure) -> Finding,
     ) {
         match verdict {
-            Verdict::Departs(departure) => out.raise(&mut self.episode, severity, || {
-                finding(departure).score(departure.score())
-            }),
+            Verdict::Departs(departure) => {
+                out.raise(&mut self.episode, severity, || finding(departure).score(departure.score()))
+            }
             Verdict::Ordinary(departure) if self.quiet >= QUIET_READINGS => {
                 self.told = 0;
-                out.clear(&mut self.episode, || {
-                    finding(departure).score(departure.score())
-                });
+                out.clear(&mut self.episode, || finding(departure).score(departure.score()));
             }
             Verdict::Ordinary(_) => {}
             Verdict::Accepted(departure) => {
                 out.clear(&mut self.episode, || {
-                    finding(departure)
-                        .score(departure.score())
-                        .detail("taken_as", "usual from now on")
+                    finding(departure).score(departure.score()).detail("taken_as", "usual from now on")
                 });
             }
         }

@@ -11,26 +11,17 @@ pub struct Facts {
 }
 
 /// Roles of what may feed in.
-const PRODUCERS: [&str; 7] = [
-    "solar",
-    "pv",
-    "generator",
-    "producer",
-    "prosumer",
-    "battery",
-    "storage",
-];
+const PRODUCERS: [&str; 7] = ["solar", "pv", "generator", "producer", "prosumer", "battery", "storage"];
 
 impl Facts {
     pub fn of(sensor: &SensorInfo) -> Self {
-        let who = sensor.id.bytes().fold(0x811c_9dc5u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
-        let is_producer = sensor.attribute("role").is_some_and(|role| {
-            PRODUCERS
-                .iter()
-                .any(|producer| role.eq_ignore_ascii_case(producer))
-        });
+        let who = sensor
+            .id
+            .bytes()
+            .fold(0x811c_9dc5u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let is_producer = sensor
+            .attribute("role")
+            .is_some_and(|role| PRODUCERS.iter().any(|producer| role.eq_ignore_ascii_case(producer)));
         Facts { who, is_producer }
     }
 }

@@ -11,10 +11,7 @@ pub const PHASE_SWAP: usize = 5;
 pub const FREQUENCY_APART: usize = 6;
 
 pub const KINDS: &[Kind] = &[
-    Kind {
-        name: "power_balance",
-        description: "Power is not voltage × current × power factor.",
-    },
+    Kind { name: "power_balance", description: "Power is not voltage × current × power factor." },
     Kind {
         name: "apparent_power",
         description: "Apparent power is not the hypotenuse of active and reactive power.",
@@ -23,18 +20,12 @@ pub const KINDS: &[Kind] = &[
         name: "power_sign",
         description: "Power, or current × power factor, is negative, which is not usual for this sensor.",
     },
-    Kind {
-        name: "power_factor_range",
-        description: "|Power factor| is above 1.",
-    },
+    Kind { name: "power_factor_range", description: "|Power factor| is above 1." },
     Kind {
         name: "voltage_unbalance",
         description: "100 × largest distance of a phase voltage from their mean / mean is above 5 % (NEMA MG-1).",
     },
-    Kind {
-        name: "phase_swap",
-        description: "Two phases carry each other's usual voltages or currents.",
-    },
+    Kind { name: "phase_swap", description: "Two phases carry each other's usual voltages or currents." },
     Kind {
         name: "frequency_apart",
         description: "Frequency differs from that of the other sensors of the synchronous area.",

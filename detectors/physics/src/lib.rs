@@ -68,20 +68,12 @@ impl Detector for Physics {
 
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
         let p = &self.parameters;
-        let Memory {
-            facts,
-            sensor,
-            group,
-            ..
-        } = memory;
+        let Memory { facts, sensor, group, .. } = memory;
         let power = Power::of(p, reading);
         judge_power(p, facts, &power, sensor, out);
         let has_phases = (0..3).all(|phase| reading.value(VOLTAGE_L1 + phase).is_finite());
         if has_phases {
-            sensor
-                .phases
-                .get_or_insert_default()
-                .judge(p, reading, &power, out);
+            sensor.phases.get_or_insert_default().judge(p, reading, &power, out);
         }
         if let Some(area) = group {
             sensor.apart.judge(p, facts.who, reading, area, out);
@@ -91,27 +83,17 @@ impl Detector for Physics {
 
 gridwatch_sdk::export!(Physics);
 
-fn judge_power(
-    p: &Parameters,
-    facts: &Facts,
-    power: &Power,
-    sensor: &mut Sensor,
-    out: &mut Findings<'_>,
-) {
+fn judge_power(p: &Parameters, facts: &Facts, power: &Power, sensor: &mut Sensor, out: &mut Findings<'_>) {
     if let Some(sides) = power.balance() {
         let balance = sensor.power.get_or_insert_default();
         if let Some(verdict) = balance.see(p, sides) {
-            balance.tell(verdict, Severity::Warning, out, |departure| {
-                balance_finding(power, departure)
-            });
+            balance.tell(verdict, Severity::Warning, out, |departure| balance_finding(power, departure));
         }
     }
     if let Some(sides) = power.hypotenuse() {
         let balance = sensor.apparent.get_or_insert_default();
         if let Some(verdict) = balance.see(p, sides) {
-            balance.tell(verdict, Severity::Warning, out, |departure| {
-                apparent_finding(power, departure)
-            });
+            balance.tell(verdict, Severity::Warning, out, |departure| apparent_finding(power, departure));
         }
     }
     if let Some(is_against) = power.is_against()
@@ -130,17 +112,12 @@ fn judge_power(
         });
     }
     if power.factor.is_finite() {
-        sensor.range.see(
-            power.factor.abs() > 1.0 + p.power_factor_slack,
-            Severity::Warning,
-            out,
-            || {
-                Finding::new(kinds::POWER_FACTOR_RANGE)
-                    .quantity(POWER_FACTOR)
-                    .observed(power.factor)
-                    .band(-1.0, 1.0)
-                    .explain(format!("power factor {:.3} is beyond ±1", power.factor))
-            },
-        );
+        sensor.range.see(power.factor.abs() > 1.0 + p.power_factor_slack, Severity::Warning, out, || {
+            Finding::new(kinds::POWER_FACTOR_RANGE)
+                .quantity(POWER_FACTOR)
+                .observed(power.factor)
+                .band(-1.0, 1.0)
+                .explain(format!("power factor {:.3} is beyond ±1", power.factor))
+        });
     }
 }

@@ -75,17 +75,11 @@ impl Parameters {
             ("frequency_apart_hz", self.frequency_apart_hz),
             ("frequency_apart_spreads", self.frequency_apart_spreads),
         ];
-        if let Some((name, _)) = positive
-            .iter()
-            .find(|(_, value)| value.is_nan() || *value <= 0.0)
-        {
+        if let Some((name, _)) = positive.iter().find(|(_, value)| value.is_nan() || *value <= 0.0) {
             return Err(format!("`{name}` must be above 0"));
         }
         if self.learning_readings == 0 || self.memory_readings < self.learning_readings {
-            return Err(
-                "`memory_readings` must be at least `learning_readings`, and that at least 1"
-                    .into(),
-            );
+            return Err("`memory_readings` must be at least `learning_readings`, and that at least 1".into());
         }
         if self.accept_readings == 0 {
             return Err("`accept_readings` must be at least 1".into());

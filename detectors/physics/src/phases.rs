@@ -34,13 +34,7 @@ pub struct Phases {
 }
 
 impl Phases {
-    pub fn judge(
-        &mut self,
-        p: &Parameters,
-        reading: &Reading<'_>,
-        power: &Power,
-        out: &mut Findings<'_>,
-    ) {
+    pub fn judge(&mut self, p: &Parameters, reading: &Reading<'_>, power: &Power, out: &mut Findings<'_>) {
         let volts = [0, 1, 2].map(|phase| reading.value(VOLTAGE_L1 + phase).abs());
         let mean = (volts[0] + volts[1] + volts[2]) / 3.0;
         if mean.is_finite() && mean > 0.0 {
@@ -49,13 +43,7 @@ impl Phases {
         self.judge_swap(p, power, out);
     }
 
-    fn judge_unbalance(
-        &mut self,
-        p: &Parameters,
-        volts: [f64; 3],
-        mean: f64,
-        out: &mut Findings<'_>,
-    ) {
+    fn judge_unbalance(&mut self, p: &Parameters, volts: [f64; 3], mean: f64, out: &mut Findings<'_>) {
         let mean = mean.min(1e9);
         let usual = f64::from(self.usual);
         if usual == 0.0 {
@@ -72,11 +60,8 @@ impl Phases {
             + WEIGHT * ((100.0 * farthest / mean).min(100.0) - f64::from(self.unbalance));
         self.unbalance = unbalance as f32;
         let is_noted = p.unbalance_note_percent > 0.0;
-        let limit = if is_noted {
-            p.unbalance_note_percent.min(p.unbalance_percent)
-        } else {
-            p.unbalance_percent
-        };
+        let limit =
+            if is_noted { p.unbalance_note_percent.min(p.unbalance_percent) } else { p.unbalance_percent };
         let finding = || {
             Finding::new(kinds::VOLTAGE_UNBALANCE)
                 .observed(unbalance)
@@ -100,11 +85,7 @@ impl Phases {
     /// phases take most of the power away while the currents stay: the power factor falls at once.
     fn judge_swap(&mut self, p: &Parameters, power: &Power, out: &mut Findings<'_>) {
         let factor = (power.power / power.volt_amperes).abs();
-        let shown = if power.factor.is_finite() {
-            power.factor.abs()
-        } else {
-            factor
-        };
+        let shown = if power.factor.is_finite() { power.factor.abs() } else { factor };
         if !(shown.is_finite() && factor.is_finite()) {
             return;
         }

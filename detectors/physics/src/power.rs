@@ -34,26 +34,14 @@ impl Power {
     pub fn of(p: &Parameters, reading: &Reading<'_>) -> Self {
         let (product, volts) = product(reading);
         let reported = reading.value(APPARENT_POWER).abs();
-        let volt_amperes = if product.is_finite() {
-            product.abs()
-        } else {
-            reported
-        };
-        let low = if volts.is_finite() {
-            volts.abs() * p.current_step_a * STEPS
-        } else {
-            0.0
-        };
+        let volt_amperes = if product.is_finite() { product.abs() } else { reported };
+        let low = if volts.is_finite() { volts.abs() * p.current_step_a * STEPS } else { 0.0 };
         Power {
             power: reading.value(POWER),
             reactive: reading.value(REACTIVE_POWER),
             factor: reading.value(POWER_FACTOR),
             volt_amperes,
-            apparent: if reported.is_finite() {
-                reported
-            } else {
-                volt_amperes
-            },
+            apparent: if reported.is_finite() { reported } else { volt_amperes },
             is_reversed: product < 0.0,
             scale: low,
         }
@@ -61,12 +49,7 @@ impl Power {
 
     /// P against V·I·PF, signs aside, relative to V·I; `None` where something is missing.
     pub fn balance(&self) -> Option<Sides> {
-        sides(
-            self.power.abs(),
-            self.expected_power().abs(),
-            self.volt_amperes,
-            self.scale,
-        )
+        sides(self.power.abs(), self.expected_power().abs(), self.volt_amperes, self.scale)
     }
 
     pub fn expected_power(&self) -> f64 {
@@ -76,12 +59,7 @@ impl Power {
 
     /// S against the hypotenuse of P and Q, relative to S.
     pub fn hypotenuse(&self) -> Option<Sides> {
-        sides(
-            self.apparent,
-            self.expected_apparent(),
-            self.apparent,
-            self.scale,
-        )
+        sides(self.apparent, self.expected_apparent(), self.apparent, self.scale)
     }
 
     pub fn expected_apparent(&self) -> f64 {
@@ -103,11 +81,7 @@ impl Power {
 fn sides(observed: f64, expected: f64, size: f64, scale: f64) -> Option<Sides> {
     let full = size + scale;
     let is_there = size > APPARENT_MIN && (observed + expected + full).is_finite();
-    is_there.then_some(Sides {
-        observed,
-        expected,
-        full,
-    })
+    is_there.then_some(Sides { observed, expected, full })
 }
 
 /// V·I in VA, signed, over three phases where a reading has their currents, and the voltages' sum.
@@ -115,11 +89,7 @@ fn product(reading: &Reading<'_>) -> (f64, f64) {
     let (mut sum, mut volts) = (0.0, 0.0);
     for phase in 0..3 {
         let own = reading.value(VOLTAGE_L1 + phase);
-        let voltage = if own.is_finite() {
-            own
-        } else {
-            reading.value(VOLTAGE)
-        };
+        let voltage = if own.is_finite() { own } else { reading.value(VOLTAGE) };
         sum += voltage * reading.value(CURRENT_L1 + phase);
         volts += voltage;
     }
@@ -139,14 +109,7 @@ pub fn balance_finding(power: &Power, departure: Departure) -> Finding {
         .observed(power.power)
         .expected(expected)
         .band(middle - width, middle + width)
-        .explain(explanation(
-            "P",
-            power.power,
-            "V·I·PF",
-            expected,
-            "W",
-            departure,
-        ))
+        .explain(explanation("P", power.power, "V·I·PF", expected, "W", departure))
 }
 
 pub fn apparent_finding(power: &Power, departure: Departure) -> Finding {
@@ -158,14 +121,7 @@ pub fn apparent_finding(power: &Power, departure: Departure) -> Finding {
         .observed(power.apparent)
         .expected(expected)
         .band(middle - width, middle + width)
-        .explain(explanation(
-            "S",
-            power.apparent,
-            "√(P²+Q²)",
-            expected,
-            "VA",
-            departure,
-        ))
+        .explain(explanation("S", power.apparent, "√(P²+Q²)", expected, "VA", departure))
 }
 
 fn explanation(
@@ -181,10 +137,6 @@ fn explanation(
         100.0 * departure.apart,
         100.0 * departure.usual,
         100.0 * departure.limit,
-        if departure.is_lasting {
-            ", lasting"
-        } else {
-            ""
-        }
+        if departure.is_lasting { ", lasting" } else { "" }
     )
 }

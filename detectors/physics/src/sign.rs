@@ -30,16 +30,8 @@ impl Flag {
     ) {
         self.recent = (self.recent << 1) | u8::from(is_set);
         let in_three = (self.recent & 0b111).count_ones();
-        let weight = if self.episode.is_open() {
-            SET_OPEN
-        } else {
-            SET_CLOSED
-        };
-        self.usual = if is_set {
-            (self.usual + weight).min(USUAL_MAX)
-        } else {
-            self.usual.saturating_sub(1)
-        };
+        let weight = if self.episode.is_open() { SET_OPEN } else { SET_CLOSED };
+        self.usual = if is_set { (self.usual + weight).min(USUAL_MAX) } else { self.usual.saturating_sub(1) };
         if in_three >= 2 && self.usual < USUAL {
             out.raise(&mut self.episode, severity, finding);
         } else if self.recent & 0b1_1111 == 0 || self.usual >= USUAL {

@@ -8,15 +8,8 @@ use physics::balance::Balance;
 use physics::phases::Phases;
 use physics::state::Sensor;
 
-const SINGLE: [&str; 7] = [
-    "voltage",
-    "current",
-    "power",
-    "reactive_power",
-    "apparent_power",
-    "power_factor",
-    "frequency",
-];
+const SINGLE: [&str; 7] =
+    ["voltage", "current", "power", "reactive_power", "apparent_power", "power_factor", "frequency"];
 const THREE: [&str; 9] = [
     "voltage_l1",
     "voltage_l2",
@@ -33,22 +26,13 @@ const POWER: usize = 2;
 
 /// Readings of an honest single-phase meter of class 0.5 whose power has a constant error; `bend` changes the
 /// values of a reading.
-fn meter(
-    seed: u64,
-    count: usize,
-    power_gain: f64,
-    mut bend: impl FnMut(usize, &mut [f64; 7]),
-) -> Vec<Row> {
+fn meter(seed: u64, count: usize, power_gain: f64, mut bend: impl FnMut(usize, &mut [f64; 7])) -> Vec<Row> {
     let mut rng = Rng::new(seed);
     (0..count)
         .map(|index| {
-            let mut noise =
-                |part: f64| 1.0 + part * (rng.unit() + rng.unit() + rng.unit() - 1.5) * 2.0;
-            let (volts, amperes, factor) = (
-                230.0 * noise(0.01),
-                (8.0 * noise(0.5)).max(0.3),
-                (0.95 * noise(0.02)).min(1.0),
-            );
+            let mut noise = |part: f64| 1.0 + part * (rng.unit() + rng.unit() + rng.unit() - 1.5) * 2.0;
+            let (volts, amperes, factor) =
+                (230.0 * noise(0.01), (8.0 * noise(0.5)).max(0.3), (0.95 * noise(0.02)).min(1.0));
             let apparent = volts * amperes;
             let (watts, vars) = (apparent * factor, apparent * (1.0 - factor * factor).sqrt());
             let mut values = [
@@ -75,22 +59,14 @@ fn bench_of(quantities: &[&str], role: &str) -> Bench<Physics> {
 fn find(quantities: &[&str], rows: &[Row]) -> Vec<(usize, &'static str, Phase)> {
     let mut bench = bench_of(quantities, "meter");
     bench.push(rows);
-    bench
-        .take()
-        .iter()
-        .map(|f: &Found| (f.reading.unwrap() as usize, f.kind, f.phase))
-        .collect()
+    bench.take().iter().map(|f: &Found| (f.reading.unwrap() as usize, f.kind, f.phase)).collect()
 }
 
 #[test]
 fn an_honest_meter_is_left_alone_even_one_with_a_constant_error() {
     for seed in 0..6 {
         for gain in [1.0, 0.97, 1.04] {
-            assert_eq!(
-                find(&SINGLE, &meter(seed, 5_000, gain, |_, _| {})),
-                [],
-                "seed {seed}, gain {gain}"
-            );
+            assert_eq!(find(&SINGLE, &meter(seed, 5_000, gain, |_, _| {})), [], "seed {seed}, gain {gain}");
         }
     }
 }
@@ -117,16 +93,11 @@ fn a_gain_an_offset_or_a_unit_error_in_one_channel_is_told_within_ten_readings_a
                     }
                 }),
             );
-            let raised = found
-                .iter()
-                .find(|(_, kind, phase)| *kind == "power_balance" && *phase == Phase::Raised);
-            let cleared = found
-                .iter()
-                .rfind(|(_, kind, phase)| *kind == "power_balance" && *phase == Phase::Cleared);
-            assert!(
-                raised.is_some_and(|(at, ..)| (500..510).contains(at)),
-                "seed {seed}, {name}: {found:?}"
-            );
+            let raised =
+                found.iter().find(|(_, kind, phase)| *kind == "power_balance" && *phase == Phase::Raised);
+            let cleared =
+                found.iter().rfind(|(_, kind, phase)| *kind == "power_balance" && *phase == Phase::Cleared);
+            assert!(raised.is_some_and(|(at, ..)| (500..510).contains(at)), "seed {seed}, {name}: {found:?}");
             assert!(
                 cleared.is_some_and(|(at, ..)| (560..590).contains(at)),
                 "seed {seed}, {name}: {found:?}"
@@ -138,14 +109,10 @@ fn a_gain_an_offset_or_a_unit_error_in_one_channel_is_told_within_ten_readings_a
 #[test]
 fn a_drift_of_half_a_percent_an_hour_is_told_within_six_hours() {
     for seed in 0..4 {
-        let drift = |index: usize, v: &mut [f64; 7]| {
-            v[1] *= 1.0 + 0.005 / 60.0 * (index.max(2_000) - 2_000) as f64
-        };
+        let drift =
+            |index: usize, v: &mut [f64; 7]| v[1] *= 1.0 + 0.005 / 60.0 * (index.max(2_000) - 2_000) as f64;
         let found = find(&SINGLE, &meter(seed, 2_360, 1.0, drift));
-        assert!(
-            found.iter().any(|(at, ..)| (2_000..2_360).contains(at)),
-            "seed {seed}: {found:?}"
-        );
+        assert!(found.iter().any(|(at, ..)| (2_000..2_360).contains(at)), "seed {seed}: {found:?}");
     }
 }
 
@@ -159,11 +126,7 @@ fn reactive_and_apparent_power_are_held_against_each_other() {
             }
         }),
     );
-    assert_eq!(
-        found.iter().map(|f| f.1).collect::<Vec<_>>(),
-        ["apparent_power"],
-        "{found:?}"
-    );
+    assert_eq!(found.iter().map(|f| f.1).collect::<Vec<_>>(), ["apparent_power"], "{found:?}");
 }
 
 #[test]
@@ -175,15 +138,8 @@ fn a_change_that_stays_becomes_usual() {
             v[2] *= 0.9
         }
     }));
-    let found: Vec<_> = bench
-        .take()
-        .iter()
-        .map(|f| (f.reading.unwrap(), f.kind, f.phase))
-        .collect();
-    let balance: Vec<_> = found
-        .iter()
-        .filter(|(_, kind, _)| *kind == "power_balance")
-        .collect();
+    let found: Vec<_> = bench.take().iter().map(|f| (f.reading.unwrap(), f.kind, f.phase)).collect();
+    let balance: Vec<_> = found.iter().filter(|(_, kind, _)| *kind == "power_balance").collect();
     assert_eq!(balance.len(), 2, "{balance:?}");
     assert_eq!((balance[0].0, balance[0].2), (500, Phase::Raised));
     assert_eq!((balance[1].0, balance[1].2), (799, Phase::Cleared));
@@ -217,12 +173,7 @@ fn a_roof_that_nobody_told_of_becomes_usual() {
 }
 
 /// Three phases of unequal load; `swap` exchanges the currents of the first two at the meter's terminals.
-fn three_phase(
-    seed: u64,
-    count: usize,
-    swap_from: usize,
-    bend: impl Fn(usize, &mut [f64; 9]),
-) -> Vec<Row> {
+fn three_phase(seed: u64, count: usize, swap_from: usize, bend: impl Fn(usize, &mut [f64; 9])) -> Vec<Row> {
     let mut rng = Rng::new(seed);
     (0..count)
         .map(|index| {
@@ -262,9 +213,7 @@ fn exchanged_phases_are_told() {
     for seed in 0..10 {
         let found = find(&THREE, &three_phase(seed, 300, 200, |_, _| {}));
         assert!(
-            found
-                .iter()
-                .any(|f| f.1 == "phase_swap" && (200..203).contains(&f.0)),
+            found.iter().any(|f| f.1 == "phase_swap" && (200..203).contains(&f.0)),
             "seed {seed}: {found:?}"
         );
         assert!(found.iter().all(|f| f.0 >= 200), "seed {seed}: {found:?}");
@@ -308,48 +257,28 @@ fn one_sensor_off_its_areas_frequency_is_told_and_a_common_swing_is_not() {
         // The whole area swings by 300 mHz; meter 3 is 30 mHz off from round 300 on.
         let swing = if round % 100 < 50 { 0.0 } else { 0.3 };
         for sensor in 0..8_u32 {
-            let own = if sensor == 3 && round >= 300 {
-                0.03
-            } else {
-                0.0
-            };
+            let own = if sensor == 3 && round >= 300 { 0.03 } else { 0.0 };
             let hertz = 50.0 + swing + own + rng.between(-0.002, 0.002);
             let mut values = [f64::NAN; 7];
             values[6] = hertz;
-            rows.push(row(
-                sensor,
-                round * MINUTE + i64::from(sensor) * 1_000,
-                &values,
-            ));
+            rows.push(row(sensor, round * MINUTE + i64::from(sensor) * 1_000, &values));
         }
     }
     bench.push(&rows);
-    let found: Vec<_> = bench
-        .take()
-        .into_iter()
-        .map(|f| (f.sensor.unwrap(), f.reading.unwrap() / 8, f.kind))
-        .collect();
-    assert_eq!(
-        found,
-        [("meter-3".to_owned(), 301, "frequency_apart")],
-        "seed {seed}"
-    );
+    let found: Vec<_> =
+        bench.take().into_iter().map(|f| (f.sensor.unwrap(), f.reading.unwrap() / 8, f.kind)).collect();
+    assert_eq!(found, [("meter-3".to_owned(), 301, "frequency_apart")], "seed {seed}");
 }
 
 #[test]
 fn parameters_that_do_not_fit_are_refused_in_words() {
-    for (parameters, part) in [
-        (r#"{"reading_min": 0}"#, "reading_min"),
-        (r#"{"memory_readings": 3}"#, "memory_readings"),
-    ] {
-        let quantities = [gridwatch_sdk::contract::Quantity {
-            name: "power".into(),
-            unit: None,
-        }];
-        let refused =
-            gridwatch_sdk::runtime::Runtime::<Physics>::configure(parameters, &quantities)
-                .err()
-                .expect("refused");
+    for (parameters, part) in
+        [(r#"{"reading_min": 0}"#, "reading_min"), (r#"{"memory_readings": 3}"#, "memory_readings")]
+    {
+        let quantities = [gridwatch_sdk::contract::Quantity { name: "power".into(), unit: None }];
+        let refused = gridwatch_sdk::runtime::Runtime::<Physics>::configure(parameters, &quantities)
+            .err()
+            .expect("refused");
         assert!(refused.contains(part), "{parameters}: {refused}");
     }
 }
@@ -370,11 +299,8 @@ fn wild(seed: u64, count: usize) -> Vec<Row> {
     (0..count)
         .map(|index| {
             now += rng.below(3_000) as i64;
-            let (volts, amperes, factor) = (
-                rng.between(210.0, 250.0),
-                rng.between(0.0, 20.0),
-                rng.between(0.8, 1.0),
-            );
+            let (volts, amperes, factor) =
+                (rng.between(210.0, 250.0), rng.between(0.0, 20.0), rng.between(0.8, 1.0));
             let broken = if index % 200 > 150 { 0.9 } else { 1.0 };
             let mut values = vec![
                 volts * broken,
@@ -409,11 +335,7 @@ fn five() -> Bench<Physics> {
     let quantities = [&THREE[..], &["voltage", "current", "reactive_power"]].concat();
     let mut bench = Bench::new("{}", &quantities);
     for sensor in 0..5 {
-        let attributes: &[(&str, &str)] = if sensor == 4 {
-            &[]
-        } else {
-            &[("area", "north")]
-        };
+        let attributes: &[(&str, &str)] = if sensor == 4 { &[] } else { &[("area", "north")] };
         bench.sensor(&format!("meter-{sensor}"), attributes);
     }
     bench

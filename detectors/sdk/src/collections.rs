@@ -70,15 +70,9 @@ mod tests {
     #[test]
     fn the_same_key_hashes_alike_everywhere() {
         let hasher = BuildHasherDefault::<FixedHasher>::default();
-        assert_eq!(
-            hasher.hash_one("feeder-07"),
-            hasher.hash_one(String::from("feeder-07"))
-        );
+        assert_eq!(hasher.hash_one("feeder-07"), hasher.hash_one(String::from("feeder-07")));
         // A number that a change of the hasher, or of the platform, would change.
-        assert_eq!(
-            hasher.hash_one(7_u32),
-            (7_u64.wrapping_mul(FACTOR)).rotate_left(26)
-        );
+        assert_eq!(hasher.hash_one(7_u32), (7_u64.wrapping_mul(FACTOR)).rotate_left(26));
         assert_eq!(hasher.hash_one(7_usize), hasher.hash_one(7_u64));
     }
 }

@@ -53,10 +53,7 @@ pub struct SensorInfo {
 
 impl SensorInfo {
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -147,12 +144,7 @@ pub trait Detector: Sized + 'static {
     }
 
     /// What `judge` is about to hold the reading's quantity against, for plots; called before it.
-    fn band(
-        &self,
-        _reading: &Reading<'_>,
-        _memory: &Memory<'_, Self>,
-        _quantity: usize,
-    ) -> Option<Band> {
+    fn band(&self, _reading: &Reading<'_>, _memory: &Memory<'_, Self>, _quantity: usize) -> Option<Band> {
         None
     }
 }

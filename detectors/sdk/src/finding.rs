@@ -149,8 +149,7 @@ pub enum Phase {
 
 impl Findings<'_> {
     fn tell(&mut self, phase: Phase, severity: Severity, finding: Finding) {
-        self.outbox
-            .put(phase, severity, finding, self.now, self.group);
+        self.outbox.put(phase, severity, finding, self.now, self.group);
     }
 
     /// An event without length.
@@ -160,12 +159,7 @@ impl Findings<'_> {
 
     /// Opens the episode, or tells of it again when the severity differs from what was told last;
     /// otherwise says nothing. The episode starts at the finding's `since`, or its time.
-    pub fn raise(
-        &mut self,
-        episode: &mut Episode,
-        severity: Severity,
-        finding: impl FnOnce() -> Finding,
-    ) {
+    pub fn raise(&mut self, episode: &mut Episode, severity: Severity, finding: impl FnOnce() -> Finding) {
         if !episode.is_open() {
             let finding = finding();
             let since = finding.since.or(finding.timestamp).unwrap_or(self.now);

@@ -9,10 +9,7 @@ use crate::detector::Detector;
 use crate::runtime::{self, Runtime};
 
 /// Generated from the contract.
-#[allow(
-    unsafe_code,
-    reason = "wit-bindgen reads and writes the linear memory as the canonical ABI says"
-)]
+#[allow(unsafe_code, reason = "wit-bindgen reads and writes the linear memory as the canonical ABI says")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "wit",
@@ -44,21 +41,18 @@ macro_rules! guest_exports {
         }
 
         impl $crate::guest::Exported for $detector {
-            fn slot() -> &'static ::std::thread::LocalKey<
-                ::std::cell::RefCell<Option<$crate::runtime::Runtime<Self>>>,
-            > {
+            fn slot()
+            -> &'static ::std::thread::LocalKey<::std::cell::RefCell<Option<$crate::runtime::Runtime<Self>>>>
+            {
                 &SLOT
             }
         }
 
         type Exports = $crate::guest::Component<$detector>;
 
-        #[allow(
-            unsafe_code,
-            reason = "exported functions, generated from the contract"
-        )]
+        #[allow(unsafe_code, reason = "exported functions, generated from the contract")]
         const _: () = {
-    $crate::guest::bindings::export_world!(Exports with_types_in $crate::guest::bindings);
+            $crate::guest::bindings::export_world!(Exports with_types_in $crate::guest::bindings);
         };
     };
 }
@@ -68,9 +62,7 @@ fn report_panics() {
     std::panic::set_hook(Box::new(|panic| crate::log::error(panic.to_string())));
 }
 
-fn with<D: Exported, T>(
-    call: impl FnOnce(&mut Runtime<D>) -> Result<T, String>,
-) -> Result<T, String> {
+fn with<D: Exported, T>(call: impl FnOnce(&mut Runtime<D>) -> Result<T, String>) -> Result<T, String> {
     D::slot().with_borrow_mut(|slot| match slot {
         Some(runtime) => call(runtime),
         None => Err("configure comes first".to_owned()),
@@ -99,10 +91,7 @@ impl<D: Exported> wit::Guest for Component<D> {
         report_panics();
         let available: Vec<contract::Quantity> = available
             .into_iter()
-            .map(|quantity| contract::Quantity {
-                name: quantity.name,
-                unit: quantity.unit,
-            })
+            .map(|quantity| contract::Quantity { name: quantity.name, unit: quantity.unit })
             .collect();
         let runtime = Runtime::configure(&parameters, &available)?;
         let chosen = runtime.chosen().to_vec();
@@ -113,10 +102,7 @@ impl<D: Exported> wit::Guest for Component<D> {
     fn set_sensors(first: u32, sensors: Vec<types::Sensor>) -> Result<(), String> {
         let sensors: Vec<contract::SensorInfo> = sensors
             .into_iter()
-            .map(|sensor| contract::SensorInfo {
-                id: sensor.id,
-                attributes: sensor.attributes,
-            })
+            .map(|sensor| contract::SensorInfo { id: sensor.id, attributes: sensor.attributes })
             .collect();
         with::<D, _>(|runtime| runtime.set_sensors(first, &sensors))
     }
@@ -139,18 +125,12 @@ impl<D: Exported> wit::Guest for Component<D> {
 
     fn trace(batch: types::Batch) -> Result<types::Traces, String> {
         let traces = with::<D, _>(|runtime| runtime.trace(columns(&batch)))?;
-        Ok(types::Traces {
-            quantities: traces.quantities,
-            rows: traces.rows,
-        })
+        Ok(types::Traces { quantities: traces.quantities, rows: traces.rows })
     }
 
     fn save(sensors: Vec<u32>) -> Result<types::States, String> {
         let states = with::<D, _>(|runtime| runtime.save(&sensors))?;
-        Ok(types::States {
-            ends: states.ends,
-            bytes: states.bytes,
-        })
+        Ok(types::States { ends: states.ends, bytes: states.bytes })
     }
 
     fn save_shared() -> Result<Vec<u8>, String> {
@@ -168,10 +148,7 @@ impl<D: Exported> wit::Guest for Component<D> {
     }
 
     fn restore(sensors: Vec<u32>, states: types::States) -> Result<(), String> {
-        let states = contract::States {
-            ends: states.ends,
-            bytes: states.bytes,
-        };
+        let states = contract::States { ends: states.ends, bytes: states.bytes };
         with::<D, _>(|runtime| runtime.restore(&sensors, &states))
     }
 }

@@ -31,9 +31,7 @@ pub use schemars;
 pub use serde;
 
 pub mod prelude {
-    pub use crate::detector::{
-        Band, Detector, Info, Kind, Memory, Quantity, SensorInfo, Timestamp, Wanted,
-    };
+    pub use crate::detector::{Band, Detector, Info, Kind, Memory, Quantity, SensorInfo, Timestamp, Wanted};
     pub use crate::finding::{Episode, Finding, Findings, Severity};
     pub use crate::reading::Reading;
     pub use crate::rule::Rule;

@@ -7,9 +7,8 @@
 //! other bytes.
 
 pub use libm::{
-    acos, acosh, asin, asinh, atan, atan2, atanh, cbrt, cos, cosh, erf, erfc, exp, exp2, exp10,
-    expm1, fmod, hypot, lgamma, log as ln, log1p as ln_1p, log2, log10, pow as powf, sin, sinh,
-    sqrt, tan, tanh, tgamma,
+    acos, acosh, asin, asinh, atan, atan2, atanh, cbrt, cos, cosh, erf, erfc, exp, exp2, exp10, expm1, fmod,
+    hypot, lgamma, log as ln, log1p as ln_1p, log2, log10, pow as powf, sin, sinh, sqrt, tan, tanh, tgamma,
 };
 
 /// `base` to a whole power, by squaring: always the same multiplications, unlike `f64::powi`.

@@ -15,13 +15,12 @@ pub fn decode<T: Default + DeserializeOwned>(bytes: &[u8]) -> Result<T, String> 
     }
     match postcard::take_from_bytes(bytes) {
         Ok((state, [])) => Ok(state),
-        Ok((_, rest)) => Err(format!(
-            "saved state has {} bytes too many: was it saved under another version?",
-            rest.len()
-        )),
-        Err(error) => Err(format!(
-            "saved state cannot be read ({error}): was it saved under another version?"
-        )),
+        Ok((_, rest)) => {
+            Err(format!("saved state has {} bytes too many: was it saved under another version?", rest.len()))
+        }
+        Err(error) => {
+            Err(format!("saved state cannot be read ({error}): was it saved under another version?"))
+        }
     }
 }
 
@@ -44,11 +43,7 @@ pub(crate) struct Part<T> {
 impl<T: Default + Serialize> Part<T> {
     pub fn new() -> Result<Self, String> {
         let default = postcard::to_extend(&T::default(), Vec::new()).map_err(cannot_save)?;
-        Ok(Part {
-            default,
-            scratch: Vec::new(),
-            state: std::marker::PhantomData,
-        })
+        Ok(Part { default, scratch: Vec::new(), state: std::marker::PhantomData })
     }
 
     /// Adds length and bytes to `out`.
@@ -96,12 +91,9 @@ pub(crate) fn split<'a>(mut blob: &'a [u8], parts: &mut Vec<&'a [u8]>) -> Result
     while !blob.is_empty() {
         let (len, len_bytes) = read_len(blob)?;
         let rest = &blob[len_bytes..];
-        let part = rest.get(..len).ok_or_else(|| {
-            format!(
-                "saved state is cut short: {len} bytes wanted, {} there",
-                rest.len()
-            )
-        })?;
+        let part = rest
+            .get(..len)
+            .ok_or_else(|| format!("saved state is cut short: {len} bytes wanted, {} there", rest.len()))?;
         parts.push(part);
         blob = &rest[len..];
     }
@@ -126,9 +118,7 @@ impl Shared {
         match bytes {
             [LAYOUT, rest @ ..] => postcard::from_bytes(rest)
                 .map_err(|error| format!("saved shared state cannot be read: {error}")),
-            [layout, ..] => Err(format!(
-                "saved state has layout {layout}; this SDK reads layout {LAYOUT}"
-            )),
+            [layout, ..] => Err(format!("saved state has layout {layout}; this SDK reads layout {LAYOUT}")),
             [] => Err("saved state lacks its shared part".into()),
         }
     }

@@ -7,12 +7,7 @@
 //!     cargo run --release -p shift --example evaluate -- --cost          nanoseconds a reading
 //!     cargo run --release -p shift --example evaluate -- --csv blackout FILE
 //!     cargo run --release -p shift --example evaluate -- --csv transformer FILE
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "evaluate/cost.rs"]
 mod cost;
@@ -36,18 +31,8 @@ fn main() {
         return;
     }
     let verbose = arguments.iter().any(|argument| argument == "-v");
-    let json = arguments
-        .iter()
-        .find(|argument| argument.starts_with('{'))
-        .map_or("{}", String::as_str);
+    let json = arguments.iter().find(|argument| argument.starts_with('{')).map_or("{}", String::as_str);
     let scenario: Scenario = serde_json::from_str(json).unwrap();
-    let seeds: Vec<u64> = arguments
-        .iter()
-        .filter_map(|argument| argument.parse().ok())
-        .collect();
-    simulated::run(
-        if seeds.is_empty() { &[1] } else { &seeds },
-        &scenario,
-        verbose,
-    );
+    let seeds: Vec<u64> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
+    simulated::run(if seeds.is_empty() { &[1] } else { &seeds }, &scenario, verbose);
 }

@@ -23,20 +23,11 @@ const SUM_MAX: f32 = 60.0;
 
 fn limit(parameters: &Parameters, at: &At, cell: &Cell) -> f32 {
     let margin = parameters.course_margin + at.young / 2.0;
-    at.width
-        * parameters
-            .course_min
-            .max(margin * cell.course_peak.usual.get())
+    at.width * parameters.course_min.max(margin * cell.course_peak.usual.get())
 }
 
 #[inline]
-pub fn judge(
-    parameters: &Parameters,
-    at: &At,
-    sensor: &mut Sensor,
-    cell: &mut Cell,
-    out: &mut Findings<'_>,
-) {
+pub fn judge(parameters: &Parameters, at: &At, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
     let step = (at.difference / (SD_PER_MEAN * cell.scale_recent)).clamp(-CUT, CUT);
     cell.up = (cell.up + step - parameters.course_allowance).clamp(0.0, SUM_MAX);
     cell.down = (cell.down - step - parameters.course_allowance).clamp(0.0, SUM_MAX);
@@ -59,10 +50,7 @@ pub fn judge(
         if sensor.course_cells == 0 {
             let quantity = usize::from(sensor.course_quantity);
             out.clear(&mut sensor.course, || {
-                Finding::new(COURSE)
-                    .quantity(quantity)
-                    .score(0.0)
-                    .explain("no longer moves one way")
+                Finding::new(COURSE).quantity(quantity).score(0.0).explain("no longer moves one way")
             });
         }
     }
@@ -93,9 +81,7 @@ fn tell(
         Finding::new(COURSE)
             .quantity(quantity)
             .score(f64::from(1.0 - limit / (2.0 * sum)))
-            .explain(format!(
-                "moves {way} too steadily: cumulative sum {sum:.1}, usual limit {limit:.1}"
-            ))
+            .explain(format!("moves {way} too steadily: cumulative sum {sum:.1}, usual limit {limit:.1}"))
             .detail("moving_column", at.quantity.to_string())
     });
 }

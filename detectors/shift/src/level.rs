@@ -57,25 +57,17 @@ fn jumped(parameters: &Parameters, at: &At, limit: f32, cell: &mut Cell, out: &m
         cell.jump.see_some(limit);
         let before = at.before;
         out.single(Severity::Info, || {
-            Finding::new(SPIKE)
-                .quantity(at.quantity)
-                .observed(before)
-                .expected(at.value)
-                .explain(format!(
-                    "{before:.6} was {:.1} limits away from the values around it",
-                    (before - at.value).abs() / f64::from(limit)
-                ))
+            Finding::new(SPIKE).quantity(at.quantity).observed(before).expected(at.value).explain(format!(
+                "{before:.6} was {:.1} limits away from the values around it",
+                (before - at.value).abs() / f64::from(limit)
+            ))
         });
         return;
     }
     cell.away += 1;
     if cell.away >= parameters.level_readings {
         cell.away = 0;
-        let severity = if far > WARNING * limit {
-            Severity::Warning
-        } else {
-            Severity::Info
-        };
+        let severity = if far > WARNING * limit { Severity::Warning } else { Severity::Info };
         let level = at.value - f64::from(cell.deviation);
         out.raise(&mut cell.level, severity, || {
             Finding::new(LEVEL)
@@ -93,11 +85,7 @@ fn jumped(parameters: &Parameters, at: &At, limit: f32, cell: &mut Cell, out: &m
 
 fn shifted(parameters: &Parameters, at: &At, limit: f32, cell: &mut Cell, out: &mut Findings<'_>) {
     cell.away = cell.away.saturating_add(quarter(cell));
-    cell.back = if cell.deviation.abs() < BACK * limit {
-        cell.back + 1
-    } else {
-        0
-    };
+    cell.back = if cell.deviation.abs() < BACK * limit { cell.back + 1 } else { 0 };
     let text = if cell.back >= BACK_READINGS {
         "back at its level"
     } else if u16::from(cell.away) * 4 >= parameters.relearn_readings {
@@ -109,11 +97,7 @@ fn shifted(parameters: &Parameters, at: &At, limit: f32, cell: &mut Cell, out: &
     cell.set(AWAY, false);
     cell.jump.see_some(limit);
     out.clear(&mut cell.level, || {
-        Finding::new(LEVEL)
-            .quantity(at.quantity)
-            .score(0.0)
-            .observed(at.value)
-            .explain(text)
+        Finding::new(LEVEL).quantity(at.quantity).score(0.0).observed(at.value).explain(text)
     });
 }
 

@@ -63,18 +63,10 @@ impl Detector for Shift {
 
     fn new(parameters: Parameters, quantities: &[Quantity]) -> Result<Self, String> {
         parameters.check()?;
-        let supply = quantities
-            .iter()
-            .map(|quantity| is_supply(&quantity.name))
-            .collect();
-        let young = (0..1024_u16)
-            .map(|blocks| parameters.margin_young / f32::from(blocks.max(1)).sqrt())
-            .collect();
-        Ok(Shift {
-            parameters,
-            supply,
-            young,
-        })
+        let supply = quantities.iter().map(|quantity| is_supply(&quantity.name)).collect();
+        let young =
+            (0..1024_u16).map(|blocks| parameters.margin_young / f32::from(blocks.max(1)).sqrt()).collect();
+        Ok(Shift { parameters, supply, young })
     }
 
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
@@ -95,12 +87,7 @@ impl Detector for Shift {
     }
 
     /// The level and how far a jump may go from it.
-    fn band(
-        &self,
-        reading: &Reading<'_>,
-        memory: &Memory<'_, Self>,
-        quantity: usize,
-    ) -> Option<Band> {
+    fn band(&self, reading: &Reading<'_>, memory: &Memory<'_, Self>, quantity: usize) -> Option<Band> {
         let (cell, value) = (memory.cells.get(quantity)?, reading.value(quantity));
         let limit = f64::from(level::limit(&self.parameters, self.young(cell), cell));
         if !cell.has(KNOWN) || limit == 0.0 || value.is_nan() {
@@ -108,12 +95,7 @@ impl Detector for Shift {
         }
         let expected = cell.last - f64::from(cell.deviation);
         let score = ((value - expected).abs() / (2.0 * limit)).min(1.0);
-        Some(Band {
-            score,
-            expected,
-            lower: expected - limit,
-            upper: expected + limit,
-        })
+        Some(Band { score, expected, lower: expected - limit, upper: expected + limit })
     }
 }
 
@@ -126,10 +108,7 @@ const HOURS_PER_MS: f32 = 1.0 / 3_600_000.0;
 impl Shift {
     fn young(&self, cell: &Cell) -> f32 {
         let longest = self.young.len() - 1;
-        self.young
-            .get(usize::from(cell.blocks).min(longest))
-            .copied()
-            .unwrap_or_default()
+        self.young.get(usize::from(cell.blocks).min(longest)).copied().unwrap_or_default()
     }
 
     fn value(
@@ -151,11 +130,7 @@ impl Shift {
         let difference = (value - before).clamp(-1e30, 1e30) as f32;
         if gap {
             (cell.up, cell.down) = (0.0, 0.0);
-            cell.deviation = if cell.has(AWAY) {
-                cell.deviation + difference
-            } else {
-                0.0
-            };
+            cell.deviation = if cell.has(AWAY) { cell.deviation + difference } else { 0.0 };
             return;
         }
         let readings = peaks::readings(cell);
@@ -169,16 +144,7 @@ impl Shift {
         let width = if supply { 1.0 } else { parameters.load_margin };
         let settled = mature || (known && supply);
         let young = self.young(cell);
-        let at = At {
-            quantity,
-            value,
-            before,
-            difference,
-            settled,
-            mature,
-            width,
-            young,
-        };
+        let at = At { quantity, value, before, difference, settled, mature, width, young };
         level::judge(parameters, &at, cell, out);
         spread::judge(parameters, &at, sensor, cell, out);
         course::judge(parameters, &at, sensor, cell, out);

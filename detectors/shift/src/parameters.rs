@@ -81,23 +81,11 @@ impl Parameters {
             if value >= least && value <= most {
                 Ok(())
             } else {
-                Err(format!(
-                    "{name} is {value}; it must be from {least} to {most}"
-                ))
+                Err(format!("{name} is {value}; it must be from {least} to {most}"))
             }
         };
-        within(
-            "learn_readings",
-            f32::from(self.learn_readings),
-            8.0,
-            65_000.0,
-        )?;
-        within(
-            "relearn_readings",
-            f32::from(self.relearn_readings),
-            8.0,
-            1000.0,
-        )?;
+        within("learn_readings", f32::from(self.learn_readings), 8.0, 65_000.0)?;
+        within("relearn_readings", f32::from(self.relearn_readings), 8.0, 1000.0)?;
         within("gap_intervals", self.gap_intervals, 1.5, 1e6)?;
         within("learn_hours", self.learn_hours, 0.0, 10_000.0)?;
         within("load_margin", self.load_margin, 1.0, 100.0)?;

@@ -22,20 +22,11 @@ const SUM_MAX: f32 = 60.0;
 
 fn limit(parameters: &Parameters, at: &At, cell: &Cell) -> f32 {
     let margin = parameters.spread_margin + at.young / 2.0;
-    at.width
-        * parameters
-            .spread_min
-            .max(margin * cell.excess_peak.usual.get())
+    at.width * parameters.spread_min.max(margin * cell.excess_peak.usual.get())
 }
 
 #[inline]
-pub fn judge(
-    parameters: &Parameters,
-    at: &At,
-    sensor: &mut Sensor,
-    cell: &mut Cell,
-    out: &mut Findings<'_>,
-) {
+pub fn judge(parameters: &Parameters, at: &At, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
     let steps = (at.difference.abs() / cell.scale).min(CUT);
     let spread = cell.spread.get() + (steps - cell.spread.get()) * WEIGHT;
     let excess = (cell.excess.get() + steps - parameters.spread_allowance).clamp(0.0, SUM_MAX);
@@ -69,19 +60,9 @@ pub fn judge(
     }
 }
 
-fn go_on(
-    parameters: &Parameters,
-    at: &At,
-    sensor: &mut Sensor,
-    cell: &mut Cell,
-    out: &mut Findings<'_>,
-) {
+fn go_on(parameters: &Parameters, at: &At, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
     cell.spread_held = cell.spread_held.saturating_add(quarter(cell));
-    cell.spread_calm = if cell.spread.get() < CALM {
-        cell.spread_calm + 1
-    } else {
-        0
-    };
+    cell.spread_calm = if cell.spread.get() < CALM { cell.spread_calm + 1 } else { 0 };
     let relearnt = u16::from(cell.spread_held) * 4 >= parameters.relearn_readings;
     if !relearnt && cell.spread_calm < parameters.spread_calm_readings {
         return;
@@ -95,16 +76,7 @@ fn go_on(
     sensor.spread_cells = sensor.spread_cells.saturating_sub(1);
     if sensor.spread_cells == 0 {
         let quantity = usize::from(sensor.spread_quantity);
-        let text = if relearnt {
-            "taken as the new spread"
-        } else {
-            "as calm as usual again"
-        };
-        out.clear(&mut sensor.spread, || {
-            Finding::new(SPREAD)
-                .quantity(quantity)
-                .score(0.0)
-                .explain(text)
-        });
+        let text = if relearnt { "taken as the new spread" } else { "as calm as usual again" };
+        out.clear(&mut sensor.spread, || Finding::new(SPREAD).quantity(quantity).score(0.0).explain(text));
     }
 }

@@ -65,11 +65,7 @@ impl Cell {
         self.flags & flag != 0
     }
     pub fn set(&mut self, flag: u8, on: bool) {
-        self.flags = if on {
-            self.flags | flag
-        } else {
-            self.flags & !flag
-        };
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
     }
 }
 

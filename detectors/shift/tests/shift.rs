@@ -40,20 +40,13 @@ fn found(quantity: &str, rows: &[Row]) -> Vec<Found> {
 }
 
 fn brief(found: &[Found]) -> Vec<(&str, Phase, usize)> {
-    found
-        .iter()
-        .map(|one| (one.kind, one.phase, (one.timestamp / MINUTE) as usize))
-        .collect()
+    found.iter().map(|one| (one.kind, one.phase, (one.timestamp / MINUTE) as usize)).collect()
 }
 
 #[test]
 fn a_sensor_takes_no_more_memory_than_it_may() {
     assert!(size_of::<Cell>() <= 64, "{}", size_of::<Cell>());
-    assert!(
-        size_of::<Sensor>() + size_of::<Cell>() <= 128,
-        "{}",
-        size_of::<Sensor>()
-    );
+    assert!(size_of::<Sensor>() + size_of::<Cell>() <= 128, "{}", size_of::<Sensor>());
 }
 
 #[test]
@@ -67,64 +60,33 @@ fn ten_quiet_days_bring_nothing() {
 #[test]
 fn a_step_is_a_shift_until_it_is_undone() {
     let rows = voltage(1, 4 * DAY, |index, value, noise| {
-        value
-            + noise
-            + if (3000..3200).contains(&index) {
-                9.0
-            } else {
-                0.0
-            }
+        value + noise + if (3000..3200).contains(&index) { 9.0 } else { 0.0 }
     });
     let found = found("voltage", &rows);
     let brief = brief(&found);
-    assert!(
-        matches!(brief[0], ("level_shift", Phase::Raised, 3002)),
-        "{brief:?}"
-    );
-    assert!(
-        matches!(brief[1], ("level_shift", Phase::Cleared, 3200..=3204)),
-        "{brief:?}"
-    );
+    assert!(matches!(brief[0], ("level_shift", Phase::Raised, 3002)), "{brief:?}");
+    assert!(matches!(brief[1], ("level_shift", Phase::Cleared, 3200..=3204)), "{brief:?}");
     assert_eq!(brief.len(), 2, "{brief:?}");
     let (observed, expected) = (found[0].observed.unwrap(), found[0].expected.unwrap());
-    assert!(
-        (observed - expected - 9.0).abs() < 2.0,
-        "{observed} {expected}"
-    );
+    assert!((observed - expected - 9.0).abs() < 2.0, "{observed} {expected}");
 }
 
 #[test]
 fn a_step_that_stays_is_the_new_normal_after_the_stated_time() {
-    let rows = voltage(2, 4 * DAY, |index, value, noise| {
-        value + noise + if index >= 3000 { 12.0 } else { 0.0 }
-    });
+    let rows =
+        voltage(2, 4 * DAY, |index, value, noise| value + noise + if index >= 3000 { 12.0 } else { 0.0 });
     let found = found("voltage", &rows);
     let brief = brief(&found);
-    assert!(
-        matches!(brief[0], ("level_shift", Phase::Raised, 3002)),
-        "{brief:?}"
-    );
-    assert!(
-        matches!(brief[1], ("level_shift", Phase::Cleared, 3590..=3610)),
-        "{brief:?}"
-    );
-    assert!(
-        found[1]
-            .explanation
-            .as_deref()
-            .unwrap()
-            .contains("new level"),
-        "{:?}",
-        found[1]
-    );
+    assert!(matches!(brief[0], ("level_shift", Phase::Raised, 3002)), "{brief:?}");
+    assert!(matches!(brief[1], ("level_shift", Phase::Cleared, 3590..=3610)), "{brief:?}");
+    assert!(found[1].explanation.as_deref().unwrap().contains("new level"), "{:?}", found[1]);
     assert_eq!(brief.len(), 2, "{brief:?}");
 }
 
 #[test]
 fn one_value_far_off_is_a_spike() {
-    let rows = voltage(3, 3 * DAY, |index, value, noise| {
-        value + noise + if index == 4000 { -20.0 } else { 0.0 }
-    });
+    let rows =
+        voltage(3, 3 * DAY, |index, value, noise| value + noise + if index == 4000 { -20.0 } else { 0.0 });
     let found = found("voltage", &rows);
     assert_eq!(brief(&found), [("spike", Phase::Single, 4001)]);
     assert!(found[0].observed.unwrap() < 220.0);
@@ -134,27 +96,12 @@ fn one_value_far_off_is_a_spike() {
 fn noise_is_told_and_its_end() {
     for seed in 0..5 {
         let rows = voltage(seed, 4 * DAY, |index, value, noise| {
-            value
-                + noise
-                    * if (3000..3300).contains(&index) {
-                        5.0
-                    } else {
-                        1.0
-                    }
+            value + noise * if (3000..3300).contains(&index) { 5.0 } else { 1.0 }
         });
         let found = found("voltage", &rows);
-        let spread: Vec<_> = brief(&found)
-            .into_iter()
-            .filter(|one| one.0 == "spread_change")
-            .collect();
-        assert!(
-            matches!(spread[0], (_, Phase::Raised, 3000..=3040)),
-            "seed {seed}: {spread:?}"
-        );
-        assert!(
-            matches!(spread[1], (_, Phase::Cleared, 3300..=3360)),
-            "seed {seed}: {spread:?}"
-        );
+        let spread: Vec<_> = brief(&found).into_iter().filter(|one| one.0 == "spread_change").collect();
+        assert!(matches!(spread[0], (_, Phase::Raised, 3000..=3040)), "seed {seed}: {spread:?}");
+        assert!(matches!(spread[1], (_, Phase::Cleared, 3300..=3360)), "seed {seed}: {spread:?}");
         assert_eq!(spread.len(), 2, "seed {seed}: {spread:?}");
     }
 }
@@ -166,22 +113,11 @@ fn a_ramp_of_small_steps_is_told_before_the_level_is_unusual() {
     });
     let found = found("voltage", &rows);
     let first = &found[0];
-    assert_eq!(
-        (first.kind, first.phase),
-        ("course", Phase::Raised),
-        "{:?}",
-        brief(&found)
-    );
-    assert!(
-        (4000..4030).contains(&((first.timestamp / MINUTE) as usize)),
-        "{:?}",
-        brief(&found)
-    );
+    assert_eq!((first.kind, first.phase), ("course", Phase::Raised), "{:?}", brief(&found));
+    assert!((4000..4030).contains(&((first.timestamp / MINUTE) as usize)), "{:?}", brief(&found));
     assert!(first.severity >= Severity::Warning);
     assert!(
-        found
-            .iter()
-            .any(|one| one.kind == "course" && one.phase == Phase::Cleared),
+        found.iter().any(|one| one.kind == "course" && one.phase == Phase::Cleared),
         "{:?}",
         brief(&found)
     );
@@ -194,17 +130,9 @@ fn a_load_that_is_switched_is_no_anomaly() {
         let mut on = [false; 3];
         let rows: Vec<Row> = (0..7 * DAY)
             .map(|index| {
-                let busy = if (360..1380).contains(&(index % DAY)) {
-                    1.0
-                } else {
-                    0.15
-                };
+                let busy = if (360..1380).contains(&(index % DAY)) { 1.0 } else { 0.15 };
                 for (appliance, on) in on.iter_mut().enumerate() {
-                    let chance = if *on {
-                        0.1
-                    } else {
-                        0.04 * busy / (1.0 + appliance as f64)
-                    };
+                    let chance = if *on { 0.1 } else { 0.04 * busy / (1.0 + appliance as f64) };
                     *on ^= rng.unit() < chance;
                 }
                 let base = 150.0 + 100.0 * busy + 8.0 * normal(&mut rng);
@@ -234,20 +162,8 @@ fn late_rows_are_not_compared_with_their_neighbours() {
 
 /// Readings as no grid sends them.
 fn wild(seed: u64, sensors: u32) -> Vec<Row> {
-    const VALUES: [f64; 12] = [
-        0.0,
-        -0.0,
-        1.0,
-        -1.0,
-        1e308,
-        -1e308,
-        5e-324,
-        1e-30,
-        230.0,
-        230.1,
-        f64::MAX,
-        f64::MIN_POSITIVE,
-    ];
+    const VALUES: [f64; 12] =
+        [0.0, -0.0, 1.0, -1.0, 1e308, -1e308, 5e-324, 1e-30, 230.0, 230.1, f64::MAX, f64::MIN_POSITIVE];
     let mut rng = Rng::new(seed);
     let mut time = 0_i64;
     (0..900)
@@ -267,11 +183,7 @@ fn wild(seed: u64, sensors: u32) -> Vec<Row> {
             };
             let values = [value(), value(), value()];
             let made = row(rng.below(u64::from(sensors)) as u32, time, &values);
-            if rng.below(15) == 0 {
-                made.malformed(1)
-            } else {
-                made
-            }
+            if rng.below(15) == 0 { made.malformed(1) } else { made }
         })
         .collect()
 }

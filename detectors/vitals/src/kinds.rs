@@ -17,30 +17,15 @@ const fn kind(name: &'static str, description: &'static str) -> Kind {
 
 /// The order is part of the contract with saved anomalies: append only.
 pub const KINDS: [Kind; 8] = [
-    kind(
-        "dropout",
-        "No reading for several of the sensor's own reporting intervals.",
-    ),
-    kind(
-        "stuck",
-        "The same value over and over, longer than this sensor's values usually stay equal.",
-    ),
-    kind(
-        "repeated_timestamp",
-        "A timestamp that the sensor has already used.",
-    ),
-    kind(
-        "backward_timestamp",
-        "A timestamp before that of the reading before.",
-    ),
+    kind("dropout", "No reading for several of the sensor's own reporting intervals."),
+    kind("stuck", "The same value over and over, longer than this sensor's values usually stay equal."),
+    kind("repeated_timestamp", "A timestamp that the sensor has already used."),
+    kind("backward_timestamp", "A timestamp before that of the reading before."),
     kind(
         "clock_shift",
         "The sensor's clock jumped by about a multiple of half an hour, or far ahead of its neighbours'.",
     ),
-    kind(
-        "reporting_rate",
-        "Readings come at another interval than usual.",
-    ),
+    kind("reporting_rate", "Readings come at another interval than usual."),
     kind("malformed", "A value that is not a finite number."),
     kind(
         "unit_jump",

@@ -68,12 +68,7 @@ impl Detector for Vitals {
     }
 
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
-        let Memory {
-            sensor,
-            cells,
-            group,
-            ..
-        } = memory;
+        let Memory { sensor, cells, group, .. } = memory;
         wellformed::judge(&self.parameters, reading, sensor, out);
         let order = timing::judge(&self.parameters, reading, sensor, out);
         if let Some(lane) = group {
@@ -91,13 +86,7 @@ impl Detector for Vitals {
         silence::advance(&self.parameters, now, memory.sensor, out);
     }
 
-    fn advance_group(
-        &self,
-        _watermark: Timestamp,
-        _name: &str,
-        lane: &mut Lane,
-        _out: &mut Findings<'_>,
-    ) {
+    fn advance_group(&self, _watermark: Timestamp, _name: &str, lane: &mut Lane, _out: &mut Findings<'_>) {
         lane.heard = false;
     }
 }

@@ -23,23 +23,14 @@ pub fn disorder(
         return;
     }
     let many = sensor.order_count >= parameters.warning_readings;
-    let severity = if many {
-        Severity::Warning
-    } else {
-        Severity::Info
-    };
+    let severity = if many { Severity::Warning } else { Severity::Info };
     out.raise(&mut sensor.order, severity, || {
         let text = if kind == REPEATED {
             "the timestamp is that of the reading before".to_owned()
         } else {
-            format!(
-                "the timestamp is {:.1} s before that of the reading before",
-                -step / 1000.0
-            )
+            format!("the timestamp is {:.1} s before that of the reading before", -step / 1000.0)
         };
-        Finding::new(kind)
-            .observed(f64::from(step / 1000.0))
-            .explain(text)
+        Finding::new(kind).observed(f64::from(step / 1000.0)).explain(text)
     });
 }
 
@@ -52,9 +43,9 @@ pub fn calm(parameters: &Parameters, sensor: &mut Sensor, out: &mut Findings<'_>
         let (kind, rows) = (usize::from(sensor.order_kind), sensor.order_count);
         sensor.order_count = 0;
         out.clear(&mut sensor.order, || {
-            Finding::new(kind).score(0.0).explain(format!(
-                "timestamps are in order again after {rows} that were not"
-            ))
+            Finding::new(kind)
+                .score(0.0)
+                .explain(format!("timestamps are in order again after {rows} that were not"))
         });
     }
 }

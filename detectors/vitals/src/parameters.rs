@@ -70,11 +70,7 @@ impl Parameters {
         above("stuck_runs", self.stuck_runs, 1.0)?;
         above("rate_ratio", self.rate_ratio, 1.2)?;
         above("clock_step_min", self.clock_step_min, 1.0)?;
-        above(
-            "stuck_readings_min",
-            f32::from(self.stuck_readings_min),
-            3.0,
-        )?;
+        above("stuck_readings_min", f32::from(self.stuck_readings_min), 3.0)?;
         above("calm_readings", f32::from(self.calm_readings), 1.0)?;
         above("rate_readings", f32::from(self.rate_readings), 2.0)?;
         above("unit_readings", f32::from(self.unit_readings), 1.0)

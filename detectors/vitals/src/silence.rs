@@ -10,17 +10,11 @@ use crate::state::{JUMPED, OUT_OF_ORDER, Sensor};
 /// How long a silence must be before it is told, in ms. Before the interval is known there is no such length.
 pub fn limit_ms(parameters: &Parameters, sensor: &Sensor) -> Option<f32> {
     (sensor.interval_ms > 0.0).then(|| {
-        (parameters.silence_intervals * sensor.interval_ms)
-            .max(parameters.silence_gaps * sensor.gap_ms)
+        (parameters.silence_intervals * sensor.interval_ms).max(parameters.silence_gaps * sensor.gap_ms)
     })
 }
 
-pub fn advance(
-    parameters: &Parameters,
-    watermark: Timestamp,
-    sensor: &mut Sensor,
-    out: &mut Findings<'_>,
-) {
+pub fn advance(parameters: &Parameters, watermark: Timestamp, sensor: &mut Sensor, out: &mut Findings<'_>) {
     if sensor.dropout.is_open() {
         return;
     }
@@ -28,11 +22,7 @@ pub fn advance(
         return;
     };
     // A clock that is ahead makes the last reading look younger than it is, one that stands or ran back, older.
-    let off = if sensor.has(JUMPED) || sensor.has(OUT_OF_ORDER) {
-        sensor.jump_ms
-    } else {
-        0.0
-    };
+    let off = if sensor.has(JUMPED) || sensor.has(OUT_OF_ORDER) { sensor.jump_ms } else { 0.0 };
     let silent = watermark.saturating_sub(sensor.last) as f32 + sensor.clock_ms + off;
     if silent > limit {
         let (since, interval) = (sensor.last, sensor.interval_ms);
@@ -58,10 +48,7 @@ pub fn back(parameters: &Parameters, gap_ms: f32, sensor: &mut Sensor, out: &mut
         Finding::new(DROPOUT)
             .observed(f64::from(gap_ms / 1000.0))
             .expected(f64::from(interval / 1000.0))
-            .explain(format!(
-                "back after {:.0} s without a reading",
-                gap_ms / 1000.0
-            ))
+            .explain(format!("back after {:.0} s without a reading", gap_ms / 1000.0))
     };
     if sensor.dropout.is_open() {
         out.clear(&mut sensor.dropout, || found().score(0.0));

@@ -59,11 +59,7 @@ impl Sensor {
         self.flags & flag != 0
     }
     pub fn set(&mut self, flag: u8, on: bool) {
-        self.flags = if on {
-            self.flags | flag
-        } else {
-            self.flags & !flag
-        };
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
     }
 }
 
@@ -85,19 +81,13 @@ impl Lane {
         self.heard = true;
         if order == Order::Forward && !sensor.has(JUMPED) {
             // A lag of the sensor's (below 0) is no reason to believe that it is later.
-            let time = reading
-                .timestamp
-                .saturating_sub(sensor.clock_ms.max(0.0) as i64);
+            let time = reading.timestamp.saturating_sub(sensor.clock_ms.max(0.0) as i64);
             self.latest = if first { time } else { self.latest.max(time) };
         }
     }
 
     pub fn now(&self, watermark: Timestamp) -> Timestamp {
-        if self.heard {
-            watermark.min(self.latest)
-        } else {
-            watermark
-        }
+        if self.heard { watermark.min(self.latest) } else { watermark }
     }
 }
 

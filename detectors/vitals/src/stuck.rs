@@ -60,18 +60,10 @@ pub fn judge(
         end(sensor, cells, out);
     } else if let Some((quantity, run, value)) = worst {
         sensor.stuck_quantity = quantity;
-        let since = reading
-            .timestamp
-            .saturating_sub((f32::from(run - 1) * sensor.interval_ms) as i64);
+        let since = reading.timestamp.saturating_sub((f32::from(run - 1) * sensor.interval_ms) as i64);
         // One quantity alone may be a load that stands still.
-        let severity = if quantity == WHOLE {
-            Severity::Warning
-        } else {
-            Severity::Info
-        };
-        out.raise(&mut sensor.stuck, severity, || {
-            found(quantity, run, value).since(since)
-        });
+        let severity = if quantity == WHOLE { Severity::Warning } else { Severity::Info };
+        out.raise(&mut sensor.stuck, severity, || found(quantity, run, value).since(since));
     }
 }
 
@@ -85,28 +77,16 @@ fn limit(parameters: &Parameters, longest: u16) -> u16 {
 /// last values all night) it is usual in the end.
 fn learnt(parameters: &Parameters, longest: u16, run: u16) -> u16 {
     let limit = limit(parameters, longest);
-    if run < limit {
-        longest.max(run)
-    } else {
-        longest + ((limit - longest) / 8).max(1)
-    }
+    if run < limit { longest.max(run) } else { longest + ((limit - longest) / 8).max(1) }
 }
 
 fn end(sensor: &mut Sensor, cells: &[Cell], out: &mut Findings<'_>) {
     let quantity = sensor.stuck_quantity;
-    let run = cells
-        .get(usize::from(quantity))
-        .map_or(sensor.same_run, |cell| cell.run);
+    let run = cells.get(usize::from(quantity)).map_or(sensor.same_run, |cell| cell.run);
     if run <= 1 {
         out.clear(&mut sensor.stuck, || {
-            let finding = Finding::new(STUCK)
-                .score(0.0)
-                .explain("values change again");
-            if quantity == WHOLE {
-                finding
-            } else {
-                finding.quantity(usize::from(quantity))
-            }
+            let finding = Finding::new(STUCK).score(0.0).explain("values change again");
+            if quantity == WHOLE { finding } else { finding.quantity(usize::from(quantity)) }
         });
     }
 }
@@ -114,9 +94,9 @@ fn end(sensor: &mut Sensor, cells: &[Cell], out: &mut Findings<'_>) {
 fn found(quantity: u8, run: u16, value: f64) -> Finding {
     let score = 1.0 - 1.0 / f64::from(run);
     if quantity == WHOLE {
-        Finding::new(STUCK).score(score).explain(format!(
-            "{run} readings in a row are equal in every quantity"
-        ))
+        Finding::new(STUCK)
+            .score(score)
+            .explain(format!("{run} readings in a row are equal in every quantity"))
     } else {
         Finding::new(STUCK)
             .score(score)

@@ -33,11 +33,7 @@ pub fn judge(
     let step = reading.timestamp.saturating_sub(sensor.last) as f32;
     if step == 0.0 {
         // Time has gone on by an interval although the clock has not.
-        let before = if sensor.has(JUMPED) || sensor.has(OUT_OF_ORDER) {
-            sensor.jump_ms
-        } else {
-            0.0
-        };
+        let before = if sensor.has(JUMPED) || sensor.has(OUT_OF_ORDER) { sensor.jump_ms } else { 0.0 };
         sensor.jump_ms = before - sensor.interval_ms;
         sensor.set(OUT_OF_ORDER, !sensor.has(JUMPED));
         disorder(parameters, REPEATED, step, sensor, out);
@@ -63,22 +59,13 @@ pub fn judge(
 
 /// By how much the step is not what this sensor's next one should be.
 fn unexpected(step: f32, sensor: &Sensor) -> f32 {
-    let off = if sensor.has(OUT_OF_ORDER) {
-        sensor.jump_ms
-    } else {
-        0.0
-    };
+    let off = if sensor.has(OUT_OF_ORDER) { sensor.jump_ms } else { 0.0 };
     step - sensor.interval_ms + off
 }
 
 /// A step that differs from the usual one by about a multiple of a half hour, or that the host
 /// marked as ahead of everybody else. A gap that a tick has already told is a gap.
-fn looks_like_clock(
-    parameters: &Parameters,
-    reading: &Reading<'_>,
-    step: f32,
-    sensor: &Sensor,
-) -> bool {
+fn looks_like_clock(parameters: &Parameters, reading: &Reading<'_>, step: f32, sensor: &Sensor) -> bool {
     let (jump, usual) = (unexpected(step, sensor), sensor.interval_ms);
     if usual <= 0.0 || usual > 2.0 * CLOCK_INTERVAL_MAX_MS {
         return false;
@@ -162,9 +149,7 @@ fn lag(parameters: &Parameters, step: f32, sensor: &mut Sensor, out: &mut Findin
         }
     } else if sensor.dropout.is_open() && sensor.clock.is_open() {
         sensor.clock_ms = 0.0;
-        out.clear(&mut sensor.clock, || {
-            Finding::new(CLOCK).score(0.0).explain("the clock is back")
-        });
+        out.clear(&mut sensor.clock, || Finding::new(CLOCK).score(0.0).explain("the clock is back"));
     } else if sensor.dropout.is_open() {
         sensor.clock_ms -= limit;
     }
@@ -175,25 +160,15 @@ fn shifted(reading: &Reading<'_>, sensor: &mut Sensor, out: &mut Findings<'_>) {
     sensor.clock_ms += sensor.jump_ms;
     let (offset, interval) = (sensor.clock_ms, sensor.interval_ms);
     let since = reading.timestamp.saturating_sub(interval as i64);
-    let found = |text: String| {
-        Finding::new(CLOCK)
-            .observed(f64::from(offset / 1000.0))
-            .expected(0.0)
-            .explain(text)
-    };
+    let found =
+        |text: String| Finding::new(CLOCK).observed(f64::from(offset / 1000.0)).expected(0.0).explain(text);
     if offset.abs() <= 3.0 * interval {
         sensor.clock_ms = 0.0;
-        out.clear(&mut sensor.clock, || {
-            found("the clock is back".to_owned()).score(0.0)
-        });
+        out.clear(&mut sensor.clock, || found("the clock is back".to_owned()).score(0.0));
     } else {
         let way = if offset > 0.0 { "ahead" } else { "behind" };
         out.raise(&mut sensor.clock, Severity::Warning, || {
-            found(format!(
-                "the clock jumped and is now {:.0} s {way}",
-                offset.abs() / 1000.0
-            ))
-            .since(since)
+            found(format!("the clock jumped and is now {:.0} s {way}", offset.abs() / 1000.0)).since(since)
         });
     }
 }

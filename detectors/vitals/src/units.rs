@@ -40,9 +40,7 @@ pub fn judge(
                             .quantity(quantity)
                             .observed(value)
                             .band(least, most)
-                            .explain(format!(
-                                "about {factor} times its usual size: another unit?"
-                            ))
+                            .explain(format!("about {factor} times its usual size: another unit?"))
                     });
                 }
             }
@@ -96,15 +94,7 @@ fn learn(cell: &mut Cell, size: f32) {
     if cell.most == 0.0 {
         (cell.least, cell.most) = (size, size);
     } else {
-        cell.least = if size < cell.least {
-            size
-        } else {
-            cell.least + (size - cell.least) / FORGET
-        };
-        cell.most = if size > cell.most {
-            size
-        } else {
-            cell.most - (cell.most - size) / FORGET
-        };
+        cell.least = if size < cell.least { size } else { cell.least + (size - cell.least) / FORGET };
+        cell.most = if size > cell.most { size } else { cell.most - (cell.most - size) / FORGET };
     }
 }

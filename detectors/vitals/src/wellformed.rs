@@ -7,12 +7,7 @@ use crate::parameters::Parameters;
 use crate::state::Sensor;
 
 /// One bad row is for information; rows that keep coming are a warning; an episode ends after some good ones.
-pub fn judge(
-    parameters: &Parameters,
-    reading: &Reading<'_>,
-    sensor: &mut Sensor,
-    out: &mut Findings<'_>,
-) {
+pub fn judge(parameters: &Parameters, reading: &Reading<'_>, sensor: &mut Sensor, out: &mut Findings<'_>) {
     let Some(&first) = reading.malformed().first() else {
         if sensor.malformed.is_open() {
             sensor.malformed_calm = sensor.malformed_calm.saturating_add(1);
@@ -20,9 +15,9 @@ pub fn judge(
                 let rows = sensor.malformed_count;
                 sensor.malformed_count = 0;
                 out.clear(&mut sensor.malformed, || {
-                    Finding::new(MALFORMED).score(0.0).explain(format!(
-                        "values are numbers again after {rows} bad readings"
-                    ))
+                    Finding::new(MALFORMED)
+                        .score(0.0)
+                        .explain(format!("values are numbers again after {rows} bad readings"))
                 });
             }
         }
@@ -31,17 +26,11 @@ pub fn judge(
     sensor.malformed_calm = 0;
     sensor.malformed_count = sensor.malformed_count.saturating_add(1);
     let many = sensor.malformed_count >= parameters.warning_readings;
-    let severity = if many {
-        Severity::Warning
-    } else {
-        Severity::Info
-    };
+    let severity = if many { Severity::Warning } else { Severity::Info };
     let columns = reading.malformed().len();
     out.raise(&mut sensor.malformed, severity, || {
         Finding::new(MALFORMED)
-            .explain(format!(
-                "{columns} value(s) of the reading are not finite numbers"
-            ))
+            .explain(format!("{columns} value(s) of the reading are not finite numbers"))
             .detail("first_column", first.to_string())
     });
 }

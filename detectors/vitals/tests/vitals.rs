@@ -46,20 +46,13 @@ fn found(rows: &[Row]) -> Vec<Found> {
 }
 
 fn brief(found: &[Found]) -> Vec<(&str, Phase, i64)> {
-    found
-        .iter()
-        .map(|one| (one.kind, one.phase, one.timestamp / MINUTE))
-        .collect()
+    found.iter().map(|one| (one.kind, one.phase, one.timestamp / MINUTE)).collect()
 }
 
 #[test]
 fn a_sensor_takes_no_more_memory_than_it_may() {
     assert!(size_of::<Cell>() <= 24, "{}", size_of::<Cell>());
-    assert!(
-        size_of::<Sensor>() + size_of::<Cell>() <= 128,
-        "{}",
-        size_of::<Sensor>()
-    );
+    assert!(size_of::<Sensor>() + size_of::<Cell>() <= 128, "{}", size_of::<Sensor>());
 }
 
 #[test]
@@ -75,13 +68,7 @@ fn a_healthy_sensor_is_left_alone() {
 fn silence_is_told_once_and_ends_with_the_next_reading() {
     let rows = meters(1, 600, |index, _| !(300..400).contains(&index));
     let found = found(&rows);
-    assert_eq!(
-        brief(&found),
-        [
-            ("dropout", Phase::Raised, 304),
-            ("dropout", Phase::Cleared, 400)
-        ]
-    );
+    assert_eq!(brief(&found), [("dropout", Phase::Raised, 304), ("dropout", Phase::Cleared, 400)]);
     assert_eq!(found[0].since, Some(299 * MINUTE));
     assert_eq!(found[0].sensor.as_deref(), Some("meter-1"));
 }
@@ -108,18 +95,11 @@ fn a_clock_that_stood_for_any_time_leaves_nothing_behind() {
             }
             true
         });
-        let kinds: Vec<_> = found(&rows)
-            .iter()
-            .map(|one| (one.kind, one.phase))
-            .collect();
+        let kinds: Vec<_> = found(&rows).iter().map(|one| (one.kind, one.phase)).collect();
         let kind = "repeated_timestamp";
         assert_eq!(
             kinds,
-            [
-                (kind, Phase::Raised),
-                (kind, Phase::Updated),
-                (kind, Phase::Cleared)
-            ],
+            [(kind, Phase::Raised), (kind, Phase::Updated), (kind, Phase::Cleared)],
             "{minutes}"
         );
     }
@@ -149,17 +129,8 @@ fn values_that_stand_still_are_stuck() {
         true
     });
     let found = found(&rows);
-    assert_eq!(
-        brief(&found),
-        [
-            ("stuck", Phase::Raised, 1_707),
-            ("stuck", Phase::Cleared, 1_800)
-        ]
-    );
-    assert_eq!(
-        (found[0].quantity.as_deref(), found[0].severity),
-        (None, Severity::Warning)
-    );
+    assert_eq!(brief(&found), [("stuck", Phase::Raised, 1_707), ("stuck", Phase::Cleared, 1_800)]);
+    assert_eq!((found[0].quantity.as_deref(), found[0].severity), (None, Severity::Warning));
 }
 
 #[test]
@@ -210,18 +181,9 @@ fn timestamps_that_repeat_or_run_back_are_one_episode() {
         true
     });
     let told = found(&backward);
-    let kinds: Vec<_> = told
-        .iter()
-        .map(|one| (one.kind, one.phase, one.severity))
-        .collect();
-    assert_eq!(
-        kinds[0],
-        ("backward_timestamp", Phase::Raised, Severity::Info)
-    );
-    assert_eq!(
-        kinds[1],
-        ("backward_timestamp", Phase::Updated, Severity::Warning)
-    );
+    let kinds: Vec<_> = told.iter().map(|one| (one.kind, one.phase, one.severity)).collect();
+    assert_eq!(kinds[0], ("backward_timestamp", Phase::Raised, Severity::Info));
+    assert_eq!(kinds[1], ("backward_timestamp", Phase::Updated, Severity::Warning));
     assert_eq!(kinds.last().unwrap().1, Phase::Cleared);
     assert_eq!(kinds.len(), 3, "{kinds:?}");
 }
@@ -238,14 +200,7 @@ fn a_clock_an_hour_off_is_a_clock_an_hour_off() {
         });
         let found = found(&rows);
         let kinds: Vec<_> = found.iter().map(|one| (one.kind, one.phase)).collect();
-        assert_eq!(
-            kinds,
-            [
-                ("clock_shift", Phase::Raised),
-                ("clock_shift", Phase::Cleared)
-            ],
-            "{way}"
-        );
+        assert_eq!(kinds, [("clock_shift", Phase::Raised), ("clock_shift", Phase::Cleared)], "{way}");
         assert_eq!(found[0].reading, Some(602), "the second reading confirms");
         assert!((found[0].observed.unwrap() - observed).abs() < 60.0);
     }
@@ -261,20 +216,15 @@ fn two_clocks_that_are_an_hour_ahead_do_not_make_the_others_silent() {
     for index in 0..600 {
         for sensor in 0..6 {
             let wrong = sensor < 2 && (300..450).contains(&index);
-            let time =
-                index * MINUTE + i64::from(sensor) * 5_000 + if wrong { 60 * MINUTE } else { 0 };
+            let time = index * MINUTE + i64::from(sensor) * 5_000 + if wrong { 60 * MINUTE } else { 0 };
             // The host's clock has followed them: nothing is marked.
             bench.read(sensor, time, &[230.0 + rng.unit()]);
         }
     }
-    let told: Vec<_> = bench
-        .take()
-        .iter()
-        .map(|one| (one.kind, one.sensor.clone().unwrap(), one.phase))
-        .collect();
+    let told: Vec<_> =
+        bench.take().iter().map(|one| (one.kind, one.sensor.clone().unwrap(), one.phase)).collect();
     assert!(
-        told.iter()
-            .all(|(kind, sensor, _)| *kind == "clock_shift" && sensor.as_str() < "meter-2"),
+        told.iter().all(|(kind, sensor, _)| *kind == "clock_shift" && sensor.as_str() < "meter-2"),
         "{told:?}"
     );
     assert_eq!(told.len(), 4, "{told:?}");
@@ -285,14 +235,8 @@ fn another_reporting_rate_is_told_and_learnt() {
     let rows = meters(8, 800, |index, _| index < 400 || index % 3 == 0);
     let found = found(&rows);
     let brief = brief(&found);
-    assert!(
-        matches!(brief[0], ("reporting_rate", Phase::Raised, 400..=420)),
-        "{brief:?}"
-    );
-    assert!(
-        matches!(brief[1], ("reporting_rate", Phase::Cleared, 560..=600)),
-        "{brief:?}"
-    );
+    assert!(matches!(brief[0], ("reporting_rate", Phase::Raised, 400..=420)), "{brief:?}");
+    assert!(matches!(brief[1], ("reporting_rate", Phase::Cleared, 560..=600)), "{brief:?}");
     assert_eq!(brief.len(), 2, "{brief:?}");
 }
 
@@ -304,10 +248,7 @@ fn a_value_that_is_no_number_is_for_information_and_many_are_a_warning() {
         }
         true
     });
-    let told: Vec<_> = found(&rows)
-        .iter()
-        .map(|one| (one.kind, one.phase, one.severity))
-        .collect();
+    let told: Vec<_> = found(&rows).iter().map(|one| (one.kind, one.phase, one.severity)).collect();
     assert_eq!(
         told,
         [
@@ -332,10 +273,7 @@ fn kilowatts_for_watts_are_a_unit_jump() {
         let found = found(&rows);
         assert_eq!(
             brief(&found),
-            [
-                ("unit_jump", Phase::Raised, 301),
-                ("unit_jump", Phase::Cleared, 401)
-            ],
+            [("unit_jump", Phase::Raised, 301), ("unit_jump", Phase::Cleared, 401)],
             "{factor}"
         );
         assert_eq!(found[0].quantity.as_deref(), Some("power"));
@@ -366,11 +304,7 @@ fn wild(seed: u64) -> Vec<Row> {
             let values = [value(), value(), value()];
             let mut made = row(rng.below(2) as u32, time, &values);
             made.ahead = rng.below(20) == 0;
-            if rng.below(15) == 0 {
-                made.malformed(1)
-            } else {
-                made
-            }
+            if rng.below(15) == 0 { made.malformed(1) } else { made }
         })
         .collect()
 }

@@ -40,11 +40,7 @@ impl MemoryFeed {
 
     /// A feed that is empty now.
     pub fn open() -> MemoryFeed {
-        MemoryFeed {
-            shared: Arc::default(),
-            position: 0,
-            chunk_records: 1024,
-        }
+        MemoryFeed { shared: Arc::default(), position: 0, chunk_records: 1024 }
     }
 
     /// At most `records` a poll; at least 1.
@@ -235,27 +231,18 @@ impl Store for MemoryStore {
 
     fn get(&self, name: &str) -> Result<Vec<u8>, StoreError> {
         let object = self.objects()?.map.get(name).cloned();
-        object.ok_or_else(|| StoreError::Missing {
-            name: name.to_owned(),
-        })
+        object.ok_or_else(|| StoreError::Missing { name: name.to_owned() })
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         let objects = self.objects()?;
-        Ok(objects
-            .map
-            .keys()
-            .filter(|name| name.starts_with(prefix))
-            .cloned()
-            .collect())
+        Ok(objects.map.keys().filter(|name| name.starts_with(prefix)).cloned().collect())
     }
 
     fn delete(&self, name: &str) -> Result<(), StoreError> {
         match self.objects()?.map.remove(name) {
             Some(_) => Ok(()),
-            None => Err(StoreError::Missing {
-                name: name.to_owned(),
-            }),
+            None => Err(StoreError::Missing { name: name.to_owned() }),
         }
     }
 }
@@ -271,11 +258,8 @@ mod tests {
     fn a_crash_leaves_what_was_committed() {
         let sink = MemorySink::new();
         let mut end = sink.clone();
-        let message = |text: &str| Outgoing {
-            stream: Stream::Anomalies,
-            key: String::new(),
-            payload: text.into(),
-        };
+        let message =
+            |text: &str| Outgoing { stream: Stream::Anomalies, key: String::new(), payload: text.into() };
         end.append(&[message("1")]).unwrap();
         end.commit(&Commit::default()).unwrap();
         end.append(&[message("2")]).unwrap();
@@ -297,10 +281,7 @@ mod tests {
         assert_eq!((chunk.records[0].position, chunk.records[1].next), (3, 5));
         assert_eq!(feed.poll(&mut chunk, Duration::ZERO), Ok(FeedStatus::End));
         assert!(feed.seek(6).is_err());
-        let failure = SourceError::Read {
-            place: "memory".into(),
-            what: "told so".into(),
-        };
+        let failure = SourceError::Read { place: "memory".into(), what: "told so".into() };
         feed.fail(failure.clone());
         assert_eq!(feed.poll(&mut chunk, Duration::ZERO), Err(failure));
     }

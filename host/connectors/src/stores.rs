@@ -36,32 +36,20 @@ impl Objects {
         Ok(Objects { store, runtime })
     }
 
-    fn block_on<T>(
-        &self,
-        name: &str,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, StoreError> {
-        let failed = |what: String| StoreError::Failed {
-            name: name.to_owned(),
-            what,
-        };
+    fn block_on<T>(&self, name: &str, call: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+        let failed = |what: String| StoreError::Failed { name: name.to_owned(), what };
         if Handle::try_current().is_ok() {
             return Err(failed("the store was called from async code".into()));
         }
         self.runtime.block_on(call).map_err(|error| match error {
-            Error::NotFound { .. } => StoreError::Missing {
-                name: name.to_owned(),
-            },
+            Error::NotFound { .. } => StoreError::Missing { name: name.to_owned() },
             other => failed(other.to_string()),
         })
     }
 }
 
 fn path_of(name: &str) -> Result<Path, StoreError> {
-    let failed = |what: String| StoreError::Failed {
-        name: name.to_owned(),
-        what,
-    };
+    let failed = |what: String| StoreError::Failed { name: name.to_owned(), what };
     if name.is_empty() {
         return Err(failed("an object needs a name".into()));
     }
@@ -72,8 +60,7 @@ impl Store for Objects {
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = path_of(name)?;
         let payload = PutPayload::from(bytes.to_vec());
-        self.block_on(name, self.store.put(&path, payload))
-            .map(|_| ())
+        self.block_on(name, self.store.put(&path, payload)).map(|_| ())
     }
 
     fn get(&self, name: &str) -> Result<Vec<u8>, StoreError> {
@@ -85,21 +72,14 @@ impl Store for Objects {
     /// All names that begin with `prefix`, sorted.
     fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let folder = Path::parse(folder).map_err(|error| StoreError::Failed {
-            name: prefix.to_owned(),
-            what: error.to_string(),
-        })?;
+        let folder = Path::parse(folder)
+            .map_err(|error| StoreError::Failed { name: prefix.to_owned(), what: error.to_string() })?;
         let mut names = self.block_on(prefix, async {
             let mut names = Vec::new();
             let mut folders = vec![folder];
             while let Some(folder) = folders.pop() {
                 let found = self.store.list_with_delimiter(Some(&folder)).await?;
-                names.extend(
-                    found
-                        .objects
-                        .into_iter()
-                        .map(|object| object.location.to_string()),
-                );
+                names.extend(found.objects.into_iter().map(|object| object.location.to_string()));
                 folders.extend(found.common_prefixes);
             }
             Ok(names)
@@ -129,17 +109,12 @@ mod tests {
         store.put("lanes/ab/2", b"").unwrap();
         store.put("other", b"x").unwrap();
         assert_eq!(store.get("lanes/a/1").unwrap(), b"again");
-        assert_eq!(
-            store.list("").unwrap(),
-            ["lanes/a/1", "lanes/ab/2", "other"]
-        );
+        assert_eq!(store.list("").unwrap(), ["lanes/a/1", "lanes/ab/2", "other"]);
         assert_eq!(store.list("lanes/a").unwrap(), ["lanes/a/1", "lanes/ab/2"]);
         assert_eq!(store.list("lanes/a/").unwrap(), ["lanes/a/1"]);
         assert!(store.list("nowhere/").unwrap().is_empty());
         store.delete("lanes/a/1").unwrap();
-        let missing = StoreError::Missing {
-            name: "lanes/a/1".into(),
-        };
+        let missing = StoreError::Missing { name: "lanes/a/1".into() };
         assert_eq!(store.get("lanes/a/1"), Err(missing));
     }
 
@@ -148,14 +123,8 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let store = Objects::local(folder.path()).unwrap();
         std::fs::write(folder.path().join("file"), "x").unwrap();
-        assert!(matches!(
-            store.put("file/below", b"y"),
-            Err(StoreError::Failed { .. })
-        ));
-        assert!(matches!(
-            store.get("../outside"),
-            Err(StoreError::Failed { .. })
-        ));
+        assert!(matches!(store.put("file/below", b"y"), Err(StoreError::Failed { .. })));
+        assert!(matches!(store.get("../outside"), Err(StoreError::Failed { .. })));
         assert!(matches!(store.get(""), Err(StoreError::Failed { .. })));
         let runtime = Builder::new_current_thread().build().unwrap();
         let inside = runtime.block_on(async { store.get("file") });

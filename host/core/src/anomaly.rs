@@ -151,8 +151,12 @@ impl Serialize for Anomaly<'_> {
         map.serialize_entry("score", &self.score)?;
         map.serialize_entry("timestamp", &rfc3339(self.timestamp))?;
         map.serialize_entry("since", &rfc3339(self.since))?;
-        let numbers =
-            [("value", self.value), ("expected", self.expected), ("lower", self.lower), ("upper", self.upper)];
+        let numbers = [
+            ("value", self.value),
+            ("expected", self.expected),
+            ("lower", self.lower),
+            ("upper", self.upper),
+        ];
         for (name, number) in numbers {
             // JSON has no NaN or infinity; a number that is none is left out.
             if let Some(number) = number.filter(|n| n.is_finite()) {

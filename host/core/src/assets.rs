@@ -1,7 +1,9 @@
 //! What is known of sensors beside their readings: a CSV of attributes by sensor.
 //!
-//!     sensor_id,nominal_voltage,feeder,phase
-//!     meter-000123,230,feeder-07,L1
+//! ```text
+//! sensor_id,nominal_voltage,feeder,phase
+//! meter-000123,230,feeder-07,L1
+//! ```
 //!
 //! Every column but `sensor_id` is an attribute; an empty field is an attribute that the sensor does
 //! not have.
@@ -33,11 +35,7 @@ pub struct AssetError {
 impl Assets {
     /// Reads a whole file. All mistakes come at once, up to a hundred.
     pub fn parse(bytes: &[u8], file: &str) -> Result<Assets, Vec<AssetError>> {
-        let error = |line: u64, what: String| AssetError {
-            file: file.to_owned(),
-            line,
-            what,
-        };
+        let error = |line: u64, what: String| AssetError { file: file.to_owned(), line, what };
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
         let header = match reader.headers() {
@@ -52,10 +50,7 @@ impl Assets {
         let mut errors = Vec::new();
         for row in reader.records() {
             if errors.len() == ERRORS_MAX {
-                errors.push(error(
-                    0,
-                    format!("more than {ERRORS_MAX} mistakes; the rest is not shown"),
-                ));
+                errors.push(error(0, format!("more than {ERRORS_MAX} mistakes; the rest is not shown")));
                 break;
             }
             let row = match row {
@@ -65,15 +60,9 @@ impl Assets {
                     continue;
                 }
             };
-            let line = row
-                .position()
-                .map_or(0, |position| line_behind_blanks(bytes, position));
+            let line = row.position().map_or(0, |position| line_behind_blanks(bytes, position));
             if row.len() != columns.len() {
-                let what = format!(
-                    "{} fields, where the header has {}",
-                    row.len(),
-                    columns.len()
-                );
+                let what = format!("{} fields, where the header has {}", row.len(), columns.len());
                 errors.push(error(line, what));
                 continue;
             }
@@ -83,10 +72,7 @@ impl Assets {
                 continue;
             }
             if let Some(first) = first_lines.insert(id.to_owned(), line) {
-                errors.push(error(
-                    line,
-                    format!("`{id}` stands in line {first} already"),
-                ));
+                errors.push(error(line, format!("`{id}` stands in line {first} already")));
                 continue;
             }
             let attributes = columns.iter().zip(row.iter()).enumerate();
@@ -97,11 +83,7 @@ impl Assets {
             attributes.sort();
             assets.sensors.insert(id.to_owned(), attributes);
         }
-        if errors.is_empty() {
-            Ok(assets)
-        } else {
-            Err(errors)
-        }
+        if errors.is_empty() { Ok(assets) } else { Err(errors) }
     }
 
     /// Gives every sensor attributes that the file may overrule, also those that the file does not know.
@@ -152,23 +134,13 @@ fn check_columns(columns: &[String]) -> Result<usize, String> {
     columns
         .iter()
         .position(|name| name == ID_COLUMN)
-        .ok_or_else(|| {
-            format!(
-                "there is no column `{ID_COLUMN}`; there are: {}",
-                columns.join(", ")
-            )
-        })
+        .ok_or_else(|| format!("there is no column `{ID_COLUMN}`; there are: {}", columns.join(", ")))
 }
 
 /// The csv crate counts blank lines before a row to the row.
 fn line_behind_blanks(bytes: &[u8], position: &csv::Position) -> u64 {
-    let row = usize::try_from(position.byte())
-        .ok()
-        .and_then(|start| bytes.get(start..));
-    let blanks = row
-        .unwrap_or_default()
-        .iter()
-        .take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    let row = usize::try_from(position.byte()).ok().and_then(|start| bytes.get(start..));
+    let blanks = row.unwrap_or_default().iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
     position.line() + blanks.filter(|byte| **byte == b'\n').count() as u64
 }
 
@@ -183,11 +155,7 @@ mod tests {
 
     fn errors(text: &str) -> String {
         let errors = Assets::parse(text.as_bytes(), "a.csv").unwrap_err();
-        errors
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("\n")
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -213,24 +181,14 @@ mod tests {
             errors("id,phase\na,L1\n"),
             "a.csv:1: there is no column `sensor_id`; there are: id, phase"
         );
-        assert_eq!(
-            errors("sensor_id,x,x\n"),
-            "a.csv:1: the column `x` stands twice in the header"
-        );
+        assert_eq!(errors("sensor_id,x,x\n"), "a.csv:1: the column `x` stands twice in the header");
         assert!(errors("").starts_with("a.csv:1: the file is empty"));
-        assert!(
-            Assets::parse(b"sensor_id,x\na,\xff\n", "a.csv").unwrap_err()[0]
-                .to_string()
-                .contains(":2:")
-        );
+        assert!(Assets::parse(b"sensor_id,x\na,\xff\n", "a.csv").unwrap_err()[0].to_string().contains(":2:"));
     }
 
     #[test]
     fn mistakes_are_told_up_to_a_maximum() {
         let text = "sensor_id,x\n".to_owned() + &"y\n".repeat(1000);
-        assert_eq!(
-            Assets::parse(text.as_bytes(), "a.csv").unwrap_err().len(),
-            ERRORS_MAX + 1
-        );
+        assert_eq!(Assets::parse(text.as_bytes(), "a.csv").unwrap_err().len(), ERRORS_MAX + 1);
     }
 }

@@ -101,8 +101,8 @@ impl Checkpoint {
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_be_bytes());
         bytes.extend_from_slice(&[0; 32]);
-        let mut bytes =
-            postcard::to_extend(self, bytes).map_err(|error| CheckpointError::Body { what: error.to_string() })?;
+        let mut bytes = postcard::to_extend(self, bytes)
+            .map_err(|error| CheckpointError::Body { what: error.to_string() })?;
         let digest = Sha256::digest(&bytes[HEADER_BYTES..]);
         bytes[6..HEADER_BYTES].copy_from_slice(&digest);
         Ok(bytes)

@@ -76,7 +76,9 @@ impl LaneClock {
     /// Takes a reading's time. Ahead is by more than `ahead_max` (ms). `sensors` is how many the lane knows.
     pub fn observe(&mut self, sensor: u32, timestamp: Timestamp, sensors: usize, ahead_max: i64) -> Seen {
         match self.time {
-            Some(time) if timestamp < time.saturating_sub(ahead_max) => self.deny(sensor, timestamp, ahead_max, sensors),
+            Some(time) if timestamp < time.saturating_sub(ahead_max) => {
+                self.deny(sensor, timestamp, ahead_max, sensors)
+            }
             Some(time) if timestamp <= time.saturating_add(ahead_max) => {
                 self.time = Some(time.max(timestamp));
                 self.claim = None;
@@ -176,7 +178,8 @@ mod tests {
     fn a_clock_in_2099_moves_nothing_whenever_it_comes() {
         let (clock, _) = run(&[(0, YEAR_2099), (1, 1_000), (2, 1_500)], 3);
         assert_eq!(clock.time(), Some(1_500));
-        let (clock, ahead) = run(&[(1, 1_000), (2, 1_500), (0, YEAR_2099), (1, 2_000), (0, YEAR_2099 + 1)], 3);
+        let (clock, ahead) =
+            run(&[(1, 1_000), (2, 1_500), (0, YEAR_2099), (1, 2_000), (0, YEAR_2099 + 1)], 3);
         assert_eq!(clock.time(), Some(2_000));
         assert_eq!(ahead, [false, false, true, false, true]);
     }
@@ -211,7 +214,8 @@ mod tests {
         assert_eq!(clock.time(), Some(2_000));
         assert_eq!(ahead, [false, false, true, true, false]);
         // Ten of 84 in a row are a gap that is common to all.
-        let common: Vec<(u32, i64)> = (0..12).map(|s| (s, if s < 2 { 1_000 } else { hour + 1_000 })).collect();
+        let common: Vec<(u32, i64)> =
+            (0..12).map(|s| (s, if s < 2 { 1_000 } else { hour + 1_000 })).collect();
         let (clock, _) = run(&common, 84);
         assert_eq!(clock.time(), Some(hour + 1_000));
     }

@@ -41,13 +41,7 @@ fn is_zero(line: &u64) -> bool {
 }
 
 /// Appends one line of JSON, without a line end.
-pub fn dead_letter(
-    rejection: &Rejection,
-    lane: &str,
-    meta: &RecordMeta,
-    bytes: &[u8],
-    out: &mut Vec<u8>,
-) {
+pub fn dead_letter(rejection: &Rejection, lane: &str, meta: &RecordMeta, bytes: &[u8], out: &mut Vec<u8>) {
     let text = std::str::from_utf8(bytes).ok();
     let mut kept = bytes.len().min(DEAD_LETTER_RECORD_BYTES_MAX);
     while text.is_some_and(|text| !text.is_char_boundary(kept)) {
@@ -77,11 +71,7 @@ fn shortened(detail: &str) -> Cow<'_, str> {
     while !detail.is_char_boundary(end) {
         end -= 1;
     }
-    if end == detail.len() {
-        Cow::Borrowed(detail)
-    } else {
-        Cow::Owned(format!("{}…", &detail[..end]))
-    }
+    if end == detail.len() { Cow::Borrowed(detail) } else { Cow::Owned(format!("{}…", &detail[..end])) }
 }
 
 fn rfc3339(time: Timestamp) -> Option<String> {
@@ -97,24 +87,14 @@ mod tests {
     use crate::reading::Reason;
 
     fn check(reason: Reason, meta: RecordMeta, bytes: &[u8], golden: Expect) {
-        let rejection = Rejection {
-            reason,
-            detail: "what was found".into(),
-        };
+        let rejection = Rejection { reason, detail: "what was found".into() };
         let mut out = Vec::new();
         dead_letter(&rejection, "readings-3", &meta, bytes, &mut out);
         golden.assert_eq(&String::from_utf8_lossy(&out));
     }
 
     fn meta(line: u64, stored: Option<Timestamp>) -> RecordMeta {
-        RecordMeta {
-            position: 912,
-            next: 990,
-            stored,
-            line,
-            end: 0,
-            truncated: false,
-        }
+        RecordMeta { position: 912, next: 990, stored, line, end: 0, truncated: false }
     }
 
     #[test]
@@ -146,10 +126,7 @@ mod tests {
         let record = "é".repeat(DEAD_LETTER_RECORD_BYTES_MAX).into_bytes();
         let mut record_at_odd = vec![b'x'];
         record_at_odd.extend(record);
-        let rejection = Rejection {
-            reason: Reason::TooLarge,
-            detail: "é".repeat(5000),
-        };
+        let rejection = Rejection { reason: Reason::TooLarge, detail: "é".repeat(5000) };
         let mut out = Vec::new();
         dead_letter(&rejection, "a", &meta(1, None), &record_at_odd, &mut out);
         let line: serde_json::Value = serde_json::from_slice(&out).unwrap_or_default();
@@ -157,10 +134,6 @@ mod tests {
         assert_eq!(line["truncated"], true);
         let kept = line["record"].as_str().map_or(0, str::len);
         assert_eq!(kept, DEAD_LETTER_RECORD_BYTES_MAX - 1);
-        assert!(
-            line["detail"]
-                .as_str()
-                .is_some_and(|detail| detail.len() < 1100)
-        );
+        assert!(line["detail"].as_str().is_some_and(|detail| detail.len() < 1100));
     }
 }

@@ -35,7 +35,8 @@ pub struct DecisionsError {
 /// Version byte, then postcard.
 pub fn encode(decisions: &[Decision]) -> Result<Vec<u8>, DecisionsError> {
     let mut bytes = vec![VERSION];
-    let body = postcard::to_allocvec(decisions).map_err(|error| DecisionsError { what: error.to_string() })?;
+    let body =
+        postcard::to_allocvec(decisions).map_err(|error| DecisionsError { what: error.to_string() })?;
     bytes.extend(body);
     Ok(bytes)
 }
@@ -57,13 +58,20 @@ mod tests {
 
     /// Bytes of version 1 as they were written when it was new: they must load for ever.
     const GOLDEN: &[u8] = &[
-        1, 3, 7, 0, 6, b'l', b'i', b'm', b'i', b't', b's', 1, b'f', 4, b't', b'r', b'a', b'p', 0xac, 2, 2, 0xd0, 0x0f,
-        0xad, 2, 1, 5, b's', b'h', b'i', b'f', b't',
+        1, 3, 7, 0, 6, b'l', b'i', b'm', b'i', b't', b's', 1, b'f', 4, b't', b'r', b'a', b'p', 0xac, 2, 2,
+        0xd0, 0x0f, 0xad, 2, 1, 5, b's', b'h', b'i', b'f', b't',
     ];
 
     fn sample() -> Vec<Decision> {
         vec![
-            Decision { position: 7, what: What::Quarantine { detector: "limits".into(), fingerprint: "f".into(), reason: "trap".into() } },
+            Decision {
+                position: 7,
+                what: What::Quarantine {
+                    detector: "limits".into(),
+                    fingerprint: "f".into(),
+                    reason: "trap".into(),
+                },
+            },
             Decision { position: 300, what: What::IdleTick { time: 1_000 } },
             Decision { position: 301, what: What::Closed { detector: "shift".into() } },
         ]

@@ -3,20 +3,20 @@
 //! Nothing in here does I/O, reads a clock, spawns anything, or knows wasmtime or rdkafka: what this
 //! crate needs to know of the outside it is told. Modules in the order in which a reading meets them.
 
-pub mod record;
-pub mod reading;
-pub mod decode;
-pub mod dead_letter;
+pub mod account;
+pub mod anomaly;
 pub mod assets;
 pub mod batch;
+pub mod checkpoint;
+pub mod clock;
+pub mod dead_letter;
+pub mod decision;
+pub mod decode;
 pub mod finding;
 pub mod judge;
+pub mod reading;
+pub mod record;
 pub mod sensors;
-pub mod clock;
-pub mod anomaly;
-pub mod decision;
-pub mod checkpoint;
-pub mod account;
 pub mod sink;
 pub mod time;
 

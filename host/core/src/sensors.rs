@@ -162,7 +162,15 @@ impl SensorTable {
 
     pub fn save(&self) -> SavedSensors {
         let (sets, set_of) = self.sets.compacted(&self.set_of);
-        SavedSensors { ids: self.ids.clone(), set_of, last: self.last.clone(), interval_ms: self.interval_ms.clone(), disorder: self.disorder.clone(), given: self.given.clone(), sets }
+        SavedSensors {
+            ids: self.ids.clone(),
+            set_of,
+            last: self.last.clone(),
+            interval_ms: self.interval_ms.clone(),
+            disorder: self.disorder.clone(),
+            given: self.given.clone(),
+            sets,
+        }
     }
 
     /// The inverse of `save`; None if the parts do not fit together.

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use gridwatch_core::anomaly::{EpisodeKey, PublicSubject};
-use gridwatch_core::checkpoint::{Checkpoint, CheckpointError, DetectorState, OpenEpisode, SourcePart, is_continued};
+use gridwatch_core::checkpoint::{
+    Checkpoint, CheckpointError, DetectorState, OpenEpisode, SourcePart, is_continued,
+};
 use gridwatch_core::clock::{LaneClock, Seen};
 use gridwatch_core::finding::Severity;
 use gridwatch_core::judge::{Saved, States};
@@ -70,7 +72,10 @@ fn sample() -> Checkpoint {
 
 #[test]
 fn version_1_is_written_and_read() {
-    assert!(sample().encode().unwrap() == GOLDEN, "the bytes of version 1 have changed: that takes a version 2");
+    assert!(
+        sample().encode().unwrap() == GOLDEN,
+        "the bytes of version 1 have changed: that takes a version 2"
+    );
     assert_eq!(Checkpoint::decode(GOLDEN).unwrap(), sample());
 }
 

@@ -1,11 +1,6 @@
 //! Anything at all into the decoder: it agrees with the reference and never spoils the next reading.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "fuzz_decode/check.rs"]
 mod check;
@@ -24,26 +19,14 @@ use mutate::{Random, mutate};
 /// The files beside this one, and what is too large or too odd to lie in a file.
 fn corpus() -> Vec<Vec<u8>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz_decode/corpus");
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|file| file.unwrap().path())
-        .collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 20, "the corpus is gone");
-    let mut corpus: Vec<Vec<u8>> = files
-        .iter()
-        .map(|path| std::fs::read(path).unwrap())
-        .collect();
+    let mut corpus: Vec<Vec<u8>> = files.iter().map(|path| std::fs::read(path).unwrap()).collect();
     corpus.push(Vec::new());
     corpus.push(b"[".repeat(100_000));
     corpus.push(format!("{{\"x\":{}1{}}}", "{\"a\":".repeat(5000), "}".repeat(5000)).into_bytes());
-    corpus.push(
-        format!(
-            "{{\"sensor_id\":\"{}\",\"voltage\":1}}",
-            "m".repeat(1_000_000)
-        )
-        .into_bytes(),
-    );
+    corpus.push(format!("{{\"sensor_id\":\"{}\",\"voltage\":1}}", "m".repeat(1_000_000)).into_bytes());
     corpus.push(format!("{{\"voltage\":{}}}", "9".repeat(100_000)).into_bytes());
     corpus
 }
@@ -65,15 +48,9 @@ fn ten_megabytes_are_too_large() {
 /// Ten seconds, or `GRIDWATCH_FUZZ_SECONDS`; `GRIDWATCH_FUZZ_SEED` repeats a run.
 #[test]
 fn mutations_of_the_corpus() {
-    let setting = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse::<u64>().ok())
-    };
+    let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let time = Duration::from_secs(setting("GRIDWATCH_FUZZ_SECONDS").unwrap_or(10));
-    let clock = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let seed = setting("GRIDWATCH_FUZZ_SEED").unwrap_or(clock.as_nanos() as u64);
     println!("GRIDWATCH_FUZZ_SEED={seed}");
     let mut corpus = corpus();

@@ -12,13 +12,7 @@ pub fn text(account: &Account) -> String {
     let mut text = String::new();
     let mut row = |indent: usize, name: &str, count: u64| {
         // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "{:indent$}{name:width$}{:>16}",
-            "",
-            grouped(count),
-            width = 44 - indent
-        );
+        let _ = writeln!(text, "{:indent$}{name:width$}{:>16}", "", grouped(count), width = 44 - indent);
     };
     row(0, "readings in", account.received);
     row(2, "judged", account.judged);
@@ -31,27 +25,14 @@ pub fn text(account: &Account) -> String {
         row(0, "replayed in silence", account.replayed);
     }
     if account.quantities_left_out > 0 {
-        row(
-            0,
-            "values left out (quantities_max)",
-            account.quantities_left_out,
-        );
+        row(0, "values left out (quantities_max)", account.quantities_left_out);
     }
     for (detector, count) in &account.skipped {
         row(0, &format!("skipped for {detector}"), *count);
     }
     row(0, "anomalies out", account.anomalies.values().sum());
     for (label, count) in &account.anomalies {
-        row(
-            2,
-            &format!(
-                "{:10} {:21} {}",
-                label.detector,
-                label.kind,
-                severity_name(label.severity)
-            ),
-            *count,
-        );
+        row(2, &format!("{:10} {:21} {}", label.detector, label.kind, severity_name(label.severity)), *count);
     }
     if !account.adds_up() {
         let _ = writeln!(
@@ -112,24 +93,15 @@ mod tests {
     use gridwatch_core::reading::Reason;
 
     fn account() -> Account {
-        let mut account = Account {
-            received: 1_234_567,
-            judged: 1_234_560,
-            pending: 4,
-            ..Account::default()
-        };
+        let mut account =
+            Account { received: 1_234_567, judged: 1_234_560, pending: 4, ..Account::default() };
         account.dead_letter(Reason::BadTimestamp);
         account.dead_letter(Reason::NotJson);
         account.dead_letter(Reason::NotJson);
-        for (kind, severity, count) in [
-            ("undervoltage", Severity::Critical, 12),
-            ("overvoltage", Severity::Warning, 3),
-        ] {
-            let label = AnomalyLabel {
-                detector: "limits".into(),
-                kind: kind.into(),
-                severity,
-            };
+        for (kind, severity, count) in
+            [("undervoltage", Severity::Critical, 12), ("overvoltage", Severity::Warning, 3)]
+        {
+            let label = AnomalyLabel { detector: "limits".into(), kind: kind.into(), severity };
             account.anomalies.insert(label, count);
         }
         account
@@ -153,10 +125,7 @@ mod tests {
 
     #[test]
     fn an_account_that_does_not_add_up_says_so() {
-        let account = Account {
-            judged: 1,
-            ..account()
-        };
+        let account = Account { judged: 1, ..account() };
         assert!(text(&account).contains("DOES NOT ADD UP"));
         assert_eq!(json(&account)["adds_up"], false);
     }
@@ -172,12 +141,7 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        for (number, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (12_345_678, "12,345,678"),
-        ] {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")] {
             assert_eq!(grouped(number), text);
         }
     }

@@ -6,8 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Colours only where a person looks.
 pub fn start() {
-    let filter =
-        EnvFilter::try_from_env("GRIDWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("GRIDWATCH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     // A second start, in tests, keeps the first one.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

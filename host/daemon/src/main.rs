@@ -34,9 +34,7 @@ fn main() -> ExitCode {
 
 fn perform(command: Command, process_start: Instant) -> Result<(), Failure> {
     match command {
-        Command::Config {
-            command: ConfigCommand::Check { file },
-        } => commands::check(&file),
+        Command::Config { command: ConfigCommand::Check { file } } => commands::check(&file),
         Command::Simulate(args) => commands::simulate(&args),
         Command::Run(args) => commands::run(&args, process_start),
         Command::Replay(args) => commands::replay(&args),

@@ -14,17 +14,9 @@ fn gridwatch(arguments: &str) -> Command {
 }
 
 fn run(arguments: &str) -> (i32, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = gridwatch(arguments).output().unwrap();
+    let Output { status, stdout, stderr } = gridwatch(arguments).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (
-        status.code().expect("no signal"),
-        text(stdout),
-        text(stderr),
-    )
+    (status.code().expect("no signal"), text(stdout), text(stderr))
 }
 
 #[test]
@@ -46,13 +38,7 @@ fn a_bad_configuration_is_status_2_and_said_on_standard_error() {
 
 #[test]
 fn wrong_arguments_are_status_2() {
-    for arguments in [
-        "",
-        "rnu",
-        "run",
-        "simulate --areas 0",
-        "config check nowhere.toml",
-    ] {
+    for arguments in ["", "rnu", "run", "simulate --areas 0", "config check nowhere.toml"] {
         let (status, out, err) = run(arguments);
         assert_eq!((status, out.as_str()), (2, ""), "{arguments}: {err}");
         assert!(!err.is_empty(), "{arguments}");
@@ -62,15 +48,8 @@ fn wrong_arguments_are_status_2() {
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_the_truth_about_them() {
     let dir = tempfile::tempdir().unwrap();
-    let (labels, assets) = (
-        dir.path().join("labels.jsonl"),
-        dir.path().join("assets.csv"),
-    );
-    let files = format!(
-        "--labels {} --assets {}",
-        labels.display(),
-        assets.display()
-    );
+    let (labels, assets) = (dir.path().join("labels.jsonl"), dir.path().join("assets.csv"));
+    let files = format!("--labels {} --assets {}", labels.display(), assets.display());
     let (status, first, err) = run(&format!("simulate --seed 7 --readings 500 {files}"));
     assert_eq!((status, err.as_str()), (0, ""));
     assert_eq!(first.lines().count(), 500);
@@ -82,11 +61,7 @@ fn the_same_seed_gives_the_same_bytes_and_the_truth_about_them() {
     }
     let labels = std::fs::read_to_string(labels).unwrap();
     assert_eq!(labels.lines().count(), 140, "ten faults of fourteen kinds");
-    assert!(
-        std::fs::read_to_string(assets)
-            .unwrap()
-            .starts_with("sensor_id,nominal_voltage")
-    );
+    assert!(std::fs::read_to_string(assets).unwrap().starts_with("sensor_id,nominal_voltage"));
 }
 
 #[test]
@@ -98,9 +73,7 @@ fn a_reader_that_goes_away_ends_it_quietly() {
         .unwrap();
     let mut line = String::new();
     // Standard output is closed once its one line is read.
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");

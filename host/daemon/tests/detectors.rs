@@ -8,21 +8,10 @@ use std::process::{Command, Output};
 
 /// Runs in `dir`; status, standard output, standard error.
 fn gridwatch(dir: &Path, arguments: &[&str]) -> (i32, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = Command::new(env!("CARGO_BIN_EXE_gridwatch"))
-        .args(arguments)
-        .current_dir(dir)
-        .output()
-        .unwrap();
+    let Output { status, stdout, stderr } =
+        Command::new(env!("CARGO_BIN_EXE_gridwatch")).args(arguments).current_dir(dir).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (
-        status.code().expect("no signal"),
-        text(stdout),
-        text(stderr),
-    )
+    (status.code().expect("no signal"), text(stdout), text(stderr))
 }
 
 /// A folder with a detectors directory, readings and a configuration.
@@ -30,10 +19,7 @@ fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     std::fs::create_dir(dir.path().join("detectors")).unwrap();
-    write(
-        "readings.jsonl",
-        "{\"sensor_id\":\"m\",\"timestamp\":1767225600000,\"voltage\":230}\n",
-    );
+    write("readings.jsonl", "{\"sensor_id\":\"m\",\"timestamp\":1767225600000,\"voltage\":230}\n");
     write(
         "gridwatch.toml",
         "[source]\nkind = \"file\"\npath = \"readings.jsonl\"\n\
@@ -45,17 +31,12 @@ fn folder() -> tempfile::TempDir {
 #[test]
 fn without_detectors_nothing_runs_and_it_is_said_how_to_make_some() {
     let dir = folder();
-    for arguments in [
-        &["run", "-c", "gridwatch.toml"] as &[&str],
-        &["replay", "-c", "gridwatch.toml"],
-        &["demo"],
-    ] {
+    for arguments in
+        [&["run", "-c", "gridwatch.toml"] as &[&str], &["replay", "-c", "gridwatch.toml"], &["demo"]]
+    {
         let (status, out, err) = gridwatch(dir.path(), arguments);
         assert_eq!((status, out.as_str()), (1, ""), "{arguments:?}: {err}");
-        assert!(
-            err.contains("detectors/build.sh all"),
-            "{arguments:?}: {err}"
-        );
+        assert!(err.contains("detectors/build.sh all"), "{arguments:?}: {err}");
     }
 }
 
@@ -91,12 +72,8 @@ fn what_is_refused_is_told_with_its_reason() {
     let (status, out, _) = gridwatch(dir.path(), &["detectors", "--json"]);
     assert_eq!(status, 1);
     let list: serde_json::Value = serde_json::from_str(&out).unwrap();
-    let states: Vec<&str> = list
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|detector| detector["state"].as_str().unwrap())
-        .collect();
+    let states: Vec<&str> =
+        list.as_array().unwrap().iter().map(|detector| detector["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["disabled", "refused", "refused"]);
     assert_eq!(list[1]["refusal"], "not_wasm");
 }
@@ -120,8 +97,5 @@ fn a_detector_that_is_tried_and_refused_ends_the_replay() {
     let (status, out, err) = gridwatch(dir.path(), &arguments);
     assert_eq!((status, out.as_str()), (1, ""), "{err}");
     assert!(err.contains("mine.wasm"), "{err}");
-    assert!(
-        err.contains("detector-module") || err.contains("wit/detector.wit"),
-        "{err}"
-    );
+    assert!(err.contains("detector-module") || err.contains("wit/detector.wit"), "{err}");
 }

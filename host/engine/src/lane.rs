@@ -208,9 +208,8 @@ impl Lane {
     /// there is nothing: its positions are settled.
     pub fn take_output(&mut self) -> Option<Output> {
         let position = self.output.position;
-        let nothing_new = position == self.settled
-            && self.output.messages.is_empty()
-            && self.output.decisions.is_empty();
+        let nothing_new =
+            position == self.settled && self.output.messages.is_empty() && self.output.decisions.is_empty();
         if nothing_new || self.replay.active || position < self.replay.silent_until {
             return None;
         }
@@ -261,7 +260,10 @@ impl Lane {
         let ahead_max = self.settings.time_ahead_max_ms + self.sensors.interval_ms(sensor) * 3 / 2;
         let seen = self.clock.observe(sensor, time, self.sensors.len(), ahead_max);
         if seen == Seen::SetBack {
-            tracing::warn!(lane = self.name, "the lane's clock was set by few, and is set back: nobody else speaks of its time");
+            tracing::warn!(
+                lane = self.name,
+                "the lane's clock was set by few, and is set back: nobody else speaks of its time"
+            );
             self.tick = None;
         }
         let marks = self.sensors.note_time(sensor, time, seen == Seen::Ahead);
@@ -296,12 +298,14 @@ impl Lane {
                 if let Ok(sensor) = added {
                     self.sensors.note_given(sensor, given.iter().map(|(at, _)| *at));
                 }
-                Ok(added.map_err(|error| Rejection { reason: Reason::TooManySensors, detail: error.to_string() }))
+                Ok(added
+                    .map_err(|error| Rejection { reason: Reason::TooManySensors, detail: error.to_string() }))
             }
             Some(sensor) => {
                 self.sensors.note_given(sensor, given.iter().map(|(at, _)| *at));
                 let known = self.sensors.attributes(sensor);
-                if given.iter().all(|(at, value)| lookup(known, &names[usize::from(*at)].name) == Some(value)) {
+                if given.iter().all(|(at, value)| lookup(known, &names[usize::from(*at)].name) == Some(value))
+                {
                     return Ok(Ok(sensor));
                 }
                 let changed = merged(names, given, known);
@@ -380,7 +384,9 @@ impl Lane {
         let cause = Cause { sensor: None, position, occasion: watermark as u64, live };
         for at in 0..self.seats.len() {
             match self.seats[at].advance(watermark, &self.sensors) {
-                Ok(findings) => findings.iter().for_each(|finding| self.publish(at, finding, cause, &mut said)),
+                Ok(findings) => {
+                    findings.iter().for_each(|finding| self.publish(at, finding, cause, &mut said))
+                }
                 Err(fault) => self.quarantine(at, &fault, self.next)?,
             }
         }
@@ -395,7 +401,10 @@ impl Lane {
     }
 
     /// Between batches: who fails is quarantined before the record in hand.
-    fn for_each_seat(&mut self, work: impl Fn(&mut Seat, &SensorTable) -> Result<(), Fault>) -> Result<(), LaneError> {
+    fn for_each_seat(
+        &mut self,
+        work: impl Fn(&mut Seat, &SensorTable) -> Result<(), Fault>,
+    ) -> Result<(), LaneError> {
         for at in 0..self.seats.len() {
             if let Err(fault) = work(&mut self.seats[at], &self.sensors) {
                 self.quarantine(at, &fault, self.next)?;
@@ -411,9 +420,7 @@ impl Lane {
         if self.seats[at].deployment.on_fault == OnFault::Halt {
             return Err(LaneError::Halt { lane: self.name.clone(), detector, fault: fault.clone() });
         }
-        let is_of_detector = |decision: &Decision| {
-            matches!(&decision.what, What::Quarantine { detector: name, .. } if *name == detector)
-        };
+        let is_of_detector = |decision: &Decision| matches!(&decision.what, What::Quarantine { detector: name, .. } if *name == detector);
         let reason = fault.to_string();
         tracing::error!(lane = self.name, detector, position, fault = fault.label(), "quarantined: {reason}");
         let known = self.replay.decisions.iter().any(is_of_detector);
@@ -443,7 +450,8 @@ impl Lane {
             match decision.what {
                 // Another build, or other parameters or limits, begin with a clean slate.
                 What::Quarantine { detector, fingerprint, reason } => {
-                    let is_it = |seat: &Seat| seat.deployment.name == detector && seat.fingerprint == fingerprint;
+                    let is_it =
+                        |seat: &Seat| seat.deployment.name == detector && seat.fingerprint == fingerprint;
                     if let Some(at) = self.seats.iter().position(is_it) {
                         self.close(at, reason, decision.position, false);
                     }

@@ -5,11 +5,11 @@
 //! and the commits ([`outlet::Outlet`]). [`pipeline::Pipeline`] puts threads and bounded queues around
 //! them. Tests drive the same three by hand and crash them anywhere.
 
-pub mod settings;
 pub mod deployment;
 pub mod lane;
-pub mod worker;
 pub mod outlet;
-pub mod start;
 pub mod pipeline;
+pub mod settings;
+pub mod start;
 mod stopwatch;
+pub mod worker;

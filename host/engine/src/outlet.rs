@@ -120,8 +120,10 @@ impl Outlet {
         }
         let mut commit = Commit::default();
         for (lane, ledger) in &self.lanes {
-            let decisions = if ledger.decisions.is_empty() { Vec::new() } else { encoded(lane, &ledger.decisions)? };
-            let entry = LaneCommit { position: ledger.position, checkpoint: ledger.checkpoint.clone(), decisions };
+            let decisions =
+                if ledger.decisions.is_empty() { Vec::new() } else { encoded(lane, &ledger.decisions)? };
+            let entry =
+                LaneCommit { position: ledger.position, checkpoint: ledger.checkpoint.clone(), decisions };
             commit.lanes.insert(lane.clone(), entry);
         }
         self.sink.commit(&commit)?;
@@ -175,7 +177,8 @@ impl Outlet {
     fn sweep(&mut self) {
         for (lane, ledger) in &mut self.lanes {
             let Ok(names) = self.store.list(&format!("{CHECKPOINTS}/{lane}/")) else { continue };
-            let mut others: Vec<String> = names.into_iter().filter(|name| *name != ledger.checkpoint).collect();
+            let mut others: Vec<String> =
+                names.into_iter().filter(|name| *name != ledger.checkpoint).collect();
             if ledger.previous.is_none() {
                 let before = others.iter().rposition(|name| *name < ledger.checkpoint);
                 ledger.previous = before.map(|at| others.remove(at));
@@ -208,7 +211,10 @@ fn checkpoint_name(lane: &str, position: Position, bytes: &[u8]) -> String {
 
 /// Whether a checkpoint by this name stands before a lane's first record.
 pub fn is_of_beginning(name: &str) -> bool {
-    name.rsplit('/').next().and_then(|file| file.split('-').next()).is_some_and(|position| position.parse() == Ok(0u64))
+    name.rsplit('/')
+        .next()
+        .and_then(|file| file.split('-').next())
+        .is_some_and(|position| position.parse() == Ok(0u64))
 }
 
 fn encoded(lane: &str, decisions: &[Decision]) -> Result<Vec<u8>, OutletError> {

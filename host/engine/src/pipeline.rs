@@ -238,7 +238,12 @@ fn lane_thread(at: usize, mut worker: Worker, shared: &Shared, sender: &Sender<I
     let _ = sender.send(Item::Ended);
 }
 
-fn run_lane(at: usize, worker: &mut Worker, shared: &Shared, sender: &Sender<Item>) -> Result<(), WorkerError> {
+fn run_lane(
+    at: usize,
+    worker: &mut Worker,
+    shared: &Shared,
+    sender: &Sender<Item>,
+) -> Result<(), WorkerError> {
     // An outlet that is gone has failed and has said so; the lane then stops.
     let mut hand_on = |parcel| {
         if sender.send(Item::Parcel(at, parcel)).is_err() {

@@ -59,12 +59,14 @@ pub fn begin(
     };
     match load(&lane, commit, store) {
         Ok(checkpoint) => {
-            let decisions = decision::decode(&commit.decisions)
-                .map_err(|what| StartError::Decisions { lane, what })?;
+            let decisions =
+                decision::decode(&commit.decisions).map_err(|what| StartError::Decisions { lane, what })?;
             let resume = Resume { checkpoint, committed: commit.position, decisions };
             Ok(Begun { lane: Lane::resume(parts, resume)?, is_new: false })
         }
-        Err(error @ (StartError::Missing { .. } | StartError::Damaged { .. })) if on_missing == OnMissing::Cold => {
+        Err(error @ (StartError::Missing { .. } | StartError::Damaged { .. }))
+            if on_missing == OnMissing::Cold =>
+        {
             tracing::warn!(lane, position = commit.position, "starts cold, as configured: {error}");
             Ok(Begun { lane: Lane::cold(parts, commit.position)?, is_new: true })
         }
@@ -75,7 +77,9 @@ pub fn begin(
 fn load(lane: &str, commit: &LaneCommit, store: &dyn Store) -> Result<Checkpoint, StartError> {
     let (lane, name, position) = (lane.to_owned(), commit.checkpoint.clone(), commit.position);
     let bytes = store.get(&name).map_err(|what| match what {
-        StoreError::Missing { .. } => StartError::Missing { lane: lane.clone(), name: name.clone(), position },
+        StoreError::Missing { .. } => {
+            StartError::Missing { lane: lane.clone(), name: name.clone(), position }
+        }
         what => StartError::Store { lane: lane.clone(), what },
     })?;
     Checkpoint::decode(&bytes).map_err(|what| StartError::Damaged { lane, name, position, what })

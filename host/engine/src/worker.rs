@@ -15,7 +15,10 @@ use crate::settings::PaceSettings;
 pub enum Parcel {
     Output(Output),
     /// The lane as of `position`; all output before it was handed on before.
-    Checkpoint { position: Position, bytes: Vec<u8> },
+    Checkpoint {
+        position: Position,
+        bytes: Vec<u8>,
+    },
 }
 
 /// Whether the worker is to be stepped again.
@@ -89,9 +92,9 @@ impl Worker {
         hand_on: &mut dyn FnMut(Parcel),
     ) -> Result<Step, WorkerError> {
         self.chunk.clear();
-        let wait = self.waiting_since.map_or(wait, |since| {
-            wait.min((since + self.pace.batch_delay).saturating_sub(now))
-        });
+        let wait = self
+            .waiting_since
+            .map_or(wait, |since| wait.min((since + self.pace.batch_delay).saturating_sub(now)));
         let polled = self.feed.poll(&mut self.chunk, wait);
         // What was read before an error counts.
         for (meta, bytes) in self.chunk.iter() {
@@ -145,10 +148,9 @@ impl Worker {
         }
         let checkpoint = self.lane.checkpoint()?;
         let position = checkpoint.position;
-        let bytes = checkpoint.encode().map_err(|what| WorkerError::Checkpoint {
-            lane: self.lane.name().to_owned(),
-            what,
-        })?;
+        let bytes = checkpoint
+            .encode()
+            .map_err(|what| WorkerError::Checkpoint { lane: self.lane.name().to_owned(), what })?;
         self.hand_on_output(hand_on);
         hand_on(Parcel::Checkpoint { position, bytes });
         Ok(())
@@ -162,7 +164,8 @@ impl Worker {
 
     /// Event time goes on where a lane that should have readings has none.
     fn idle(&mut self, now: Duration, status: FeedStatus) -> Result<(), WorkerError> {
-        let (Some(after), Some(time), FeedStatus::Idle) = (self.pace.idle_after, self.event_time_last, status)
+        let (Some(after), Some(time), FeedStatus::Idle) =
+            (self.pace.idle_after, self.event_time_last, status)
         else {
             return Ok(());
         };

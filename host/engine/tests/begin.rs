@@ -220,15 +220,12 @@ fn an_idle_tick_is_a_decision() {
     accept(&mut lane, &records, 0..3);
     lane.idle(1_767_225_600_000 + 3_600_000).unwrap();
     let output = lane.take_output().unwrap();
-    let silent = output.messages.iter().filter(|m| String::from_utf8_lossy(&m.payload).contains("\"silent\""));
+    let silent =
+        output.messages.iter().filter(|m| String::from_utf8_lossy(&m.payload).contains("\"silent\""));
     assert_eq!(silent.count(), 4, "two sensors, two detectors");
     assert_eq!(output.decisions.len(), 1);
 
-    let resume = Resume {
-        checkpoint,
-        committed: output.position,
-        decisions: output.decisions.clone(),
-    };
+    let resume = Resume { checkpoint, committed: output.position, decisions: output.decisions.clone() };
     let mut again = Lane::resume(parts(8), resume).unwrap();
     accept(&mut again, &records, 0..3);
     assert_eq!(again.take_output().map(|output| output.messages), None, "it says it again");

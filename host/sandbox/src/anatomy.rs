@@ -43,20 +43,15 @@ pub struct Anatomy {
 pub fn read(bytes: &[u8]) -> Result<Anatomy, Refusal> {
     look_at_head(bytes)?;
     look_at_end(bytes)?;
-    let mut anatomy = Anatomy {
-        form: Form::Core,
-        imports: Vec::new(),
-        exports: Vec::new(),
-        custom: Vec::new(),
-    };
+    let mut anatomy =
+        Anatomy { form: Form::Core, imports: Vec::new(), exports: Vec::new(), custom: Vec::new() };
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(|e| unreadable(&e))?;
         match payload {
-            Payload::Version {
-                encoding: Encoding::Component,
-                ..
-            } if depth == 0 => anatomy.form = Form::Component,
+            Payload::Version { encoding: Encoding::Component, .. } if depth == 0 => {
+                anatomy.form = Form::Component
+            }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             payload if depth == 0 => section(payload, &mut anatomy).map_err(|e| unreadable(&e))?,
@@ -81,9 +76,7 @@ fn section(payload: Payload<'_>, anatomy: &mut Anatomy) -> Result<(), BinaryRead
         Payload::ImportSection(section) => {
             for import in section.into_imports() {
                 let import = import?;
-                anatomy
-                    .imports
-                    .push(shown(&format!("{}.{}", import.module, import.name)));
+                anatomy.imports.push(shown(&format!("{}.{}", import.module, import.name)));
             }
         }
         Payload::ExportSection(section) => {
@@ -100,19 +93,12 @@ fn section(payload: Payload<'_>, anatomy: &mut Anatomy) -> Result<(), BinaryRead
 /// Names are a stranger's text of any length.
 fn shown(name: &str) -> String {
     const NAME_CHARS_MAX: usize = 200;
-    name.chars()
-        .filter(|c| !c.is_control())
-        .take(NAME_CHARS_MAX)
-        .collect()
+    name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect()
 }
 
 /// Tells apart what people drop by mistake.
 fn look_at_head(bytes: &[u8]) -> Result<(), Refusal> {
-    let not_wasm = |found: &str| {
-        Err(Refusal::NotWasm {
-            found: found.to_owned(),
-        })
-    };
+    let not_wasm = |found: &str| Err(Refusal::NotWasm { found: found.to_owned() });
     if wasmtime::Engine::detect_precompiled(bytes).is_some() {
         return Err(Refusal::Precompiled);
     }
@@ -120,10 +106,7 @@ fn look_at_head(bytes: &[u8]) -> Result<(), Refusal> {
         [] => not_wasm("the file is empty"),
         [0, b'a', b's', b'm', _, _, _, _, ..] => Ok(()),
         _ if b"\0asm".starts_with(bytes) || bytes.starts_with(b"\0asm") => {
-            Err(Refusal::Truncated {
-                at: bytes.len(),
-                what: "not even the header is whole".to_owned(),
-            })
+            Err(Refusal::Truncated { at: bytes.len(), what: "not even the header is whole".to_owned() })
         }
         [0x7f, b'E', b'L', b'F', ..] => not_wasm("an ELF file, native code of this machine"),
         [0x1f, 0x8b, ..] => not_wasm("a gzip file; unpack it"),
@@ -148,10 +131,7 @@ fn look_at_end(bytes: &[u8]) -> Result<(), Refusal> {
         let end = at + 1 + reader.original_position() + size as usize;
         if end > bytes.len() {
             let what = format!("the section that starts at byte {at} ends at byte {end}");
-            return Err(Refusal::Truncated {
-                at: bytes.len(),
-                what,
-            });
+            return Err(Refusal::Truncated { at: bytes.len(), what });
         }
         at = end;
     }
@@ -159,39 +139,20 @@ fn look_at_end(bytes: &[u8]) -> Result<(), Refusal> {
 }
 
 fn unreadable(error: &BinaryReaderError) -> Refusal {
-    Refusal::Invalid {
-        at: Some(error.offset()),
-        what: error.message().to_owned(),
-    }
+    Refusal::Invalid { at: Some(error.offset()), what: error.message().to_owned() }
 }
 
 /// The contract's version that a component exports: `0.1.0`. Refuses what this host does not speak.
 pub fn contract_version(anatomy: &Anatomy) -> Result<String, Refusal> {
-    let versions: Vec<&str> = anatomy
-        .exports
-        .iter()
-        .filter_map(|name| version_of(name, DETECTOR))
-        .collect();
-    if let Some(version) = versions
-        .iter()
-        .find(|version| version.starts_with(COMPATIBLE))
-    {
+    let versions: Vec<&str> = anatomy.exports.iter().filter_map(|name| version_of(name, DETECTOR)).collect();
+    if let Some(version) = versions.iter().find(|version| version.starts_with(COMPATIBLE)) {
         return Ok((*version).to_owned());
     }
     match versions.first() {
-        None => Err(Refusal::MissingExport {
-            exports: anatomy.exports.clone(),
-        }),
+        None => Err(Refusal::MissingExport { exports: anatomy.exports.clone() }),
         Some(found) => {
-            let found = if found.is_empty() {
-                "without a version".to_owned()
-            } else {
-                (*found).to_owned()
-            };
-            Err(Refusal::WrongContract {
-                found,
-                spoken: CONTRACT,
-            })
+            let found = if found.is_empty() { "without a version".to_owned() } else { (*found).to_owned() };
+            Err(Refusal::WrongContract { found, spoken: CONTRACT })
         }
     }
 }
@@ -200,17 +161,14 @@ pub fn contract_version(anatomy: &Anatomy) -> Result<String, Refusal> {
 pub fn check_imports(anatomy: &Anatomy) -> Result<(), Refusal> {
     for import in &anatomy.imports {
         let offered = match anatomy.form {
-            Form::Component => OFFERED
-                .iter()
-                .any(|name| version_of(import, name).is_some_and(|v| v.starts_with(COMPATIBLE))),
+            Form::Component => {
+                OFFERED.iter().any(|name| version_of(import, name).is_some_and(|v| v.starts_with(COMPATIBLE)))
+            }
             // What the encoder makes of these is checked again, as a component.
             Form::Core => CORE_OURS.iter().any(|ours| import.starts_with(ours)),
         };
         if !offered {
-            return Err(Refusal::ForbiddenImport {
-                import: import.clone(),
-                mend: mend(import),
-            });
+            return Err(Refusal::ForbiddenImport { import: import.clone(), mend: mend(import) });
         }
     }
     Ok(())

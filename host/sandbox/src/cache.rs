@@ -58,11 +58,7 @@ impl Cache {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         crate::canonical::VERSION.hash(&mut hasher);
-        Ok(Cache {
-            dir: dir.to_owned(),
-            engine_key: format!("{:016x}", hasher.finish()),
-            files_max,
-        })
+        Ok(Cache { dir: dir.to_owned(), engine_key: format!("{:016x}", hasher.finish()), files_max })
     }
 
     /// The component that was compiled from the file with this digest. Nothing where there is none, or
@@ -77,9 +73,11 @@ impl Cache {
                 return None;
             }
         };
-        let read =
-            open(&bytes, digest).and_then(|(facts, code)| Ok((deserialize(engine, code)?, facts)));
-        read.map_err(|what| tracing::warn!(path = %path.display(), what, "damaged compiled code; compiling anew")).ok()
+        let read = open(&bytes, digest).and_then(|(facts, code)| Ok((deserialize(engine, code)?, facts)));
+        read.map_err(
+            |what| tracing::warn!(path = %path.display(), what, "damaged compiled code; compiling anew"),
+        )
+        .ok()
     }
 
     /// Keeps what was compiled. A failure costs the next start some time, nothing else.
@@ -98,22 +96,16 @@ impl Cache {
         body.extend(facts_len.to_le_bytes());
         body.extend(facts_bytes);
         body.extend(code);
-        let unfinished = self.dir.join(format!(
-            "{}-{}.tmp",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        ));
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&unfinished)
-            .and_then(|mut file| {
+        let unfinished =
+            self.dir.join(format!("{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+        let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished).and_then(
+            |mut file| {
                 file.write_all(&MAGIC)?;
                 file.write_all(&Sha256::digest(&body))?;
                 file.write_all(&body)?;
                 fs::rename(&unfinished, self.path(&facts.digest))
-            });
+            },
+        );
         if let Err(e) = written {
             let _ = fs::remove_file(&unfinished);
             return Err(e.to_string());
@@ -127,10 +119,7 @@ impl Cache {
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             let path = entry.path();
-            let written = entry
-                .metadata()
-                .and_then(|m| m.modified())
-                .unwrap_or(SystemTime::UNIX_EPOCH);
+            let written = entry.metadata().and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
             match path.extension().and_then(|e| e.to_str()) {
                 Some(SUFFIX) => kept.push((written, path)),
                 Some("tmp") if written.elapsed().is_ok_and(|age| age > UNFINISHED_AGE_MIN) => {
@@ -149,26 +138,20 @@ impl Cache {
 
     fn path(&self, digest: &str) -> PathBuf {
         let digits = digest.trim_start_matches("sha256:");
-        self.dir
-            .join(format!("{digits}-{}.{SUFFIX}", self.engine_key))
+        self.dir.join(format!("{digits}-{}.{SUFFIX}", self.engine_key))
     }
 }
 
 /// Facts and code of a whole, undamaged file for the module with this digest.
 fn open<'a>(bytes: &'a [u8], digest: &str) -> Result<(Facts, &'a [u8]), String> {
-    let rest = bytes
-        .strip_prefix(&MAGIC)
-        .ok_or("it does not begin as such a file does")?;
-    let (hash, body) = rest
-        .split_at_checked(HASH_BYTES)
-        .ok_or("it ends too early")?;
+    let rest = bytes.strip_prefix(&MAGIC).ok_or("it does not begin as such a file does")?;
+    let (hash, body) = rest.split_at_checked(HASH_BYTES).ok_or("it ends too early")?;
     if Sha256::digest(body).as_slice() != hash {
         return Err("its bytes are not those that were written".to_owned());
     }
     let (facts_len, rest) = body.split_first_chunk::<4>().ok_or("it ends too early")?;
-    let (facts, code) = rest
-        .split_at_checked(u32::from_le_bytes(*facts_len) as usize)
-        .ok_or("it ends too early")?;
+    let (facts, code) =
+        rest.split_at_checked(u32::from_le_bytes(*facts_len) as usize).ok_or("it ends too early")?;
     let facts: Facts = postcard::from_bytes(facts).map_err(|e| e.to_string())?;
     if facts.digest != digest {
         return Err(format!("it is of the module {}", facts.digest));

@@ -28,9 +28,7 @@ impl Announced {
     }
 
     pub fn has(&self, sensor: u32) -> bool {
-        self.0
-            .get(sensor as usize / 64)
-            .is_some_and(|word| word >> (sensor % 64) & 1 == 1)
+        self.0.get(sensor as usize / 64).is_some_and(|word| word >> (sensor % 64) & 1 == 1)
     }
 }
 
@@ -40,19 +38,16 @@ pub fn findings(
     bounds: &Bounds,
     announced: &Announced,
 ) -> Result<Vec<Finding>, String> {
-    found
-        .into_iter()
-        .map(|found| finding(found, bounds, announced))
-        .collect()
+    found.into_iter().map(|found| finding(found, bounds, announced)).collect()
 }
 
 fn finding(found: wit::Finding, bounds: &Bounds, announced: &Announced) -> Result<Finding, String> {
     let finding = translated(found, bounds.rows.is_some());
     bounds.check(&finding)?;
     match finding.subject {
-        Subject::Sensor(sensor) if !announced.has(sensor) => Err(format!(
-            "a finding names sensor {sensor}, which was never announced or is removed"
-        )),
+        Subject::Sensor(sensor) if !announced.has(sensor) => {
+            Err(format!("a finding names sensor {sensor}, which was never announced or is removed"))
+        }
         _ => Ok(finding),
     }
 }
@@ -131,14 +126,9 @@ pub fn states(states: wit::StatesResult, sensors: usize) -> Result<States, Strin
 
 /// `trace`'s answer for a batch of `rows`.
 pub fn traces(traces: wit::Traces, rows: usize, quantities: usize) -> Result<Traces, String> {
-    let wit::Traces {
-        quantities: traced,
-        rows: values,
-    } = traces;
+    let wit::Traces { quantities: traced, rows: values } = traces;
     if let Some(quantity) = traced.iter().find(|q| **q as usize >= quantities) {
-        return Err(format!(
-            "quantity {quantity}, of {quantities} that `configure` chose"
-        ));
+        return Err(format!("quantity {quantity}, of {quantities} that `configure` chose"));
     }
     let expected = traced.len().saturating_mul(4).saturating_mul(rows);
     if values.len() != expected {
@@ -148,8 +138,5 @@ pub fn traces(traces: wit::Traces, rows: usize, quantities: usize) -> Result<Tra
             traced.len()
         ));
     }
-    Ok(Traces {
-        quantities: traced,
-        rows: values,
-    })
+    Ok(Traces { quantities: traced, rows: values })
 }

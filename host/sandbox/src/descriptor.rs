@@ -17,26 +17,13 @@ pub fn check(said: wit::Descriptor) -> Result<Descriptor, Refusal> {
     name("name", &said.name)?;
     name("version", &said.version)?;
     if said.kinds.len() > KINDS_MAX {
-        return Err(refusal(
-            "kinds",
-            format!("{}, more than {KINDS_MAX}", said.kinds.len()),
-        ));
+        return Err(refusal("kinds", format!("{}, more than {KINDS_MAX}", said.kinds.len())));
     }
     for (i, kind) in said.kinds.iter().enumerate() {
         name(&format!("kinds[{i}].name"), &kind.name)?;
-        length(
-            &format!("kinds[{i}].description"),
-            &kind.description,
-            TEXT_BYTES_MAX,
-        )?;
-        if said.kinds[..i]
-            .iter()
-            .any(|before| before.name == kind.name)
-        {
-            return Err(refusal(
-                &format!("kinds[{i}].name"),
-                format!("{:?} is there twice", kind.name),
-            ));
+        length(&format!("kinds[{i}].description"), &kind.description, TEXT_BYTES_MAX)?;
+        if said.kinds[..i].iter().any(|before| before.name == kind.name) {
+            return Err(refusal(&format!("kinds[{i}].name"), format!("{:?} is there twice", kind.name)));
         }
     }
     schema(&said.parameters)?;
@@ -54,14 +41,7 @@ pub fn check(said: wit::Descriptor) -> Result<Descriptor, Refusal> {
         name: said.name,
         version: said.version,
         state_version: said.state_version,
-        kinds: said
-            .kinds
-            .into_iter()
-            .map(|k| Kind {
-                name: k.name,
-                description: k.description,
-            })
-            .collect(),
+        kinds: said.kinds.into_iter().map(|k| Kind { name: k.name, description: k.description }).collect(),
         parameters: said.parameters,
         metadata: said.metadata,
     })
@@ -75,10 +55,9 @@ fn schema(text: &str) -> Result<(), Refusal> {
             "parameters",
             "a JSON Schema is an object; for no parameters say {\"type\":\"object\"}".to_owned(),
         )),
-        Err(e) => Err(refusal(
-            "parameters",
-            format!("no JSON: {e}; for no parameters say {{\"type\":\"object\"}}"),
-        )),
+        Err(e) => {
+            Err(refusal("parameters", format!("no JSON: {e}; for no parameters say {{\"type\":\"object\"}}")))
+        }
     }
 }
 
@@ -94,17 +73,11 @@ fn name(field: &str, text: &str) -> Result<(), Refusal> {
 
 fn length(field: &str, text: &str, max: usize) -> Result<(), Refusal> {
     if text.len() > max {
-        return Err(refusal(
-            field,
-            format!("{} bytes, more than {max}", text.len()),
-        ));
+        return Err(refusal(field, format!("{} bytes, more than {max}", text.len())));
     }
     Ok(())
 }
 
 fn refusal(field: &str, what: String) -> Refusal {
-    Refusal::Descriptor {
-        field: field.to_owned(),
-        what,
-    }
+    Refusal::Descriptor { field: field.to_owned(), what }
 }

@@ -10,22 +10,13 @@ const WORLD_SECTION: &str = "component-type";
 
 /// `anatomy` is that of `module`, whose imports have been looked at.
 pub fn component(module: &[u8], anatomy: &Anatomy) -> Result<Vec<u8>, Refusal> {
-    if !anatomy
-        .custom
-        .iter()
-        .any(|name| name.starts_with(WORLD_SECTION))
-    {
+    if !anatomy.custom.iter().any(|name| name.starts_with(WORLD_SECTION)) {
         return Err(Refusal::NoWorld);
     }
-    let mut encoder = ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .map_err(|e| unfit(&e))?;
+    let mut encoder = ComponentEncoder::default().validate(true).module(module).map_err(|e| unfit(&e))?;
     encoder.encode().map_err(|e| unfit(&e))
 }
 
 fn unfit(error: &dyn std::fmt::Display) -> Refusal {
-    Refusal::CoreUnfit {
-        what: format!("{error:#}").replace('\n', " "),
-    }
+    Refusal::CoreUnfit { what: format!("{error:#}").replace('\n', " ") }
 }

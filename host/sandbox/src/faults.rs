@@ -15,39 +15,21 @@ pub fn name_failure(call: Call, error: &wasmtime::Error, guard: &Guard, limits: 
     match guard.breach() {
         Some(Breach::Memory { limit_bytes }) => return Fault::Memory { call, limit_bytes },
         Some(Breach::Deadline) => {
-            return Fault::Deadline {
-                call,
-                limit_ms: limits.call_deadline_ms,
-            };
+            return Fault::Deadline { call, limit_ms: limits.call_deadline_ms };
         }
         None => {}
     }
-    if error
-        .chain()
-        .any(|cause| cause.to_string().contains(FUEL_EXHAUSTED))
-    {
-        let what = format!(
-            "more than {} bytes in one call",
-            limits.output_bytes_per_call_max
-        );
+    if error.chain().any(|cause| cause.to_string().contains(FUEL_EXHAUSTED)) {
+        let what = format!("more than {} bytes in one call", limits.output_bytes_per_call_max);
         return Fault::Output { call, what };
     }
-    let frames = error
-        .downcast_ref::<WasmBacktrace>()
-        .map(frames)
-        .unwrap_or_default();
+    let frames = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
     if let Some(trap) = error.downcast_ref::<Trap>() {
-        return Fault::Trap {
-            call,
-            what: format!("{}{frames}", without_prefix(&trap.to_string())),
-        };
+        return Fault::Trap { call, what: format!("{}{frames}", without_prefix(&trap.to_string())) };
     }
     let cause = error.root_cause().to_string();
     if !frames.is_empty() || call == Call::Instantiate {
-        return Fault::Trap {
-            call,
-            what: format!("{cause}{frames}"),
-        };
+        return Fault::Trap { call, what: format!("{cause}{frames}") };
     }
     // No guest code was running: what it answered could not be read (a list outside of its memory, a
     // string that is not UTF-8, an enum's value that does not exist).
@@ -67,17 +49,10 @@ fn frames(backtrace: &WasmBacktrace) -> String {
         .map(|frame| match frame.func_name() {
             Some(name) => {
                 let name = format!("{:#}", rustc_demangle::demangle(name));
-                name.chars()
-                    .filter(|c| !c.is_control())
-                    .take(NAME_CHARS_SHOWN)
-                    .collect()
+                name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_SHOWN).collect()
             }
             None => format!("function {}", frame.func_index()),
         })
         .collect();
-    if names.is_empty() {
-        String::new()
-    } else {
-        format!(" in {}", names.join(" < "))
-    }
+    if names.is_empty() { String::new() } else { format!(" in {}", names.join(" < ")) }
 }

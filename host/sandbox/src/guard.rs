@@ -101,9 +101,7 @@ impl ResourceLimiter for Guard {
             // The guest's own maximum: its own matter.
             return Ok(false);
         }
-        let total = self
-            .memory_bytes
-            .saturating_add(desired.saturating_sub(current));
+        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
         if total > self.memory_bytes_max {
             return self.refuse_memory(self.memory_bytes_max);
         }
@@ -113,9 +111,7 @@ impl ResourceLimiter for Guard {
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         // The operating system has no more: not the guest's fault, but it must not see the difference.
-        self.breach = Some(Breach::Memory {
-            limit_bytes: self.memory_bytes_max,
-        });
+        self.breach = Some(Breach::Memory { limit_bytes: self.memory_bytes_max });
         Err(error)
     }
 
@@ -128,9 +124,7 @@ impl ResourceLimiter for Guard {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let total = self
-            .table_elements
-            .saturating_add(desired.saturating_sub(current));
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
         if total > TABLE_ELEMENTS_MAX {
             return self.refuse_memory(TABLE_ELEMENTS_MAX * size_of::<usize>());
         }
@@ -162,10 +156,7 @@ mod tests {
     use super::*;
 
     fn guard(call_deadline_ms: u64) -> Guard {
-        Guard::new(&Limits {
-            call_deadline_ms,
-            ..Limits::default()
-        })
+        Guard::new(&Limits { call_deadline_ms, ..Limits::default() })
     }
 
     #[test]
@@ -174,10 +165,7 @@ mod tests {
         guard.begin_call();
         for _ in 0..10_000 {
             // Ten thousand ticks are more than a minute and a half of wall time.
-            assert!(matches!(
-                guard.on_tick(),
-                UpdateDeadline::Continue(1..=6000)
-            ));
+            assert!(matches!(guard.on_tick(), UpdateDeadline::Continue(1..=6000)));
         }
         assert_eq!(guard.breach(), None);
     }

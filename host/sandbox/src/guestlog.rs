@@ -26,13 +26,7 @@ pub struct LogGate {
 impl LogGate {
     pub fn new(sink: Arc<dyn GuestLog>, limits: &Limits) -> LogGate {
         let per_second = f64::from(limits.log_lines_per_second_max);
-        LogGate {
-            sink,
-            per_second,
-            tokens: per_second,
-            filled: Instant::now(),
-            dropped: 0,
-        }
+        LogGate { sink, per_second, tokens: per_second, filled: Instant::now(), dropped: 0 }
     }
 
     /// Whether a line may be shown now; if not, it is counted.

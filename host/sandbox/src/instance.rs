@@ -42,18 +42,15 @@ impl Instance {
         limits: Limits,
         log: Arc<dyn GuestLog>,
     ) -> Result<Instance, Fault> {
-        let inside = Inside {
-            guard: Guard::new(&limits),
-            log: LogGate::new(log, &limits),
-        };
+        let inside = Inside { guard: Guard::new(&limits), log: LogGate::new(log, &limits) };
         let mut store = Store::new(pre.engine(), inside);
         store.limiter(|inside| &mut inside.guard);
         store.set_hostcall_fuel(limits.output_bytes_per_call_max);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().guard.on_tick()));
         store.set_epoch_deadline(1);
-        let guest = pre.instantiate(&mut store).map_err(|e| {
-            faults::name_failure(Call::Instantiate, &e, &store.data().guard, &limits)
-        })?;
+        let guest = pre
+            .instantiate(&mut store)
+            .map_err(|e| faults::name_failure(Call::Instantiate, &e, &store.data().guard, &limits))?;
         Ok(Instance {
             store,
             guest,
@@ -82,10 +79,7 @@ impl Instance {
         run: impl FnOnce(&Guest, &mut Store<Inside>) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
         if let Some(why) = &self.dead {
-            return Err(Fault::Host {
-                call,
-                what: format!("the instance is dead since {why}"),
-            });
+            return Err(Fault::Host { call, what: format!("the instance is dead since {why}") });
         }
         self.store.data_mut().guard.begin_call();
         self.store.set_epoch_deadline(1);
@@ -109,10 +103,7 @@ impl Instance {
     /// A guest's `result<_, string>`: after its refusal of these three it may be asked again.
     fn word<T>(&mut self, call: Call, said: Result<T, String>) -> Result<T, Fault> {
         said.map_err(|message| {
-            let fault = Fault::Refused {
-                call,
-                message: printable(&message),
-            };
+            let fault = Fault::Refused { call, message: printable(&message) };
             match call {
                 Call::Configure | Call::SetSensors | Call::Restore => fault,
                 _ => self.die(fault),
@@ -160,35 +151,17 @@ impl Instance {
             );
             return Err(self.die(Fault::Host { call, what }));
         }
-        let BatchView {
-            sensors,
-            timestamps,
-            values,
-            marks,
-            malformed,
-        } = batch;
-        Ok(wit::Batch {
-            sensors,
-            timestamps,
-            values,
-            marks,
-            malformed,
-        })
+        let BatchView { sensors, timestamps, values, marks, malformed } = batch;
+        Ok(wit::Batch { sensors, timestamps, values, marks, malformed })
     }
 }
 
 impl Judge for Instance {
     fn configure(&mut self, parameters: &str, available: &[Quantity]) -> Result<Vec<u32>, Fault> {
-        let offered: Vec<wit::Quantity<'_>> = available
-            .iter()
-            .map(|q| wit::Quantity {
-                name: &q.name,
-                unit: q.unit.as_deref(),
-            })
-            .collect();
-        let said = self.call(Call::Configure, |guest, store| {
-            guest.call_configure(store, parameters, &offered)
-        })?;
+        let offered: Vec<wit::Quantity<'_>> =
+            available.iter().map(|q| wit::Quantity { name: &q.name, unit: q.unit.as_deref() }).collect();
+        let said =
+            self.call(Call::Configure, |guest, store| guest.call_configure(store, parameters, &offered))?;
         let chosen = self.word(Call::Configure, said)?;
         let chosen = self.held(Call::Configure, check::chosen(chosen, available.len()))?;
         self.quantities = chosen.len();
@@ -198,10 +171,7 @@ impl Judge for Instance {
     fn set_sensors(&mut self, first: u32, sensors: &[Sensor]) -> Result<(), Fault> {
         let mut pairs = Vec::with_capacity(sensors.iter().map(|s| s.attributes.len()).sum());
         pairs.extend(
-            sensors
-                .iter()
-                .flat_map(|s| &s.attributes)
-                .map(|(name, value)| (name.as_str(), value.as_str())),
+            sensors.iter().flat_map(|s| &s.attributes).map(|(name, value)| (name.as_str(), value.as_str())),
         );
         let mut rest = pairs.as_slice();
         let told: Vec<wit::Sensor<'_>> = sensors
@@ -209,43 +179,30 @@ impl Judge for Instance {
             .map(|sensor| {
                 let (attributes, after) = rest.split_at(sensor.attributes.len());
                 rest = after;
-                wit::Sensor {
-                    id: &sensor.id,
-                    attributes,
-                }
+                wit::Sensor { id: &sensor.id, attributes }
             })
             .collect();
-        let said = self.call(Call::SetSensors, |guest, store| {
-            guest.call_set_sensors(store, first, &told)
-        })?;
+        let said = self.call(Call::SetSensors, |guest, store| guest.call_set_sensors(store, first, &told))?;
         self.word(Call::SetSensors, said)?;
         self.announced.set(first, sensors.len());
         Ok(())
     }
 
     fn remove_sensors(&mut self, sensors: &[u32]) -> Result<(), Fault> {
-        self.call(Call::RemoveSensors, |guest, store| {
-            guest.call_remove_sensors(store, sensors)
-        })?;
-        sensors
-            .iter()
-            .for_each(|sensor| self.announced.clear(*sensor));
+        self.call(Call::RemoveSensors, |guest, store| guest.call_remove_sensors(store, sensors))?;
+        sensors.iter().for_each(|sensor| self.announced.clear(*sensor));
         Ok(())
     }
 
     fn observe(&mut self, batch: BatchView<'_>) -> Result<Vec<Finding>, Fault> {
         let columns = self.columns(Call::Observe, batch)?;
-        let said = self.call(Call::Observe, |guest, store| {
-            guest.call_observe(store, columns)
-        })?;
+        let said = self.call(Call::Observe, |guest, store| guest.call_observe(store, columns))?;
         let found = self.word(Call::Observe, said)?;
         self.findings(Call::Observe, found, Some(batch.sensors.len()))
     }
 
     fn advance(&mut self, watermark: Timestamp) -> Result<Vec<Finding>, Fault> {
-        let said = self.call(Call::Advance, |guest, store| {
-            guest.call_advance(store, watermark)
-        })?;
+        let said = self.call(Call::Advance, |guest, store| guest.call_advance(store, watermark))?;
         let found = self.word(Call::Advance, said)?;
         self.findings(Call::Advance, found, None)
     }
@@ -265,9 +222,7 @@ impl Judge for Instance {
     }
 
     fn save_shared(&mut self) -> Result<Vec<u8>, Fault> {
-        let said = self.call(Call::SaveShared, |guest, store| {
-            guest.call_save_shared(store)
-        })?;
+        let said = self.call(Call::SaveShared, |guest, store| guest.call_save_shared(store))?;
         self.word(Call::SaveShared, said)
     }
 
@@ -279,20 +234,13 @@ impl Judge for Instance {
             parameters: &saved.parameters,
             shared: &saved.shared,
         };
-        let said = self.call(Call::BeginRestore, |guest, store| {
-            guest.call_begin_restore(store, saved)
-        })?;
+        let said = self.call(Call::BeginRestore, |guest, store| guest.call_begin_restore(store, saved))?;
         self.word(Call::BeginRestore, said)
     }
 
     fn restore(&mut self, sensors: &[u32], states: &States) -> Result<(), Fault> {
-        let states = wit::StatesParam {
-            ends: &states.ends,
-            bytes: &states.bytes,
-        };
-        let said = self.call(Call::Restore, |guest, store| {
-            guest.call_restore(store, sensors, states)
-        })?;
+        let states = wit::StatesParam { ends: &states.ends, bytes: &states.bytes };
+        let said = self.call(Call::Restore, |guest, store| guest.call_restore(store, sensors, states))?;
         self.word(Call::Restore, said)
     }
 

@@ -64,9 +64,7 @@ impl LoadedModule {
 
 impl std::fmt::Debug for LoadedModule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoadedModule")
-            .field("facts", &self.facts)
-            .finish_non_exhaustive()
+        f.debug_struct("LoadedModule").field("facts", &self.facts).finish_non_exhaustive()
     }
 }
 

@@ -38,10 +38,7 @@ impl Default for SandboxSettings {
             cache_dir: None,
             cache_files_max: 64,
             module_bytes_max: 64 << 20,
-            describe_limits: Limits {
-                output_bytes_per_call_max: 4 << 20,
-                ..Limits::default()
-            },
+            describe_limits: Limits { output_bytes_per_call_max: 4 << 20, ..Limits::default() },
         }
     }
 }
@@ -68,31 +65,18 @@ pub struct Sandbox {
 impl Sandbox {
     /// Starts one thread, which ends with the last of the sandbox, its modules and their instances.
     pub fn new(settings: SandboxSettings) -> Result<Sandbox, SandboxError> {
-        let engine = Engine::new(&config()).map_err(|e| SandboxError::Engine {
-            what: format!("{e:#}"),
-        })?;
+        let engine = Engine::new(&config()).map_err(|e| SandboxError::Engine { what: format!("{e:#}") })?;
         let mut linker = Linker::new(&engine);
-        guestlog::link(&mut linker).map_err(|e| SandboxError::Engine {
-            what: format!("{e:#}"),
-        })?;
+        guestlog::link(&mut linker).map_err(|e| SandboxError::Engine { what: format!("{e:#}") })?;
         let cache = match &settings.cache_dir {
             None => None,
-            Some(dir) => Some(Cache::open(dir, &engine, settings.cache_files_max).map_err(
-                |what| SandboxError::CacheDir {
-                    dir: dir.clone(),
-                    what,
-                },
-            )?),
+            Some(dir) => Some(
+                Cache::open(dir, &engine, settings.cache_files_max)
+                    .map_err(|what| SandboxError::CacheDir { dir: dir.clone(), what })?,
+            ),
         };
-        ticker::start(&engine).map_err(|e| SandboxError::Ticker {
-            what: e.to_string(),
-        })?;
-        Ok(Sandbox {
-            engine,
-            linker,
-            cache,
-            settings,
-        })
+        ticker::start(&engine).map_err(|e| SandboxError::Ticker { what: e.to_string() })?;
+        Ok(Sandbox { engine, linker, cache, settings })
     }
 
     /// Takes a component, or a plain core module built against the world. Nothing is run but
@@ -101,10 +85,7 @@ impl Sandbox {
     pub fn load(&self, bytes: &[u8]) -> Result<LoadedModule, Refusal> {
         let max = self.settings.module_bytes_max;
         if bytes.len() > max {
-            return Err(Refusal::TooLarge {
-                bytes: bytes.len(),
-                max,
-            });
+            return Err(Refusal::TooLarge { bytes: bytes.len(), max });
         }
         let digest = digest(bytes);
         if let Some(module) = self.load_cached(&digest) {
@@ -207,20 +188,15 @@ fn config() -> Config {
 /// `sha256:` and 64 hexadecimal digits.
 fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    Sha256::digest(bytes)
-        .iter()
-        .fold("sha256:".to_owned(), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn invalid(error: &wasmtime::Error) -> Refusal {
-    Refusal::Invalid {
-        at: None,
-        what: one_line(error),
-    }
+    Refusal::Invalid { at: None, what: one_line(error) }
 }
 
 fn one_line(error: &wasmtime::Error) -> String {

@@ -13,15 +13,13 @@ pub const TICK: Duration = Duration::from_millis(10);
 /// is gone.
 pub fn start(engine: &Engine) -> std::io::Result<JoinHandle<()>> {
     let weak = engine.weak();
-    std::thread::Builder::new()
-        .name("epoch".to_owned())
-        .spawn(move || {
-            while let Some(engine) = weak.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(TICK);
-            }
-        })
+    std::thread::Builder::new().name("epoch".to_owned()).spawn(move || {
+        while let Some(engine) = weak.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    })
 }
 
 #[cfg(test)]

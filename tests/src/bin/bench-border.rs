@@ -7,8 +7,10 @@ use std::time::Instant;
 
 use gridwatch_connectors::simulator::Scenario;
 use gridwatch_core::judge::{Limits, Module};
+use gridwatch_tests::bench::{
+    DETECTORS, NoLog, median, native_modules, pin_to_one_core, spread, wasm_modules, write_result,
+};
 use gridwatch_tests::columns::Columns;
-use gridwatch_tests::bench::{DETECTORS, NoLog, median, native_modules, pin_to_one_core, spread, wasm_modules, write_result};
 use serde_json::json;
 
 const ROWS: [usize; 5] = [1, 16, 128, 1024, 8192];
@@ -20,7 +22,8 @@ fn run(module: &Arc<dyn Module>, input: &Columns, rows: usize) -> (f64, usize) {
     let mut judge = module.instantiate(Limits::default(), Arc::new(NoLog)).unwrap();
     let chosen = input.introduce(&mut *judge, "{}");
     // Columns are laid out before the clock starts: gathering them is the lane's work, not the border's.
-    let batches: Vec<Vec<f64>> = (0..READINGS / rows).map(|at| input.gather(&chosen, at * rows, rows)).collect();
+    let batches: Vec<Vec<f64>> =
+        (0..READINGS / rows).map(|at| input.gather(&chosen, at * rows, rows)).collect();
     let mut findings = 0;
     let start = Instant::now();
     for (at, values) in batches.iter().enumerate() {
@@ -34,8 +37,14 @@ fn main() {
     let scenario = Scenario { seed: 7, meters_per_feeder: 100, days: 1.0, ..Scenario::default() };
     let input = Columns::simulated(scenario.without_faults(), READINGS);
     let (native, wasm) = (native_modules(), wasm_modules());
-    println!("{READINGS} readings of {} sensors, median of {RUNS} alternating runs, one core", input.sensors.len());
-    println!("{:<10} {:>6} {:>12} {:>12} {:>7} {:>7}", "detector", "rows", "native ns", "wasm ns", "ratio", "noise");
+    println!(
+        "{READINGS} readings of {} sensors, median of {RUNS} alternating runs, one core",
+        input.sensors.len()
+    );
+    println!(
+        "{:<10} {:>6} {:>12} {:>12} {:>7} {:>7}",
+        "detector", "rows", "native ns", "wasm ns", "ratio", "noise"
+    );
     let mut table = Vec::new();
     let mut ratios_1024 = Vec::new();
     for (at, name) in DETECTORS.iter().enumerate() {
@@ -54,7 +63,10 @@ fn main() {
             if rows == 1024 {
                 ratios_1024.push(ratio);
             }
-            println!("{name:<10} {rows:>6} {native_ns:>12.1} {wasm_ns:>12.1} {ratio:>7.2} {:>6.1}%", noise * 100.0);
+            println!(
+                "{name:<10} {rows:>6} {native_ns:>12.1} {wasm_ns:>12.1} {ratio:>7.2} {:>6.1}%",
+                noise * 100.0
+            );
             table.push(json!({"detector": name, "rows": rows, "native_ns": native_ns, "wasm_ns": wasm_ns,
                 "ratio": ratio, "noise": noise}));
         }

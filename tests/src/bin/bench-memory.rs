@@ -42,15 +42,21 @@ fn flat() -> serde_json::Value {
     let source = format!("kind = \"simulator\"\nseed = 3\nduration = \"{days}d\"\nfaults_per_kind = 100");
     house.configure(&source, "[checkpoints]\ninterval = \"2s\"\n");
     let (early, late, peak) = watch(house.spawn());
-    println!("{READINGS} readings of 84 sensors: {early:.0} MiB early, {late:.0} MiB late, peak {peak:.0} MiB");
+    println!(
+        "{READINGS} readings of 84 sensors: {early:.0} MiB early, {late:.0} MiB late, peak {peak:.0} MiB"
+    );
     json!({"readings": READINGS, "early_mib": early, "late_mib": late, "peak_mib": peak})
 }
 
 fn many() -> serde_json::Value {
     let house = House::with(&DETECTORS);
-    house.configure("kind = \"file\"\npath = \"-\"\nformat = \"json-lines\"", "[checkpoints]\ninterval = \"1h\"\n");
+    house.configure(
+        "kind = \"file\"\npath = \"-\"\nformat = \"json-lines\"",
+        "[checkpoints]\ninterval = \"1h\"\n",
+    );
     let mut command = house.command(&["run", "-c", "gridwatch.toml"]);
-    let mut process = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut process =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut input = BufWriter::new(process.stdin.take().unwrap());
     for round in 0..ROUNDS {
         for sensor in 0..SENSORS {
@@ -74,7 +80,9 @@ fn many() -> serde_json::Value {
     let judging = status_mib(&process, "VmRSS").unwrap();
     drop(input);
     let (_, _, peak) = watch(process);
-    println!("{SENSORS} sensors, five quantities: {judging:.0} MiB while judging, {peak:.0} MiB at its peak (saving all)");
+    println!(
+        "{SENSORS} sensors, five quantities: {judging:.0} MiB while judging, {peak:.0} MiB at its peak (saving all)"
+    );
     json!({"sensors": SENSORS, "judging_mib": judging, "peak_mib": peak})
 }
 

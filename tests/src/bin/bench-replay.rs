@@ -142,7 +142,8 @@ struct Floor {
 }
 
 fn floor(input: &Input, modules: &[Arc<dyn Module>]) -> u64 {
-    let quantities: Vec<Quantity> = NAMES.iter().map(|name| Quantity { name: (*name).into(), unit: None }).collect();
+    let quantities: Vec<Quantity> =
+        NAMES.iter().map(|name| Quantity { name: (*name).into(), unit: None }).collect();
     let mut detectors: Vec<Floor> = modules
         .iter()
         .map(|module| {
@@ -173,7 +174,8 @@ fn floor(input: &Input, modules: &[Arc<dyn Module>]) -> u64 {
         let timestamp = gridwatch_core::decode::parse_rfc3339(message.timestamp).unwrap();
         numbers.push(number);
         timestamps.push(timestamp);
-        let values = [message.voltage, message.current, message.power, message.frequency, message.power_factor];
+        let values =
+            [message.voltage, message.current, message.power, message.frequency, message.power_factor];
         for (column, value) in columns.iter_mut().zip(values) {
             column.push(value.unwrap_or(f64::NAN));
         }
@@ -182,8 +184,13 @@ fn floor(input: &Input, modules: &[Arc<dyn Module>]) -> u64 {
             for Floor { judge, chosen, values } in &mut detectors {
                 values.clear();
                 chosen.iter().for_each(|&q| values.extend_from_slice(&columns[q as usize]));
-                let view =
-                    BatchView { sensors: &numbers, timestamps: &timestamps, values, marks: &[], malformed: &[] };
+                let view = BatchView {
+                    sensors: &numbers,
+                    timestamps: &timestamps,
+                    values,
+                    marks: &[],
+                    malformed: &[],
+                };
                 found += judge.observe(view).unwrap().len() as u64;
                 if ticked > tick {
                     found += judge.advance(ticked).unwrap().len() as u64;
@@ -215,7 +222,9 @@ fn main() {
         assert_eq!(ours_found, native_found, "WebAssembly and native find different things");
         println!(
             "floor {:.3} s, gridwatch {:.3} s, its engine with native detectors {:.3} s a million; findings {floor_found}, {ours_found}",
-            floor_s * per_million, ours_s * per_million, native_s * per_million
+            floor_s * per_million,
+            ours_s * per_million,
+            native_s * per_million
         );
         floors.push(floor_s * per_million);
         ours.push(ours_s * per_million);
@@ -224,6 +233,9 @@ fn main() {
     }
     let (ratio, noise) = (median(ratios.clone()), spread(ratios));
     println!("ratio {ratio:.3} (noise {:.1} %)", noise * 100.0);
-    write_result("replay", &json!({"ratio": ratio, "noise": noise, "floor_cpu_s_per_million": median(floors),
-        "gridwatch_cpu_s_per_million": median(ours), "gridwatch_native_cpu_s_per_million": median(natives)}));
+    write_result(
+        "replay",
+        &json!({"ratio": ratio, "noise": noise, "floor_cpu_s_per_million": median(floors),
+        "gridwatch_cpu_s_per_million": median(ours), "gridwatch_native_cpu_s_per_million": median(natives)}),
+    );
 }

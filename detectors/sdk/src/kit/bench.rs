@@ -52,13 +52,8 @@ pub struct Bench<D: Detector> {
 impl<D: Detector> Bench<D> {
     /// The clock has a lateness and a tick of a minute. Panics where the parameters are refused.
     pub fn new(parameters: &str, quantities: &[&str]) -> Self {
-        let quantities: Vec<Quantity> = quantities
-            .iter()
-            .map(|name| Quantity {
-                name: (*name).to_owned(),
-                unit: None,
-            })
-            .collect();
+        let quantities: Vec<Quantity> =
+            quantities.iter().map(|name| Quantity { name: (*name).to_owned(), unit: None }).collect();
         Bench {
             runtime: configured(parameters, &quantities),
             parameters: parameters.to_owned(),
@@ -154,10 +149,7 @@ impl<D: Detector> Bench<D> {
     /// As `restart`, since a quantity has been seen that was not there before; it comes last.
     pub fn add_quantity(&mut self, name: &str) {
         let mut quantities = self.quantities.clone();
-        quantities.push(Quantity {
-            name: name.to_owned(),
-            unit: None,
-        });
+        quantities.push(Quantity { name: name.to_owned(), unit: None });
         self.move_to(self.parameters.clone(), quantities);
     }
 
@@ -170,12 +162,7 @@ impl<D: Detector> Bench<D> {
     }
 
     /// Gives the present instance what was saved by one with the same sensors.
-    pub fn restore(
-        &mut self,
-        saved: &Saved,
-        sensors: &[u32],
-        states: &States,
-    ) -> Result<(), String> {
+    pub fn restore(&mut self, saved: &Saved, sensors: &[u32], states: &States) -> Result<(), String> {
         self.announce_all();
         self.runtime.begin_restore(saved)?;
         self.runtime.restore(sensors, states)
@@ -189,18 +176,11 @@ impl<D: Detector> Bench<D> {
     /// The same before any reading, but the detector hears of sensors only with their first reading.
     pub(super) fn announced_late(self) -> Self {
         let runtime = configured(&self.parameters, &self.quantities);
-        Bench {
-            runtime,
-            announced: 0,
-            announce_late: true,
-            ..self
-        }
+        Bench { runtime, announced: 0, announce_late: true, ..self }
     }
 
     fn live(&self) -> Vec<u32> {
-        (0..self.announced as u32)
-            .filter(|number| !self.removed.contains(number))
-            .collect()
+        (0..self.announced as u32).filter(|number| !self.removed.contains(number)).collect()
     }
 
     fn move_to(&mut self, parameters: String, quantities: Vec<Quantity>) {
@@ -215,24 +195,11 @@ impl<D: Detector> Bench<D> {
         let half = live.len() / 2;
         let half_bytes = if half == 0 { 0 } else { states.ends[half - 1] };
         let (first, second) = states.bytes.split_at(half_bytes as usize);
-        let first = States {
-            ends: states.ends[..half].to_vec(),
-            bytes: first.to_vec(),
-        };
-        let ends = states.ends[half..]
-            .iter()
-            .map(|end| end - half_bytes)
-            .collect();
-        let second = States {
-            ends,
-            bytes: second.to_vec(),
-        };
-        self.runtime
-            .restore(&live[half..], &second)
-            .expect("restore");
-        self.runtime
-            .restore(&live[..half], &first)
-            .expect("restore");
+        let first = States { ends: states.ends[..half].to_vec(), bytes: first.to_vec() };
+        let ends = states.ends[half..].iter().map(|end| end - half_bytes).collect();
+        let second = States { ends, bytes: second.to_vec() };
+        self.runtime.restore(&live[half..], &second).expect("restore");
+        self.runtime.restore(&live[..half], &first).expect("restore");
     }
 
     fn announce(&mut self) {
@@ -247,20 +214,14 @@ impl<D: Detector> Bench<D> {
     }
 
     fn set(&mut self, start: usize, end: usize) {
-        self.runtime
-            .set_sensors(start as u32, &self.sensors[start..end])
-            .expect("set-sensors");
+        self.runtime.set_sensors(start as u32, &self.sensors[start..end]).expect("set-sensors");
     }
 
     fn observe(&mut self, rows: &[Row], marks: &[u8]) {
         if rows.is_empty() {
             return;
         }
-        let known = rows
-            .iter()
-            .map(|row| row.sensor as usize + 1)
-            .max()
-            .unwrap_or(0);
+        let known = rows.iter().map(|row| row.sensor as usize + 1).max().unwrap_or(0);
         if known > self.announced {
             self.set(self.announced, known);
             self.announced = known;
@@ -305,9 +266,7 @@ impl<D: Detector> Bench<D> {
                 Subject::Sensor(number) => (name(number), None),
                 Subject::Group(name) => (None, Some(name)),
             };
-            let quantity = finding
-                .quantity
-                .map(|chosen| self.runtime.chosen()[chosen as usize]);
+            let quantity = finding.quantity.map(|chosen| self.runtime.chosen()[chosen as usize]);
             self.found.push(Found {
                 reading: (!sensors.is_empty()).then_some(self.readings + row as u64),
                 sensor,
@@ -338,13 +297,8 @@ fn configured<D: Detector>(parameters: &str, quantities: &[Quantity]) -> Runtime
 }
 
 fn sensor_info(id: &str, attributes: &[(&str, &str)]) -> SensorInfo {
-    let mut attributes: Vec<(String, String)> = attributes
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+    let mut attributes: Vec<(String, String)> =
+        attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     attributes.sort();
-    SensorInfo {
-        id: id.to_owned(),
-        attributes,
-    }
+    SensorInfo { id: id.to_owned(), attributes }
 }

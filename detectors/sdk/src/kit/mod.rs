@@ -26,11 +26,7 @@
 //! ```
 //!
 //! What is wrong in a test panics, as an assertion does.
-#![allow(
-    clippy::panic,
-    clippy::expect_used,
-    reason = "a test kit speaks through panics"
-)]
+#![allow(clippy::panic, clippy::expect_used, reason = "a test kit speaks through panics")]
 
 mod bench;
 mod clock;
@@ -59,13 +55,7 @@ pub struct Row {
 
 /// An ordinary reading.
 pub fn row(sensor: u32, timestamp: Timestamp, values: &[f64]) -> Row {
-    Row {
-        sensor,
-        timestamp,
-        values: values.to_vec(),
-        malformed: Vec::new(),
-        ahead: false,
-    }
+    Row { sensor, timestamp, values: values.to_vec(), malformed: Vec::new(), ahead: false }
 }
 
 impl Row {

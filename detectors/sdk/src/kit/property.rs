@@ -49,32 +49,14 @@ pub fn check_cuts<D: Detector>(bench: impl Fn() -> Bench<D>, rows: &[Row], seed:
     let (undisturbed, state) = run(bench(), rows, |_| false);
     let single = run(bench(), rows, |_| true);
     compare(&undisturbed, &single.0, rows, "one row at a time", seed);
-    assert!(
-        state == single.1,
-        "seed {seed}: other saved bytes one row at a time"
-    );
+    assert!(state == single.1, "seed {seed}: other saved bytes one row at a time");
     for average in [3, 17] {
         let (cut, cut_state) = run(bench(), rows, |_| rng.below(average) == 0);
-        compare(
-            &undisturbed,
-            &cut,
-            rows,
-            &format!("batches of about {average} rows"),
-            seed,
-        );
-        assert!(
-            state == cut_state,
-            "seed {seed}: other saved bytes in batches of about {average} rows"
-        );
+        compare(&undisturbed, &cut, rows, &format!("batches of about {average} rows"), seed);
+        assert!(state == cut_state, "seed {seed}: other saved bytes in batches of about {average} rows");
     }
     let (late, _) = run(bench().announced_late(), rows, |_| true);
-    compare(
-        &undisturbed,
-        &late,
-        rows,
-        "sensors announced with their first reading",
-        seed,
-    );
+    compare(&undisturbed, &late, rows, "sensors announced with their first reading", seed);
 }
 
 /// The same findings, and the same saved bytes, when the detector is saved and restored at random
@@ -94,10 +76,7 @@ pub fn check_restore<D: Detector>(bench: impl Fn() -> Bench<D>, rows: &[Row], se
         }
         let how = format!("restored after about {average} rows each");
         compare(&undisturbed, &bench.take(), rows, &how, seed);
-        assert!(
-            state == all_bytes(&bench),
-            "seed {seed}: other saved bytes when {how}"
-        );
+        assert!(state == all_bytes(&bench), "seed {seed}: other saved bytes when {how}");
     }
 }
 
@@ -121,11 +100,7 @@ fn compare(expected: &[Found], found: &[Found], rows: &[Row], how: &str, seed: u
     if expected == found {
         return;
     }
-    let at = expected
-        .iter()
-        .zip(found)
-        .take_while(|(expected, found)| expected == found)
-        .count();
+    let at = expected.iter().zip(found).take_while(|(expected, found)| expected == found).count();
     panic!(
         "seed {seed}: findings differ with {how} ({} rows)\n{} findings undisturbed, {} so; number {at}:\nundisturbed {:#?}\nso {:#?}",
         rows.len(),

@@ -23,11 +23,7 @@ pub struct Groups<S> {
 
 impl<S: Default> Groups<S> {
     pub fn new() -> Self {
-        Groups {
-            entries: Vec::new(),
-            by_name: BTreeMap::new(),
-            free: Vec::new(),
-        }
+        Groups { entries: Vec::new(), by_name: BTreeMap::new(), free: Vec::new() }
     }
 
     /// A member more; the group's index.
@@ -39,12 +35,7 @@ impl<S: Default> Groups<S> {
             return index;
         }
         let name: Arc<str> = name.into();
-        let group = Group {
-            name: name.clone(),
-            state: S::default(),
-            members: 1,
-            members_seen: 0,
-        };
+        let group = Group { name: name.clone(), state: S::default(), members: 1, members_seen: 0 };
         let index = match self.free.pop() {
             Some(index) => {
                 self.entries[index as usize] = Some(group);
@@ -103,10 +94,7 @@ impl<S: Default> Groups<S> {
     /// Indices of groups that have had a reading, in the order of their names.
     pub fn seen(&self) -> impl Iterator<Item = &Group<S>> {
         let entry = |index: &u32| self.entries[*index as usize].as_ref();
-        self.by_name
-            .values()
-            .filter_map(entry)
-            .filter(|group| group.members_seen > 0)
+        self.by_name.values().filter_map(entry).filter(|group| group.members_seen > 0)
     }
 
     /// As `seen`, to be changed.

@@ -31,9 +31,7 @@ impl Gather {
     /// `chosen_of`: position among the chosen quantities by the detector's index.
     pub fn new(chosen_of: &[Option<u32>]) -> Self {
         Gather {
-            index_of: (0..chosen_of.len())
-                .filter(|&index| chosen_of[index].is_some())
-                .collect(),
+            index_of: (0..chosen_of.len()).filter(|&index| chosen_of[index].is_some()).collect(),
             width: chosen_of.len(),
             block: vec![f64::NAN; BLOCK * chosen_of.len()],
             malformed_rows: Vec::new(),
@@ -68,11 +66,7 @@ impl Gather {
             return Ok(());
         }
         let place = |&index: &u32| (index as usize % rows, index as usize / rows);
-        if columns
-            .malformed
-            .iter()
-            .any(|&index| index as usize >= columns.values.len())
-        {
+        if columns.malformed.iter().any(|&index| index as usize >= columns.values.len()) {
             return Err("malformed: an index is beyond the values".into());
         }
         let mut places: Vec<(usize, usize)> = columns.malformed.iter().map(place).collect();
@@ -87,11 +81,7 @@ impl Gather {
     /// Rows are asked for in ascending order, from 0.
     #[inline(always)]
     fn row<'a>(&'a mut self, columns: &Columns<'a>, row: usize) -> (&'a [f64], &'a [u32]) {
-        let malformed = if self.malformed_rows.is_empty() {
-            0..0
-        } else {
-            self.malformed_range(row)
-        };
+        let malformed = if self.malformed_rows.is_empty() { 0..0 } else { self.malformed_range(row) };
         let malformed = &self.malformed[malformed];
         if self.width == 1 && self.index_of.len() == 1 {
             return (&columns.values[row..=row], malformed);
@@ -100,10 +90,7 @@ impl Gather {
         if place == 0 {
             fill(&mut self.block, self.width, &self.index_of, columns, row);
         }
-        (
-            &self.block[place * self.width..(place + 1) * self.width],
-            malformed,
-        )
+        (&self.block[place * self.width..(place + 1) * self.width], malformed)
     }
 
     /// Rows are asked for in ascending order.
@@ -122,10 +109,7 @@ fn fill(block: &mut [f64], width: usize, index_of: &[usize], columns: &Columns<'
     for (column, &index) in columns.values.chunks_exact(rows).zip(index_of) {
         let values = &column[row..];
         let places = &mut block[index..];
-        if let (Some(values), true) = (
-            values.first_chunk::<BLOCK>(),
-            places.len() > (BLOCK - 1) * width,
-        ) {
+        if let (Some(values), true) = (values.first_chunk::<BLOCK>(), places.len() > (BLOCK - 1) * width) {
             // Written out, since a loop in WebAssembly looks at the clock each time round.
             places[0] = values[0];
             places[width] = values[1];
@@ -158,11 +142,7 @@ impl<D: Detector> Runtime<D> {
             .traced()
             .into_iter()
             .filter_map(|index| {
-                let chosen = self
-                    .gather
-                    .index_of
-                    .iter()
-                    .position(|&present| present == index)?;
+                let chosen = self.gather.index_of.iter().position(|&present| present == index)?;
                 Some((index, chosen as u32))
             })
             .collect();
@@ -178,10 +158,7 @@ impl<D: Detector> Runtime<D> {
             }
         })?;
         self.outbox.take()?;
-        Ok(Traces {
-            quantities: traced.into_iter().map(|(_, chosen)| chosen).collect(),
-            rows: plotted,
-        })
+        Ok(Traces { quantities: traced.into_iter().map(|(_, chosen)| chosen).collect(), rows: plotted })
     }
 
     fn each_row(
@@ -192,13 +169,8 @@ impl<D: Detector> Runtime<D> {
         self.gather.begin(columns)?;
         self.outbox.subject = Subject::Reading;
         let width = self.table.width;
-        for (row, (&number, &timestamp)) in
-            columns.sensors.iter().zip(columns.timestamps).enumerate()
-        {
-            let page = self
-                .table
-                .page_mut(number)
-                .map_err(|error| format!("row {row}: {error}"))?;
+        for (row, (&number, &timestamp)) in columns.sensors.iter().zip(columns.timestamps).enumerate() {
+            let page = self.table.page_mut(number).map_err(|error| format!("row {row}: {error}"))?;
             let slot = slot_of(number);
             if !page.is_seen(slot) {
                 page.set_seen(slot);
@@ -206,12 +178,7 @@ impl<D: Detector> Runtime<D> {
             }
             let (values, malformed) = self.gather.row(columns, row);
             let marks = columns.marks.get(row).copied().unwrap_or(0);
-            let reading = Reading {
-                timestamp,
-                marks,
-                values,
-                malformed,
-            };
+            let reading = Reading { timestamp, marks, values, malformed };
             let (name, group) = split(self.groups.get_mut(page.groups[slot]));
             let memory = Memory {
                 facts: &page.facts[slot],
@@ -221,11 +188,7 @@ impl<D: Detector> Runtime<D> {
             };
             before(&self.detector, row, &reading, &memory);
             self.outbox.row = row as u32;
-            let mut out = Findings {
-                now: timestamp,
-                group: name,
-                outbox: &mut self.outbox,
-            };
+            let mut out = Findings { now: timestamp, group: name, outbox: &mut self.outbox };
             self.detector.judge(&reading, memory, &mut out);
         }
         Ok(())
@@ -249,22 +212,14 @@ impl<D: Detector> Runtime<D> {
                     group,
                 };
                 self.outbox.subject = Subject::Sensor((index * PAGE_SENSORS + slot) as u32);
-                let mut out = Findings {
-                    now: watermark,
-                    group: name,
-                    outbox: &mut self.outbox,
-                };
+                let mut out = Findings { now: watermark, group: name, outbox: &mut self.outbox };
                 self.detector.advance(watermark, memory, &mut out);
             }
         }
         let (detector, outbox) = (&self.detector, &mut self.outbox);
         self.groups.for_each_seen(|group| {
             outbox.subject = Subject::Group(group.name.to_string());
-            let mut out = Findings {
-                now: watermark,
-                group: Some(&group.name),
-                outbox,
-            };
+            let mut out = Findings { now: watermark, group: Some(&group.name), outbox };
             detector.advance_group(watermark, &group.name, &mut group.state, &mut out);
         });
         self.outbox.take()

@@ -23,16 +23,9 @@ pub fn descriptor<D: Detector>() -> Descriptor {
         name: D::INFO.name.to_owned(),
         version: D::INFO.version.to_owned(),
         state_version: D::INFO.state_version,
-        kinds: D::INFO
-            .kinds
-            .iter()
-            .map(|kind| (kind.name.to_owned(), kind.description.to_owned()))
-            .collect(),
+        kinds: D::INFO.kinds.iter().map(|kind| (kind.name.to_owned(), kind.description.to_owned())).collect(),
         parameters: parameters::schema::<D::Parameters>().to_string(),
-        metadata: vec![(
-            "sdk".to_owned(),
-            concat!("rust ", env!("CARGO_PKG_VERSION")).to_owned(),
-        )],
+        metadata: vec![("sdk".to_owned(), concat!("rust ", env!("CARGO_PKG_VERSION")).to_owned())],
     }
 }
 
@@ -71,38 +64,22 @@ impl<D: Detector> Runtime<D> {
                 .iter()
                 .map(|name| match position(name) {
                     Some(index) => (available[index].clone(), Some(index)),
-                    None => (
-                        Quantity {
-                            name: (*name).to_owned(),
-                            unit: None,
-                        },
-                        None,
-                    ),
+                    None => (Quantity { name: (*name).to_owned(), unit: None }, None),
                 })
                 .collect(),
         };
-        let (quantities, positions): (Vec<Quantity>, Vec<Option<usize>>) =
-            wanted.into_iter().unzip();
-        let chosen: Vec<u32> = positions
-            .iter()
-            .flatten()
-            .map(|&index| index as u32)
-            .collect();
+        let (quantities, positions): (Vec<Quantity>, Vec<Option<usize>>) = wanted.into_iter().unzip();
+        let chosen: Vec<u32> = positions.iter().flatten().map(|&index| index as u32).collect();
         let mut next = 0..;
-        let chosen_of: Vec<Option<u32>> = positions
-            .iter()
-            .map(|position| position.and_then(|_| next.next()))
-            .collect();
+        let chosen_of: Vec<Option<u32>> =
+            positions.iter().map(|position| position.and_then(|_| next.next())).collect();
         Ok(Runtime {
             detector: D::new(parameters, &quantities)?,
             table: Table::new(quantities.len()),
             groups: Groups::new(),
             gather: Gather::new(&chosen_of),
             outbox: Outbox::new(&D::INFO, chosen_of),
-            quantities: quantities
-                .into_iter()
-                .map(|quantity| quantity.name)
-                .collect(),
+            quantities: quantities.into_iter().map(|quantity| quantity.name).collect(),
             chosen,
             restoring: None,
         })
@@ -120,15 +97,10 @@ impl<D: Detector> Runtime<D> {
     /// New sensors from `first` on, or changed attributes of known ones, whose state stays.
     pub fn set_sensors(&mut self, first: u32, sensors: &[SensorInfo]) -> Result<(), String> {
         for (index, sensor) in sensors.iter().enumerate() {
-            let number = u32::try_from(index)
-                .ok()
-                .and_then(|index| first.checked_add(index));
+            let number = u32::try_from(index).ok().and_then(|index| first.checked_add(index));
             let number = number.ok_or("sensor numbers end at 4294967295")?;
             // An attribute that is there but empty names nothing.
-            let group = self
-                .detector
-                .group_of(sensor)
-                .filter(|name| !name.is_empty());
+            let group = self.detector.group_of(sensor).filter(|name| !name.is_empty());
             let page = self.table.page_for(number);
             let slot = slot_of(number);
             page.set_known(slot);

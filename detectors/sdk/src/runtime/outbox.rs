@@ -20,14 +20,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub fn new(info: &'static Info, chosen_of: Vec<Option<u32>>) -> Self {
-        Outbox {
-            row: 0,
-            subject: Subject::Reading,
-            findings: Vec::new(),
-            mistake: None,
-            chosen_of,
-            info,
-        }
+        Outbox { row: 0, subject: Subject::Reading, findings: Vec::new(), mistake: None, chosen_of, info }
     }
 
     /// What was found since the last call.
@@ -52,18 +45,14 @@ impl Outbox {
             ));
             return;
         }
-        let quantity = match finding
-            .quantity
-            .map(|index| self.chosen_of.get(index as usize))
-        {
+        let quantity = match finding.quantity.map(|index| self.chosen_of.get(index as usize)) {
             None => None,
             // One that is not there now: an episode from before may still name it.
             Some(Some(chosen)) => *chosen,
             Some(None) => {
                 let (name, count) = (self.info.name, self.chosen_of.len());
                 let index = finding.quantity.unwrap_or(0);
-                self.mistake
-                    .get_or_insert(format!("{name} named quantity {index} of {count}"));
+                self.mistake.get_or_insert(format!("{name} named quantity {index} of {count}"));
                 return;
             }
         };
@@ -81,11 +70,7 @@ impl Outbox {
             phase,
             severity,
             // A score that is no number still comes with a finding, which was certain enough to tell.
-            score: if finding.score.is_nan() {
-                1.0
-            } else {
-                finding.score.clamp(0.0, 1.0)
-            },
+            score: if finding.score.is_nan() { 1.0 } else { finding.score.clamp(0.0, 1.0) },
             since: finding.since,
             observed: finite(finding.observed),
             expected: finite(finding.expected),

@@ -7,9 +7,7 @@ use serde_json::{Map, Value};
 /// JSON Schema of the parameters: top-level properties carry their defaults, none is required, and
 /// unknown ones are refused unless the author's schema says otherwise.
 pub fn schema<P: JsonSchema + Serialize + Default>() -> Value {
-    let mut schema = schemars::SchemaGenerator::default()
-        .into_root_schema_for::<P>()
-        .to_value();
+    let mut schema = schemars::SchemaGenerator::default().into_root_schema_for::<P>().to_value();
     let Some(object) = schema.as_object_mut() else {
         return schema;
     };
@@ -18,15 +16,12 @@ pub fn schema<P: JsonSchema + Serialize + Default>() -> Value {
     }
     if object.get("type") == Some(&Value::from("object")) {
         object.remove("required");
-        object
-            .entry("additionalProperties")
-            .or_insert(Value::Bool(false));
+        object.entry("additionalProperties").or_insert(Value::Bool(false));
     }
     let defaults = defaults::<P>();
     if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
         for (name, property) in properties {
-            if let (Some(default), Some(property)) = (defaults.get(name), property.as_object_mut())
-            {
+            if let (Some(default), Some(property)) = (defaults.get(name), property.as_object_mut()) {
                 property.entry("default").or_insert_with(|| default.clone());
             }
         }
@@ -35,9 +30,7 @@ pub fn schema<P: JsonSchema + Serialize + Default>() -> Value {
 }
 
 /// What is left out has the default's value.
-pub fn parse<P: JsonSchema + Serialize + DeserializeOwned + Default>(
-    text: &str,
-) -> Result<P, String> {
+pub fn parse<P: JsonSchema + Serialize + DeserializeOwned + Default>(text: &str) -> Result<P, String> {
     let given = match text.trim() {
         "" => Map::new(),
         text => serde_json::from_str(text)
@@ -53,9 +46,7 @@ pub fn parse<P: JsonSchema + Serialize + DeserializeOwned + Default>(
         .map_err(|error| format!("parameters: at `{}`: {}", error.path(), error.inner()))
 }
 
-fn refuse_unknown<P: JsonSchema + Serialize + Default>(
-    given: &Map<String, Value>,
-) -> Result<(), String> {
+fn refuse_unknown<P: JsonSchema + Serialize + Default>(given: &Map<String, Value>) -> Result<(), String> {
     let schema = schema::<P>();
     if schema.get("additionalProperties") != Some(&Value::Bool(false)) {
         return Ok(());
@@ -65,27 +56,17 @@ fn refuse_unknown<P: JsonSchema + Serialize + Default>(
     let Some(name) = given.keys().find(|name| !is_known(name)) else {
         return Ok(());
     };
-    let known: Vec<&str> = known
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name.as_str())
-        .collect();
+    let known: Vec<&str> = known.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     Err(match known.as_slice() {
         [] => format!("parameters: `{name}` is not known; this detector has no parameters"),
-        known => format!(
-            "parameters: `{name}` is not known; there are: {}",
-            known.join(", ")
-        ),
+        known => format!("parameters: `{name}` is not known; there are: {}", known.join(", ")),
     })
 }
 
 /// Nulls are left out: a number that JSON cannot say becomes one.
 fn defaults<P: Serialize + Default>() -> Map<String, Value> {
     match serde_json::to_value(P::default()) {
-        Ok(Value::Object(object)) => object
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .collect(),
+        Ok(Value::Object(object)) => object.into_iter().filter(|(_, value)| !value.is_null()).collect(),
         _ => Map::new(),
     }
 }
@@ -107,11 +88,7 @@ mod tests {
 
     impl Default for Parameters {
         fn default() -> Self {
-            Parameters {
-                lower: 207.0,
-                window_s: 600,
-                bands: vec![0.9, 1.1],
-            }
+            Parameters { lower: 207.0, window_s: 600, bands: vec![0.9, 1.1] }
         }
     }
 
@@ -120,13 +97,7 @@ mod tests {
         assert_eq!(parse::<Parameters>("{}"), Ok(Parameters::default()));
         assert_eq!(parse::<Parameters>(""), Ok(Parameters::default()));
         let given = parse::<Parameters>(r#"{"lower": 200}"#);
-        assert_eq!(
-            given,
-            Ok(Parameters {
-                lower: 200.0,
-                ..Parameters::default()
-            })
-        );
+        assert_eq!(given, Ok(Parameters { lower: 200.0, ..Parameters::default() }));
         assert_eq!(parse::<()>("{}"), Ok(()));
     }
 

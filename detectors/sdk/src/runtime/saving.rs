@@ -18,10 +18,7 @@ pub(super) struct Restoring {
 impl<D: Detector> Runtime<D> {
     /// One blob a sensor, empty for one without a reading.
     pub fn save(&self, sensors: &[u32]) -> Result<States, String> {
-        let mut states = States {
-            ends: Vec::with_capacity(sensors.len()),
-            bytes: Vec::new(),
-        };
+        let mut states = States { ends: Vec::with_capacity(sensors.len()), bytes: Vec::new() };
         let (mut sensor_part, mut cell_part) = (Part::<D::Sensor>::new()?, Part::<D::Cell>::new()?);
         let width = self.table.width;
         for &number in sensors {
@@ -45,11 +42,7 @@ impl<D: Detector> Runtime<D> {
         for group in self.groups.seen() {
             groups.push((group.name.to_string(), state::encode(&group.state)?));
         }
-        Shared {
-            quantities: self.quantities.clone(),
-            groups,
-        }
-        .to_bytes()
+        Shared { quantities: self.quantities.clone(), groups }.to_bytes()
     }
 
     /// Everything `Saved` needs: state version, names of the chosen quantities, shared part.
@@ -78,32 +71,19 @@ impl<D: Detector> Runtime<D> {
             }
         }
         let present = |name: &String| self.quantities.iter().position(|present| present == name);
-        self.restoring = Some(Restoring {
-            older,
-            index_of: shared.quantities.iter().map(present).collect(),
-        });
+        self.restoring = Some(Restoring { older, index_of: shared.quantities.iter().map(present).collect() });
         Ok(())
     }
 
     /// States of sensors already set; an empty blob is a sensor without a reading.
     pub fn restore(&mut self, sensors: &[u32], states: &States) -> Result<(), String> {
-        let restoring = self
-            .restoring
-            .as_ref()
-            .ok_or("restore comes after begin-restore")?;
+        let restoring = self.restoring.as_ref().ok_or("restore comes after begin-restore")?;
         if states.ends.len() != sensors.len() {
-            return Err(format!(
-                "{} sensors, but {} states",
-                sensors.len(),
-                states.ends.len()
-            ));
+            return Err(format!("{} sensors, but {} states", sensors.len(), states.ends.len()));
         }
         let (mut start, mut parts, width) = (0, Vec::new(), self.table.width);
         for (&number, &end) in sensors.iter().zip(&states.ends) {
-            let blob = states
-                .bytes
-                .get(start..end as usize)
-                .ok_or("states: an end is out of range")?;
+            let blob = states.bytes.get(start..end as usize).ok_or("states: an end is out of range")?;
             start = end as usize;
             let (page, slot) = (self.table.page_mut(number)?, slot_of(number));
             if blob.is_empty() {
@@ -127,11 +107,7 @@ impl<D: Detector> Runtime<D> {
     }
 
     fn chosen_names(&self) -> Vec<String> {
-        self.gather
-            .indices()
-            .iter()
-            .map(|&index| self.quantities[index].clone())
-            .collect()
+        self.gather.indices().iter().map(|&index| self.quantities[index].clone()).collect()
     }
 }
 
@@ -147,10 +123,7 @@ impl Restoring {
             return Err("it is empty".into());
         };
         if cells.len() != saved {
-            return Err(format!(
-                "{} cells where {saved} quantities were saved",
-                cells.len()
-            ));
+            return Err(format!("{} cells where {saved} quantities were saved", cells.len()));
         }
         let (sensor, cells) = match self.older {
             Some(version) => D::migrate(version, sensor, cells)?,
@@ -161,10 +134,7 @@ impl Restoring {
             }
         };
         if cells.len() != saved {
-            return Err(format!(
-                "the migration gave {} cells of {saved}",
-                cells.len()
-            ));
+            return Err(format!("the migration gave {} cells of {saved}", cells.len()));
         }
         Ok((sensor, cells))
     }

@@ -89,10 +89,7 @@ pub fn slot_of(number: u32) -> usize {
 
 impl<D: Detector> Table<D> {
     pub fn new(width: usize) -> Self {
-        Table {
-            pages: Vec::new(),
-            width,
-        }
+        Table { pages: Vec::new(), width }
     }
 
     /// The page of a sensor that may be new.

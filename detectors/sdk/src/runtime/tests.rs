@@ -36,22 +36,10 @@ impl Detector for Meter {
         version: "0.1.0",
         state_version: 2,
         kinds: &[
-            Kind {
-                name: "above",
-                description: "above its limit",
-            },
-            Kind {
-                name: "silent",
-                description: "no reading",
-            },
-            Kind {
-                name: "total",
-                description: "the feeder's total is odd",
-            },
-            Kind {
-                name: "malformed",
-                description: "no number",
-            },
+            Kind { name: "above", description: "above its limit" },
+            Kind { name: "silent", description: "no reading" },
+            Kind { name: "total", description: "the feeder's total is odd" },
+            Kind { name: "malformed", description: "no number" },
         ],
         wanted: Wanted::Any,
     };
@@ -67,10 +55,7 @@ impl Detector for Meter {
     }
 
     fn facts(&self, sensor: &SensorInfo) -> f64 {
-        sensor
-            .attribute("limit")
-            .and_then(|limit| limit.parse().ok())
-            .unwrap_or(5.0)
+        sensor.attribute("limit").and_then(|limit| limit.parse().ok()).unwrap_or(5.0)
     }
 
     fn group_of(&self, sensor: &SensorInfo) -> Option<String> {
@@ -98,17 +83,11 @@ impl Detector for Meter {
             }
         }
         if let Some(feeder) = memory.group {
-            feeder.total += reading
-                .values()
-                .iter()
-                .filter(|value| !value.is_nan())
-                .sum::<f64>();
+            feeder.total += reading.values().iter().filter(|value| !value.is_nan()).sum::<f64>();
             feeder.readings += 1;
             if feeder.readings % 7 == 0 {
                 let total = feeder.total;
-                out.single(Severity::Info, || {
-                    Finding::new(2).own_group().observed(total)
-                });
+                out.single(Severity::Info, || Finding::new(2).own_group().observed(total));
             }
         }
     }
@@ -121,54 +100,29 @@ impl Detector for Meter {
         }
     }
 
-    fn advance_group(
-        &self,
-        _watermark: i64,
-        name: &str,
-        group: &mut Feeder,
-        out: &mut Findings<'_>,
-    ) {
+    fn advance_group(&self, _watermark: i64, name: &str, group: &mut Feeder, out: &mut Findings<'_>) {
         if group.total > 50.0 {
             group.total = 0.0;
             out.single(Severity::Info, || Finding::new(2).detail("feeder", name));
         }
     }
 
-    fn migrate(
-        from_version: u32,
-        sensor: &[u8],
-        cells: &[&[u8]],
-    ) -> Result<(Sums, Vec<Mean>), String> {
+    fn migrate(from_version: u32, sensor: &[u8], cells: &[&[u8]]) -> Result<(Sums, Vec<Mean>), String> {
         if from_version != 1 {
             return Err(format!("version {from_version} is not known"));
         }
         // Version 1 kept a count alone, and sums in single precision.
-        let sensor = Sums {
-            count: state::decode(sensor)?,
-            ..Sums::default()
-        };
-        let cell = |bytes: &&[u8]| {
-            Ok(Mean {
-                sum: f64::from(state::decode::<f32>(bytes)?),
-                ..Mean::default()
-            })
-        };
-        Ok((
-            sensor,
-            cells.iter().map(cell).collect::<Result<_, String>>()?,
-        ))
+        let sensor = Sums { count: state::decode(sensor)?, ..Sums::default() };
+        let cell =
+            |bytes: &&[u8]| Ok(Mean { sum: f64::from(state::decode::<f32>(bytes)?), ..Mean::default() });
+        Ok((sensor, cells.iter().map(cell).collect::<Result<_, String>>()?))
     }
 
     fn traced(&self) -> Vec<usize> {
         vec![0]
     }
 
-    fn band(
-        &self,
-        _reading: &Reading<'_>,
-        memory: &Memory<'_, Self>,
-        quantity: usize,
-    ) -> Option<Band> {
+    fn band(&self, _reading: &Reading<'_>, memory: &Memory<'_, Self>, quantity: usize) -> Option<Band> {
         let expected = memory.cells[quantity].sum;
         (memory.sensor.count > 0).then_some(Band {
             score: 0.5,
@@ -203,43 +157,22 @@ impl Detector for Pair {
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
         for (index, cell) in memory.cells.iter_mut().enumerate() {
             // Also of those that are not there: how often they were missed.
-            *cell += if reading.value(index).is_nan() {
-                0.25
-            } else {
-                reading.value(index)
-            };
-            out.single(Severity::Info, || {
-                Finding::new(0).quantity(index).observed(*cell)
-            });
+            *cell += if reading.value(index).is_nan() { 0.25 } else { reading.value(index) };
+            out.single(Severity::Info, || Finding::new(0).quantity(index).observed(*cell));
         }
     }
 }
 
 fn named(names: &[&str]) -> Vec<Quantity> {
-    names
-        .iter()
-        .map(|name| Quantity {
-            name: (*name).into(),
-            unit: None,
-        })
-        .collect()
+    names.iter().map(|name| Quantity { name: (*name).into(), unit: None }).collect()
 }
 
 fn sensors(count: usize) -> Vec<SensorInfo> {
-    (0..count)
-        .map(|index| SensorInfo {
-            id: format!("s{index}"),
-            attributes: Vec::new(),
-        })
-        .collect()
+    (0..count).map(|index| SensorInfo { id: format!("s{index}"), attributes: Vec::new() }).collect()
 }
 
 fn observed<D: Detector>(bench: &mut Bench<D>) -> Vec<(Option<String>, f64)> {
-    bench
-        .take()
-        .into_iter()
-        .map(|found| (found.quantity, found.observed.unwrap()))
-        .collect()
+    bench.take().into_iter().map(|found| (found.quantity, found.observed.unwrap())).collect()
 }
 
 #[test]
@@ -248,23 +181,13 @@ fn named_quantities_keep_their_places() {
     let sensor = bench.sensor("s", &[]);
     bench.read(sensor, 0, &[50.0, 230.0, 4.0]);
     let one = |name: &str, value| (Some(name.to_owned()), value);
-    assert_eq!(
-        observed(&mut bench),
-        [one("current", 4.0), one("voltage", 230.0), (None, 0.25)]
-    );
+    assert_eq!(observed(&mut bench), [one("current", 4.0), one("voltage", 230.0), (None, 0.25)]);
     assert_eq!(bench.runtime().chosen(), [2, 1]);
 
     // A quantity that turns up takes its place; the cells of the others, and its own, go on.
     bench.add_quantity("power");
     bench.read(sensor, 1000, &[50.0, 1.0, 1.0, 900.0]);
-    assert_eq!(
-        observed(&mut bench),
-        [
-            one("current", 5.0),
-            one("voltage", 231.0),
-            one("power", 900.25)
-        ]
-    );
+    assert_eq!(observed(&mut bench), [one("current", 5.0), one("voltage", 231.0), one("power", 900.25)]);
 }
 
 #[test]
@@ -279,10 +202,7 @@ fn cells_follow_the_names_of_their_quantities() {
     let sensor = other.sensor("s", &[]);
     other.restore(&saved, &live, &states).unwrap();
     other.read(sensor, 1, &[20.0, 20.0]);
-    assert_eq!(
-        observed(&mut other),
-        [(Some("c".into()), 20.0), (Some("b".into()), 23.0)]
-    );
+    assert_eq!(observed(&mut other), [(Some("c".into()), 20.0), (Some("b".into()), 23.0)]);
 }
 
 #[test]
@@ -304,10 +224,7 @@ fn a_removed_sensor_leaves_nothing_and_its_group_goes_with_it() {
     }
     let found = bench.take();
     assert_eq!(found.len(), 1);
-    assert_eq!(
-        (found[0].group.as_deref(), found[0].observed),
-        (Some("f"), Some(7.0))
-    );
+    assert_eq!((found[0].group.as_deref(), found[0].observed), (Some("f"), Some(7.0)));
 }
 
 #[test]
@@ -317,27 +234,13 @@ fn attributes_change_facts_and_group_but_not_state() {
     bench.read(sensor, 0, &[2.0]);
     bench.attributes(sensor, &[("feeder", "g"), ("limit", "3")]);
     bench.read(sensor, 1, &[2.0]);
-    let phases: Vec<_> = bench
-        .take()
-        .iter()
-        .map(|found| (found.phase, found.observed))
-        .collect();
-    assert_eq!(
-        phases,
-        [(Phase::Raised, Some(2.0)), (Phase::Cleared, Some(4.0))]
-    );
+    let phases: Vec<_> = bench.take().iter().map(|found| (found.phase, found.observed)).collect();
+    assert_eq!(phases, [(Phase::Raised, Some(2.0)), (Phase::Cleared, Some(4.0))]);
     let (saved, _, _) = bench.save();
     let shared = state::Shared::from_bytes(&saved.shared).unwrap();
     assert_eq!(
         shared.groups,
-        [(
-            "g".to_owned(),
-            state::encode(&Feeder {
-                total: 2.0,
-                readings: 1
-            })
-            .unwrap()
-        )]
+        [("g".to_owned(), state::encode(&Feeder { total: 2.0, readings: 1 }).unwrap())]
     );
 
     // An empty attribute is no group.
@@ -351,22 +254,14 @@ fn attributes_change_facts_and_group_but_not_state() {
 fn an_unseen_sensor_saves_nothing_and_is_not_advanced() {
     let mut runtime = Runtime::<Meter>::configure("", &named(&["a"])).unwrap();
     runtime.set_sensors(0, &sensors(600)).unwrap();
-    let columns = Columns {
-        sensors: &[599],
-        timestamps: &[5],
-        values: &[1.0],
-        ..Columns::default()
-    };
+    let columns = Columns { sensors: &[599], timestamps: &[5], values: &[1.0], ..Columns::default() };
     assert_eq!(runtime.observe(columns).unwrap(), []);
     let states = runtime.save(&[3, 599]).unwrap();
     assert_eq!(states.ends[0], 0);
     assert!(states.ends[1] > 0);
     let found = runtime.advance(60_000).unwrap();
     assert_eq!(found.len(), 1);
-    assert_eq!(
-        (&found[0].subject, found[0].since),
-        (&Subject::Sensor(599), Some(5))
-    );
+    assert_eq!((&found[0].subject, found[0].since), (&Subject::Sensor(599), Some(5)));
 }
 
 #[test]
@@ -378,27 +273,14 @@ fn what_is_malformed_is_handed_to_its_row() {
         row(sensor, 1, &[1.0, f64::NAN]).malformed(1),
         row(sensor, 2, &[]).malformed(1).malformed(0),
     ]);
-    let found: Vec<_> = bench
-        .take()
-        .into_iter()
-        .map(|found| (found.reading.unwrap(), found.quantity.unwrap()))
-        .collect();
-    assert_eq!(
-        found,
-        [
-            (1, "b".to_owned()),
-            (2, "a".to_owned()),
-            (2, "b".to_owned())
-        ]
-    );
+    let found: Vec<_> =
+        bench.take().into_iter().map(|found| (found.reading.unwrap(), found.quantity.unwrap())).collect();
+    assert_eq!(found, [(1, "b".to_owned()), (2, "a".to_owned()), (2, "b".to_owned())]);
 }
 
 #[test]
 fn an_older_state_is_migrated_or_refused() {
-    let shared = state::Shared {
-        quantities: vec!["gone".into(), "a".into()],
-        groups: Vec::new(),
-    };
+    let shared = state::Shared { quantities: vec!["gone".into(), "a".into()], groups: Vec::new() };
     let saved = |state_version| Saved {
         state_version,
         quantities: vec!["gone".into(), "a".into()],
@@ -406,35 +288,20 @@ fn an_older_state_is_migrated_or_refused() {
         shared: shared.to_bytes().unwrap(),
     };
     let mut blob = Vec::new();
-    state::Part::<u32>::new()
-        .unwrap()
-        .encode(&41, &mut blob)
-        .unwrap();
+    state::Part::<u32>::new().unwrap().encode(&41, &mut blob).unwrap();
     for sum in [8.0, 1.5] {
-        state::Part::<f32>::new()
-            .unwrap()
-            .encode(&sum, &mut blob)
-            .unwrap();
+        state::Part::<f32>::new().unwrap().encode(&sum, &mut blob).unwrap();
     }
-    let states = States {
-        ends: vec![blob.len() as u32],
-        bytes: blob,
-    };
+    let states = States { ends: vec![blob.len() as u32], bytes: blob };
 
     let mut bench = Bench::<Meter>::new("", &["a", "new"]);
     let sensor = bench.sensor("s", &[]);
     bench.restore(&saved(1), &[sensor], &states).unwrap();
     bench.read(sensor, 0, &[10.0, 10.0]);
-    assert_eq!(
-        observed(&mut bench),
-        [(Some("a".into()), 11.5), (Some("new".into()), 10.0)]
-    );
+    assert_eq!(observed(&mut bench), [(Some("a".into()), 11.5), (Some("new".into()), 10.0)]);
 
     let refused = bench.restore(&saved(9), &[sensor], &states);
-    assert_eq!(
-        refused,
-        Err("state of sensor 0: version 9 is not known".into())
-    );
+    assert_eq!(refused, Err("state of sensor 0: version 9 is not known".into()));
     let mut pair = Bench::<Pair>::new("", &["voltage"]);
     let sensor = pair.sensor("s", &[]);
     let refused = pair.restore(&saved(7), &[sensor], &states);
@@ -449,21 +316,11 @@ fn damaged_state_is_refused_with_words() {
     bench.read(sensor, 0, &[1.0]);
     let (saved, live, states) = bench.save();
     for cut in 0..states.bytes.len() {
-        let damaged = States {
-            ends: vec![cut as u32],
-            bytes: states.bytes[..cut].to_vec(),
-        };
+        let damaged = States { ends: vec![cut as u32], bytes: states.bytes[..cut].to_vec() };
         let restored = bench.restore(&saved, &live, &damaged);
-        assert_eq!(
-            restored.is_err(),
-            cut > 0,
-            "cut after {cut} bytes: {restored:?}"
-        );
+        assert_eq!(restored.is_err(), cut > 0, "cut after {cut} bytes: {restored:?}");
     }
-    let nothing = Saved {
-        shared: Vec::new(),
-        ..saved
-    };
+    let nothing = Saved { shared: Vec::new(), ..saved };
     assert_eq!(
         bench.restore(&nothing, &[], &States::default()),
         Err("saved state lacks its shared part".into())
@@ -499,39 +356,19 @@ fn a_trace_moves_the_state_as_observe_does() {
 fn columns_that_do_not_fit_are_refused() {
     let mut runtime = Runtime::<Meter>::configure("", &named(&["a"])).unwrap();
     runtime.set_sensors(0, &sensors(1)).unwrap();
-    let columns = Columns {
-        sensors: &[0],
-        timestamps: &[1],
-        ..Columns::default()
-    };
+    let columns = Columns { sensors: &[0], timestamps: &[1], ..Columns::default() };
     let text = "columns do not fit: 1 sensors, 1 timestamps, 0 marks, 0 values of 1 quantities";
     assert_eq!(runtime.observe(columns), Err(text.into()));
-    let stranger = Columns {
-        sensors: &[7],
-        timestamps: &[1],
-        values: &[0.0],
-        ..Columns::default()
-    };
-    assert!(
-        runtime
-            .observe(stranger)
-            .unwrap_err()
-            .starts_with("row 0: sensor 7 has not been announced")
-    );
+    let stranger = Columns { sensors: &[7], timestamps: &[1], values: &[0.0], ..Columns::default() };
+    assert!(runtime.observe(stranger).unwrap_err().starts_with("row 0: sensor 7 has not been announced"));
 }
 
 #[test]
 fn the_descriptor_says_it_all() {
     let told = descriptor::<Meter>();
-    assert_eq!(
-        (told.name.as_str(), told.state_version, told.kinds.len()),
-        ("meter", 2, 4)
-    );
+    assert_eq!((told.name.as_str(), told.state_version, told.kinds.len()), ("meter", 2, 4));
     let schema: serde_json::Value = serde_json::from_str(&told.parameters).unwrap();
-    assert_eq!(
-        (&schema["type"], &schema["additionalProperties"]),
-        (&"object".into(), &false.into())
-    );
+    assert_eq!((&schema["type"], &schema["additionalProperties"]), (&"object".into(), &false.into()));
 }
 
 /// Bytes of today; a change of them must still read yesterday's.
@@ -542,23 +379,11 @@ fn saved_bytes_are_those_of_the_golden_file() {
     bench.sensor("one", &[("feeder", "f")]);
     bench.sensor("unseen", &[]);
     bench.sensor("two", &[("limit", "1")]);
-    bench.push(&[
-        row(0, 1_700_000_000_000, &[1.5]),
-        row(2, 1_700_000_001_000, &[f64::NAN, -2.25]),
-    ]);
+    bench.push(&[row(0, 1_700_000_000_000, &[1.5]), row(2, 1_700_000_001_000, &[f64::NAN, -2.25])]);
     let (saved, live, states) = bench.save();
-    let hex = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
-    let text = format!(
-        "shared {}\nends {:?}\nbytes {}\n",
-        hex(&saved.shared),
-        states.ends,
-        hex(&states.bytes)
-    );
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let text =
+        format!("shared {}\nends {:?}\nbytes {}\n", hex(&saved.shared), states.ends, hex(&states.bytes));
     assert_eq!(text, golden);
 
     let mut again = Bench::<Meter>::new("", &["a", "b"]);
@@ -572,10 +397,7 @@ fn saved_bytes_are_those_of_the_golden_file() {
 #[test]
 fn the_packaged_contract_is_the_repositorys() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/detector.wit");
-    assert_eq!(
-        std::fs::read_to_string(path).unwrap(),
-        include_str!("../../wit/detector.wit")
-    );
+    assert_eq!(std::fs::read_to_string(path).unwrap(), include_str!("../../wit/detector.wit"));
 }
 
 fn feeders() -> Bench<Meter> {

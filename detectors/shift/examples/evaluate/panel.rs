@@ -96,27 +96,14 @@ pub struct Panel {
 
 fn seat<D: gridwatch_sdk::detector::Detector>(available: &[Quantity]) -> Named {
     let runtime = Runtime::<D>::configure("{}", available).unwrap();
-    let kinds = D::INFO
-        .kinds
-        .iter()
-        .map(|kind| kind.name.to_owned())
-        .collect();
-    Named {
-        name: D::INFO.name,
-        kinds,
-        seat: Box::new(Seat { runtime }),
-    }
+    let kinds = D::INFO.kinds.iter().map(|kind| kind.name.to_owned()).collect();
+    Named { name: D::INFO.name, kinds, seat: Box::new(Seat { runtime }) }
 }
 
 impl Panel {
     pub fn new(quantities: &[&str]) -> Self {
-        let available: Vec<Quantity> = quantities
-            .iter()
-            .map(|name| Quantity {
-                name: (*name).to_owned(),
-                unit: None,
-            })
-            .collect();
+        let available: Vec<Quantity> =
+            quantities.iter().map(|name| Quantity { name: (*name).to_owned(), unit: None }).collect();
         Panel {
             seats: vec![
                 seat::<limits::Limits>(&available),
@@ -127,19 +114,14 @@ impl Panel {
             clock: LaneClock::default(),
             sensors: SensorTable::new(1 << 20),
             tick: None,
-            rows: Rows {
-                width: quantities.len(),
-                ..Rows::default()
-            },
+            rows: Rows { width: quantities.len(), ..Rows::default() },
             said: Vec::new(),
         }
     }
 
     pub fn set_sensors(&mut self, sensors: &[SensorInfo]) {
         for sensor in sensors {
-            self.sensors
-                .add(&sensor.id, sensor.attributes.clone())
-                .unwrap();
+            self.sensors.add(&sensor.id, sensor.attributes.clone()).unwrap();
         }
         for named in &mut self.seats {
             named.seat.set(0, sensors);
@@ -147,13 +129,9 @@ impl Panel {
     }
 
     pub fn read(&mut self, sensor: u32, time: i64, taken: i64, values: &[f64]) {
-        let ahead = self
-            .clock
-            .observe(sensor, time, self.sensors.len(), AHEAD_MAX);
+        let ahead = self.clock.observe(sensor, time, self.sensors.len(), AHEAD_MAX);
         let malformed = u8::from(values.iter().any(|value| value.is_infinite()));
-        self.rows
-            .marks
-            .push(self.sensors.note_time(sensor, time, ahead == Seen::Ahead) | malformed);
+        self.rows.marks.push(self.sensors.note_time(sensor, time, ahead == Seen::Ahead) | malformed);
         self.rows.sensors.push(sensor);
         self.rows.times.push(time);
         self.rows.taken.push(taken);
@@ -180,10 +158,7 @@ impl Panel {
             let found = self.seats[at].seat.observe(&self.rows);
             self.keep(at, found, i64::MIN);
         }
-        self.rows = Rows {
-            width: self.rows.width,
-            ..Rows::default()
-        };
+        self.rows = Rows { width: self.rows.width, ..Rows::default() };
     }
 
     fn keep(&mut self, at: usize, found: Vec<Finding>, watermark: i64) {
@@ -199,11 +174,7 @@ impl Panel {
             self.said.push(Said {
                 detector,
                 sensor,
-                taken: if observed {
-                    self.rows.taken[row]
-                } else {
-                    watermark
-                },
+                taken: if observed { self.rows.taken[row] } else { watermark },
                 kind: kinds[finding.kind as usize].clone(),
                 finding,
             });

@@ -50,9 +50,7 @@ struct Lane {
 
 fn digest_of(body: &str) -> String {
     let digest = Sha256::digest(body.as_bytes());
-    digest.iter().fold("sha256:".to_owned(), |text, byte| {
-        text + &format!("{byte:02x}")
-    })
+    digest.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 pub(super) fn encode(committed: &Committed) -> Result<Vec<u8>, String> {
@@ -61,21 +59,10 @@ pub(super) fn encode(committed: &Committed) -> Result<Vec<u8>, String> {
         checkpoint: lane.checkpoint.clone(),
         decisions: BASE64.encode(&lane.decisions),
     };
-    let lanes = committed
-        .commit
-        .lanes
-        .iter()
-        .map(|(name, commit)| (name.clone(), lane(commit)));
-    let body = Body {
-        output_bytes: committed.lengths.clone(),
-        lanes: lanes.collect(),
-    };
+    let lanes = committed.commit.lanes.iter().map(|(name, commit)| (name.clone(), lane(commit)));
+    let body = Body { output_bytes: committed.lengths.clone(), lanes: lanes.collect() };
     let body = serde_json::value::to_raw_value(&body).map_err(|error| error.to_string())?;
-    let envelope = Envelope {
-        version: VERSION,
-        digest: digest_of(body.get()),
-        body,
-    };
+    let envelope = Envelope { version: VERSION, digest: digest_of(body.get()), body };
     let mut bytes = serde_json::to_vec(&envelope).map_err(|error| error.to_string())?;
     bytes.push(b'\n');
     Ok(bytes)
@@ -93,44 +80,25 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Committed, String> {
              to begin anew"
         )
     };
-    let version: Version =
-        serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+    let version: Version = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
     if version.version != VERSION {
         return Err(format!(
             "it has version {}, and this program reads version {VERSION}; use the program that wrote it",
             version.version
         ));
     }
-    let envelope: Envelope =
-        serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+    let envelope: Envelope = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
     if digest_of(envelope.body.get()) != envelope.digest {
         return Err(damaged("its digest does not match".into()));
     }
-    let body: Body =
-        serde_json::from_str(envelope.body.get()).map_err(|error| damaged(error.to_string()))?;
+    let body: Body = serde_json::from_str(envelope.body.get()).map_err(|error| damaged(error.to_string()))?;
     let mut commit = Commit::default();
     for (name, lane) in body.lanes {
-        let decisions = BASE64
-            .decode(&lane.decisions)
-            .map_err(|error| damaged(error.to_string()))?;
-        let Lane {
-            position,
-            checkpoint,
-            ..
-        } = lane;
-        commit.lanes.insert(
-            name,
-            LaneCommit {
-                position,
-                checkpoint,
-                decisions,
-            },
-        );
+        let decisions = BASE64.decode(&lane.decisions).map_err(|error| damaged(error.to_string()))?;
+        let Lane { position, checkpoint, .. } = lane;
+        commit.lanes.insert(name, LaneCommit { position, checkpoint, decisions });
     }
-    Ok(Committed {
-        commit,
-        lengths: body.output_bytes,
-    })
+    Ok(Committed { commit, lengths: body.output_bytes })
 }
 
 /// Puts `bytes` in the place of `path`: whoever reads it, after a crash too, finds the old file or the

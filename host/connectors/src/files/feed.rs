@@ -75,9 +75,7 @@ impl FileFeed {
         check(&files, &options)?;
         let mut total = 0;
         for path in files.iter().filter(|path| !is_stdin(path)) {
-            total += std::fs::metadata(path)
-                .map_err(|error| read_error(path, &error))?
-                .len();
+            total += std::fs::metadata(path).map_err(|error| read_error(path, &error))?.len();
         }
         let mut feed = FileFeed::start(files, options)?;
         feed.first_header()?;
@@ -97,10 +95,7 @@ impl FileFeed {
         let progress = Arc::new(Progress::default());
         let Some(first) = files.first() else {
             let what = "no file is named".to_owned();
-            return Err(SourceError::Read {
-                place: "files".into(),
-                what,
-            });
+            return Err(SourceError::Read { place: "files".into(), what });
         };
         let input = Input::open(first, &progress)?;
         let delimiter = match options.format {
@@ -164,10 +159,7 @@ impl FileFeed {
     }
 
     fn format_error(&self, what: String) -> SourceError {
-        SourceError::Format {
-            place: place_of(&self.files[self.current]),
-            what,
-        }
+        SourceError::Format { place: place_of(&self.files[self.current]), what }
     }
 
     /// Reads up to the header of a CSV file.
@@ -248,12 +240,7 @@ impl FileFeed {
             return Ok(Some(Next::Header));
         }
         self.good += 1;
-        Ok(Some(Next::Record(Record {
-            next: self.position,
-            cut,
-            position,
-            line,
-        })))
+        Ok(Some(Next::Record(Record { next: self.position, cut, position, line })))
     }
 
     fn read_header(&self, bytes: &[u8], line: u64) -> Result<CsvHeader, SourceError> {
@@ -261,11 +248,8 @@ impl FileFeed {
             return Err(self.format_error("has no header".into()));
         };
         let at_line = |what: String| self.format_error(format!("line {line}: {what}"));
-        let header =
-            CsvHeader::parse(bytes, delimiter).map_err(|error| at_line(error.to_string()))?;
-        header
-            .require(&self.options.columns_required)
-            .map_err(|error| at_line(error.to_string()))?;
+        let header = CsvHeader::parse(bytes, delimiter).map_err(|error| at_line(error.to_string()))?;
+        header.require(&self.options.columns_required).map_err(|error| at_line(error.to_string()))?;
         match &self.header {
             Some(first) if *first != header => Err(at_line(format!(
                 "the columns differ from those of {}: there {}, here {}; replay them one by one",
@@ -302,22 +286,19 @@ impl FileFeed {
                 self.good,
                 self.line - 1
             )),
-            std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData if packed => {
-                self.format_error(format!(
+            std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData if packed => self
+                .format_error(format!(
                     "cannot be unpacked behind line {} ({} records are good): {error}",
                     self.line - 1,
                     self.good
-                ))
-            }
+                )),
             _ => read_error(path, error),
         }
     }
 
     fn push(&mut self, record: Record, chunk: &mut Chunk) {
         self.delivered = record.next;
-        chunk
-            .bytes
-            .extend_from_slice(self.splitter.bytes(&record.cut));
+        chunk.bytes.extend_from_slice(self.splitter.bytes(&record.cut));
         chunk.records.push(RecordMeta {
             position: record.position,
             next: record.next,
@@ -330,19 +311,11 @@ impl FileFeed {
 
     /// At the end of a followed file: waits a little; false if there is no time left for that. Fails if
     /// the file is not the same any more.
-    fn wait_for_more(
-        &mut self,
-        left: Duration,
-        replaced: &mut Option<String>,
-    ) -> Result<bool, SourceError> {
+    fn wait_for_more(&mut self, left: Duration, replaced: &mut Option<String>) -> Result<bool, SourceError> {
         if let Some(what) = replaced.take() {
             let what = format!("{what}; it was read to its end, start again with the new one");
             let place = place_of(&self.files[self.current]);
-            return Err(SourceError::Lost {
-                place,
-                position: self.position,
-                what,
-            });
+            return Err(SourceError::Lost { place, position: self.position, what });
         }
         // What was written before the file was replaced is still read: only a second end is the end.
         *replaced = self.input.replaced();
@@ -356,21 +329,14 @@ impl FileFeed {
 impl Feed for FileFeed {
     /// Reads from the beginning if the position is behind: only so are lines known.
     fn seek(&mut self, position: Position) -> Result<(), SourceError> {
-        let at = self
-            .held
-            .as_ref()
-            .map_or(self.position, |held| held.position);
+        let at = self.held.as_ref().map_or(self.position, |held| held.position);
         if (self.delivered..=at).contains(&position) {
             return Ok(());
         }
         if position < at {
             if self.files.iter().any(|path| is_stdin(path)) {
                 let what = "standard input cannot be read again; give a file".to_owned();
-                return Err(SourceError::Lost {
-                    place: "standard input".into(),
-                    position,
-                    what,
-                });
+                return Err(SourceError::Lost { place: "standard input".into(), position, what });
             }
             self.restart()?;
         }
@@ -385,16 +351,10 @@ impl Feed for FileFeed {
                 Next::Wait if is_stdin(&self.files[self.current]) => {}
                 Next::Wait | Next::End if self.position >= position => return Ok(()),
                 Next::Wait | Next::End => {
-                    let what = format!(
-                        "the data ends at {}: was a file cut or replaced since?",
-                        self.position
-                    );
+                    let what =
+                        format!("the data ends at {}: was a file cut or replaced since?", self.position);
                     let place = place_of(&self.files[self.current]);
-                    return Err(SourceError::Lost {
-                        place,
-                        position,
-                        what,
-                    });
+                    return Err(SourceError::Lost { place, position, what });
                 }
             }
         }
@@ -433,12 +393,7 @@ impl Feed for FileFeed {
 }
 
 fn check(files: &[PathBuf], options: &FileFeedOptions) -> Result<(), SourceError> {
-    let refuse = |what: &str| {
-        Err(SourceError::Format {
-            place: "files".into(),
-            what: what.to_owned(),
-        })
-    };
+    let refuse = |what: &str| Err(SourceError::Format { place: "files".into(), what: what.to_owned() });
     if files.iter().filter(|path| is_stdin(path)).count() > 1 {
         return refuse("standard input (`-`) is named twice");
     }
@@ -452,10 +407,7 @@ fn check(files: &[PathBuf], options: &FileFeedOptions) -> Result<(), SourceError
         && Input::open(path, &Arc::default())?.gzip
     {
         let what = "is gzip, which cannot be followed while it grows".to_owned();
-        return Err(SourceError::Format {
-            place: place_of(path),
-            what,
-        });
+        return Err(SourceError::Format { place: place_of(path), what });
     }
     Ok(())
 }

@@ -74,34 +74,23 @@ pub(super) fn is_stdin(path: &Path) -> bool {
 
 /// A file's name in messages.
 pub(super) fn place_of(path: &Path) -> String {
-    if is_stdin(path) {
-        "standard input".into()
-    } else {
-        path.display().to_string()
-    }
+    if is_stdin(path) { "standard input".into() } else { path.display().to_string() }
 }
 
 pub(super) fn read_error(path: &Path, error: &io::Error) -> SourceError {
-    SourceError::Read {
-        place: place_of(path),
-        what: error.to_string(),
-    }
+    SourceError::Read { place: place_of(path), what: error.to_string() }
 }
 
 impl Input {
     pub(super) fn open(path: &Path, progress: &Arc<Progress>) -> Result<Input, SourceError> {
         if is_stdin(path) {
-            return Input::on_thread(io::stdin(), progress.clone())
-                .map_err(|error| read_error(path, &error));
+            return Input::on_thread(io::stdin(), progress.clone()).map_err(|error| read_error(path, &error));
         }
         let file = File::open(path).map_err(|error| read_error(path, &error))?;
         let metadata = file.metadata().map_err(|error| read_error(path, &error))?;
         if metadata.is_dir() {
             let what = "is a directory; name the files in it".to_owned();
-            return Err(SourceError::Read {
-                place: place_of(path),
-                what,
-            });
+            return Err(SourceError::Read { place: place_of(path), what });
         }
         let read = Arc::new(AtomicU64::new(0));
         let identity = Identity {
@@ -109,39 +98,17 @@ impl Input {
             device_and_inode: device_and_inode(&metadata),
             read: read.clone(),
         };
-        let counted = Counted {
-            inner: file,
-            progress: progress.clone(),
-            read,
-        };
+        let counted = Counted { inner: file, progress: progress.clone(), read };
         let (reader, gzip) = unpack(counted).map_err(|error| open_error(path, &error))?;
-        Ok(Input {
-            source: Source::Direct(reader),
-            identity: Some(identity),
-            gzip,
-        })
+        Ok(Input { source: Source::Direct(reader), identity: Some(identity), gzip })
     }
 
     fn on_thread(stream: impl Read + Send + 'static, progress: Arc<Progress>) -> io::Result<Input> {
         let (sender, blocks) = sync_channel(4);
-        let counted = Counted {
-            inner: stream,
-            progress,
-            read: Arc::default(),
-        };
-        std::thread::Builder::new()
-            .name("stdin".into())
-            .spawn(move || send(counted, &sender))?;
-        let source = Source::Thread {
-            blocks,
-            rest: Vec::new(),
-            taken: 0,
-        };
-        Ok(Input {
-            source,
-            identity: None,
-            gzip: false,
-        })
+        let counted = Counted { inner: stream, progress, read: Arc::default() };
+        std::thread::Builder::new().name("stdin".into()).spawn(move || send(counted, &sender))?;
+        let source = Source::Thread { blocks, rest: Vec::new(), taken: 0 };
+        Ok(Input { source, identity: None, gzip: false })
     }
 
     /// Reads what is there, waiting at most `wait` where that can be.
@@ -153,11 +120,7 @@ impl Input {
                     other => break other?,
                 }
             },
-            Source::Thread {
-                blocks,
-                rest,
-                taken,
-            } => {
+            Source::Thread { blocks, rest, taken } => {
                 if *taken == rest.len() {
                     match blocks.recv_timeout(wait) {
                         Ok(block) => (*rest, *taken) = (block?, 0),
@@ -171,11 +134,7 @@ impl Input {
                 bytes
             }
         };
-        Ok(if bytes == 0 {
-            Found::End
-        } else {
-            Found::Bytes(bytes)
-        })
+        Ok(if bytes == 0 { Found::End } else { Found::Bytes(bytes) })
     }
 
     /// Whether the path still leads to the file that is open here, with all that was read of it: what
@@ -190,12 +149,8 @@ impl Input {
             return Some("the followed file was replaced by another (rotated?)".into());
         }
         let read = identity.read.load(Ordering::Relaxed);
-        (metadata.len() < read).then(|| {
-            format!(
-                "the followed file was cut to {} bytes after {read} were read",
-                metadata.len()
-            )
-        })
+        (metadata.len() < read)
+            .then(|| format!("the followed file was cut to {} bytes after {read} were read", metadata.len()))
     }
 }
 
@@ -220,9 +175,7 @@ struct Counted<R> {
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         let bytes = self.inner.read(room)?;
-        self.progress
-            .read
-            .fetch_add(bytes as u64, Ordering::Relaxed);
+        self.progress.read.fetch_add(bytes as u64, Ordering::Relaxed);
         self.read.fetch_add(bytes as u64, Ordering::Relaxed);
         Ok(bytes)
     }
@@ -230,10 +183,7 @@ impl<R: Read> Read for Counted<R> {
 
 fn open_error(path: &Path, error: &io::Error) -> SourceError {
     if error.kind() == io::ErrorKind::InvalidData {
-        SourceError::Format {
-            place: place_of(path),
-            what: error.to_string(),
-        }
+        SourceError::Format { place: place_of(path), what: error.to_string() }
     } else {
         read_error(path, error)
     }
@@ -261,10 +211,7 @@ fn unpack(mut file: impl Read + Send + 'static) -> io::Result<(Box<dyn Read + Se
         [0x28, 0xb5, 0x2f, 0xfd] => "is packed with zstd; only gzip can be read, unpack it first",
         [b'P', b'K', 3, 4] => "is a zip archive; only gzip can be read, unpack it first",
         _ => {
-            return Ok((
-                Box::new(Cursor::new(first[..known].to_vec()).chain(file)),
-                false,
-            ));
+            return Ok((Box::new(Cursor::new(first[..known].to_vec()).chain(file)), false));
         }
     };
     Err(io::Error::new(io::ErrorKind::InvalidData, refused))
@@ -309,10 +256,7 @@ mod tests {
         let (reader, mut writer) = io::pipe().unwrap();
         let mut input = Input::on_thread(reader, Arc::default()).unwrap();
         let mut room = [0; 4];
-        assert!(matches!(
-            input.read(&mut room, Duration::ZERO),
-            Ok(Found::NotYet)
-        ));
+        assert!(matches!(input.read(&mut room, Duration::ZERO), Ok(Found::NotYet)));
         writer.write_all(b"{a}\n{b}\n").unwrap();
         drop(writer);
         let mut all = Vec::new();

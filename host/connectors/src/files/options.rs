@@ -38,11 +38,6 @@ pub struct FileFeedOptions {
 
 impl FileFeedOptions {
     pub fn new(format: FileFormat) -> FileFeedOptions {
-        FileFeedOptions {
-            format,
-            record_bytes_max: 1 << 20,
-            follow: false,
-            columns_required: Vec::new(),
-        }
+        FileFeedOptions { format, record_bytes_max: 1 << 20, follow: false, columns_required: Vec::new() }
     }
 }

@@ -63,15 +63,11 @@ struct OutputFile {
 impl FileSink {
     /// Opens and locks all files; changes nothing in them.
     pub fn open(options: FileSinkOptions) -> Result<FileSink, SinkError> {
-        if let (Output::File(one), Output::File(other)) =
-            (&options.anomalies, &options.dead_letters)
+        if let (Output::File(one), Output::File(other)) = (&options.anomalies, &options.dead_letters)
             && (one == other || one.file_name() == other.file_name())
         {
             let what = "anomalies and dead letters need files of different names".to_owned();
-            return Err(SinkError::Write {
-                place: place_of(one),
-                what,
-            });
+            return Err(SinkError::Write { place: place_of(one), what });
         }
         let lock = match &options.commit {
             None => None,
@@ -79,11 +75,7 @@ impl FileSink {
                 let mut path = commit.as_os_str().to_owned();
                 path.push(".lock");
                 let path = PathBuf::from(path);
-                let file = OpenOptions::new()
-                    .create(true)
-                    .truncate(false)
-                    .write(true)
-                    .open(&path);
+                let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
                 let file = file.map_err(|error| write_error(&place_of(&path), &error))?;
                 lock(&file, &place_of(commit))?;
                 Some(file)
@@ -106,9 +98,7 @@ impl FileSink {
     }
 
     fn lengths(&mut self) -> BTreeMap<String, u64> {
-        self.files()
-            .map(|file| (file.name.clone(), file.length))
-            .collect()
+        self.files().map(|file| (file.name.clone(), file.length)).collect()
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
@@ -119,14 +109,8 @@ impl FileSink {
     }
 
     fn write_commit(&mut self, path: &Path, commit: &Commit) -> Result<(), SinkError> {
-        let failed = |what: String| SinkError::Commit {
-            place: place_of(path),
-            what,
-        };
-        let committed = Committed {
-            commit: commit.clone(),
-            lengths: self.lengths(),
-        };
+        let failed = |what: String| SinkError::Commit { place: place_of(path), what };
+        let committed = Committed { commit: commit.clone(), lengths: self.lengths() };
         let bytes = encode(&committed).map_err(failed)?;
         replace(path, &bytes).map_err(|error| failed(error.to_string()))
     }
@@ -139,10 +123,7 @@ impl Sink for FileSink {
         let Some(path) = self.commit.clone() else {
             return Ok(None);
         };
-        let failed = |what: String| SinkError::Recover {
-            place: place_of(&path),
-            what,
-        };
+        let failed = |what: String| SinkError::Recover { place: place_of(&path), what };
         let committed = match std::fs::read(&path) {
             Ok(bytes) => decode(&bytes).map_err(failed)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -159,11 +140,7 @@ impl Sink for FileSink {
             Err(error) => return Err(failed(error.to_string())),
         };
         let here = self.lengths();
-        if let Some(name) = committed
-            .lengths
-            .keys()
-            .find(|name| !here.contains_key(*name))
-        {
+        if let Some(name) = committed.lengths.keys().find(|name| !here.contains_key(*name)) {
             return Err(failed(format!(
                 "it speaks of the output file `{name}`, which is not configured any more; name it again, \
                  or give the new output a commit file of its own"
@@ -211,22 +188,15 @@ impl Target {
         let path = match output {
             Output::Discard => return Ok(Target::Discard),
             Output::Stdout => {
-                return Ok(Target::Stdout(BufWriter::with_capacity(
-                    BUFFER_BYTES,
-                    io::stdout(),
-                )));
+                return Ok(Target::Stdout(BufWriter::with_capacity(BUFFER_BYTES, io::stdout())));
             }
             Output::File(path) => path,
         };
         let place = place_of(&path);
         let failed = |error: io::Error| write_error(&place, &error);
         let new = !path.exists();
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(failed)?;
+        let mut file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
         let regular = file.metadata().map_err(failed)?.is_file();
         let mut length = 0;
         if regular {
@@ -236,35 +206,21 @@ impl Target {
         if new {
             sync_directory_of(&path).map_err(failed)?;
         }
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let writer = BufWriter::with_capacity(BUFFER_BYTES, file);
-        Ok(Target::File(OutputFile {
-            place,
-            name,
-            writer,
-            length,
-            regular,
-        }))
+        Ok(Target::File(OutputFile { place, name, writer, length, regular }))
     }
 
     fn line(&mut self, payload: &[u8]) -> Result<(), SinkError> {
         match self {
             Target::Discard => Ok(()),
             Target::Stdout(writer) => {
-                let written = writer
-                    .write_all(payload)
-                    .and_then(|()| writer.write_all(b"\n"));
+                let written = writer.write_all(payload).and_then(|()| writer.write_all(b"\n"));
                 written.map_err(|error| write_error("standard output", &error))
             }
             Target::File(file) => {
                 let writer = &mut file.writer;
-                let written = writer
-                    .write_all(payload)
-                    .and_then(|()| writer.write_all(b"\n"));
+                let written = writer.write_all(payload).and_then(|()| writer.write_all(b"\n"));
                 file.length += payload.len() as u64 + 1;
                 written.map_err(|error| write_error(&file.place, &error))
             }
@@ -274,13 +230,8 @@ impl Target {
     fn flush(&mut self) -> Result<(), SinkError> {
         match self {
             Target::Discard => Ok(()),
-            Target::Stdout(writer) => writer
-                .flush()
-                .map_err(|error| write_error("standard output", &error)),
-            Target::File(file) => file
-                .writer
-                .flush()
-                .map_err(|error| write_error(&file.place, &error)),
+            Target::Stdout(writer) => writer.flush().map_err(|error| write_error("standard output", &error)),
+            Target::File(file) => file.writer.flush().map_err(|error| write_error(&file.place, &error)),
         }
     }
 }
@@ -302,10 +253,8 @@ impl OutputFile {
     }
 
     fn cut(&mut self, length: u64) -> Result<(), SinkError> {
-        let failed = |error: io::Error| SinkError::Recover {
-            place: self.place.clone(),
-            what: error.to_string(),
-        };
+        let failed =
+            |error: io::Error| SinkError::Recover { place: self.place.clone(), what: error.to_string() };
         let file = self.writer.get_mut();
         file.set_len(length).map_err(failed)?;
         file.seek(SeekFrom::Start(length)).map_err(failed)?;
@@ -319,10 +268,7 @@ fn place_of(path: &Path) -> String {
 }
 
 fn write_error(place: &str, error: &io::Error) -> SinkError {
-    SinkError::Write {
-        place: place.to_owned(),
-        what: error.to_string(),
-    }
+    SinkError::Write { place: place.to_owned(), what: error.to_string() }
 }
 
 fn lock(file: &File, place: &str) -> Result<(), SinkError> {
@@ -330,8 +276,7 @@ fn lock(file: &File, place: &str) -> Result<(), SinkError> {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(SinkError::Write {
             place: place.to_owned(),
-            what: "another process writes it; stop that one, or give this one files of its own"
-                .into(),
+            what: "another process writes it; stop that one, or give this one files of its own".into(),
         }),
         Err(TryLockError::Error(error)) => Err(write_error(place, &error)),
     }

@@ -126,8 +126,7 @@ impl Splitter {
             return Some(self.cut(held, held));
         }
         self.head.clear();
-        self.head
-            .extend_from_slice(&self.buffer[self.start..self.start + self.record_bytes_max]);
+        self.head.extend_from_slice(&self.buffer[self.start..self.start + self.record_bytes_max]);
         self.skipped = limit as u64;
         self.start += limit;
         self.skip(at_end)
@@ -143,12 +142,7 @@ impl Splitter {
         }
         let length = std::mem::take(&mut self.skipped);
         self.scan = Scan::default();
-        Some(Cut {
-            window: None,
-            length,
-            newlines: u64::from(newline.is_some()),
-            truncated: true,
-        })
+        Some(Cut { window: None, length, newlines: u64::from(newline.is_some()), truncated: true })
     }
 
     /// The record of the first `text` bytes; `length` counts its line end, too.
@@ -162,12 +156,7 @@ impl Splitter {
         }
         let truncated = end - start > self.record_bytes_max;
         let end = end.min(start + self.record_bytes_max);
-        Cut {
-            window: Some(start..end),
-            length: length as u64,
-            newlines,
-            truncated,
-        }
+        Cut { window: Some(start..end), length: length as u64, newlines, truncated }
     }
 
     /// Where the record's line end is, among the first `limit` bytes.

@@ -37,11 +37,7 @@ fn read(feed: &mut FileFeed) -> (Vec<Record>, Option<SourceError>) {
     loop {
         chunk.clear();
         let status = feed.poll(&mut chunk, Duration::ZERO);
-        records.extend(
-            chunk
-                .iter()
-                .map(|(meta, bytes)| (RecordMeta { end: 0, ..meta }, bytes.to_vec())),
-        );
+        records.extend(chunk.iter().map(|(meta, bytes)| (RecordMeta { end: 0, ..meta }, bytes.to_vec())));
         match status {
             Ok(FeedStatus::More) => {}
             Ok(FeedStatus::Idle | FeedStatus::End) => return (records, None),
@@ -63,13 +59,7 @@ fn open_error(files: &[PathBuf], options: FileFeedOptions) -> String {
 
 fn texts(records: &[Record]) -> Vec<String> {
     let text = |(meta, bytes): &Record| {
-        format!(
-            "{}-{} line {}: {}",
-            meta.position,
-            meta.next,
-            meta.line,
-            String::from_utf8_lossy(bytes)
-        )
+        format!("{}-{} line {}: {}", meta.position, meta.next, meta.line, String::from_utf8_lossy(bytes))
     };
     records.iter().map(text).collect()
 }
@@ -85,12 +75,7 @@ fn lines_of_several_files_in_one_stretch() {
     assert_eq!(error, None);
     assert_eq!(
         texts(&records),
-        [
-            "3-8 line 1: {a}",
-            "12-15 line 4: {b}",
-            "18-22 line 1: {c}",
-            "22-26 line 2: {d}"
-        ]
+        ["3-8 line 1: {a}", "12-15 line 4: {b}", "18-22 line 1: {c}", "22-26 line 2: {d}"]
     );
     assert_eq!(feed.progress().bytes_read(), feed.progress().bytes_total());
 }
@@ -100,11 +85,7 @@ fn seeking_gives_what_reading_on_gives() {
     let folder = TempDir::new().unwrap();
     let lines: String = (0..3000).map(|n| format!("\"line\n{n}\",{n}\n")).collect();
     let one = file(&folder, "1.csv", format!("text,n\n{lines}"));
-    let two = file(
-        &folder,
-        "2.csv.gz",
-        gzip(format!("\u{feff}text,n\r\n{lines}").as_bytes()),
-    );
+    let two = file(&folder, "2.csv.gz", gzip(format!("\u{feff}text,n\r\n{lines}").as_bytes()));
     let files = [one, two];
     let (all, _) = read(&mut open(&files, CSV).unwrap());
     assert_eq!(all.len(), 6000);
@@ -115,11 +96,7 @@ fn seeking_gives_what_reading_on_gives() {
         assert_eq!(read(&mut feed).0, all[at..], "seek to the record");
         if let Some(before) = at.checked_sub(1) {
             feed.seek(all[before].0.next).unwrap();
-            assert_eq!(
-                read(&mut feed).0,
-                all[at..],
-                "seek to the end of the one before"
-            );
+            assert_eq!(read(&mut feed).0, all[at..], "seek to the end of the one before");
             feed.seek(all[before].0.position + 1).unwrap();
             assert_eq!(read(&mut feed).0, all[at..], "seek into the one before");
         }
@@ -145,10 +122,8 @@ fn a_line_that_is_too_long_is_cut_and_the_next_one_is_whole() {
     let long = "x".repeat(3 << 20);
     for (name, tail) in [("a", "\n{b}\n"), ("b", "\r\n{b}")] {
         let path = file(&folder, name, format!("{{a}}\n{long}{tail}"));
-        let options = FileFeedOptions {
-            record_bytes_max: 1000,
-            ..FileFeedOptions::new(FileFormat::JsonLines)
-        };
+        let options =
+            FileFeedOptions { record_bytes_max: 1000, ..FileFeedOptions::new(FileFormat::JsonLines) };
         let (records, _) = read(&mut FileFeed::open(vec![path], options).unwrap());
         assert_eq!(records.len(), 3);
         let (meta, bytes) = &records[1];
@@ -160,28 +135,13 @@ fn a_line_that_is_too_long_is_cut_and_the_next_one_is_whole() {
 
 #[test]
 fn a_line_of_just_the_maximum_is_whole() {
-    for (length, end, truncated) in [
-        (64, "\n", false),
-        (64, "\r\n", false),
-        (65, "\n", true),
-        (65, "", true),
-    ] {
+    for (length, end, truncated) in [(64, "\n", false), (64, "\r\n", false), (65, "\n", true), (65, "", true)]
+    {
         let folder = TempDir::new().unwrap();
-        let path = file(
-            &folder,
-            "a",
-            "y".repeat(length) + end + if end.is_empty() { "" } else { "{z}\n" },
-        );
-        let options = FileFeedOptions {
-            record_bytes_max: 64,
-            ..FileFeedOptions::new(FileFormat::JsonLines)
-        };
+        let path = file(&folder, "a", "y".repeat(length) + end + if end.is_empty() { "" } else { "{z}\n" });
+        let options = FileFeedOptions { record_bytes_max: 64, ..FileFeedOptions::new(FileFormat::JsonLines) };
         let (records, _) = read(&mut FileFeed::open(vec![path], options).unwrap());
-        assert_eq!(
-            (records[0].1.len(), records[0].0.truncated),
-            (64, truncated),
-            "{length} {end:?}"
-        );
+        assert_eq!((records[0].1.len(), records[0].0.truncated), (64, truncated), "{length} {end:?}");
         assert_eq!(records.len(), if end.is_empty() { 1 } else { 2 });
     }
 }
@@ -194,23 +154,12 @@ fn a_truncated_gzip_gives_what_is_whole_and_then_says_so() {
     let path = file(&folder, "a.jsonl.gz", &packed[..packed.len() / 2]);
     let (records, error) = read(&mut open(&[path], FileFormat::JsonLines).unwrap());
     assert!(!records.is_empty());
-    assert!(
-        lines.starts_with(
-            &records
-                .iter()
-                .map(|(_, bytes)| String::from_utf8_lossy(bytes) + "\n")
-                .collect::<String>()
-        )
-    );
+    assert!(lines.starts_with(
+        &records.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes) + "\n").collect::<String>()
+    ));
     let error = error.expect("an error").to_string();
-    assert!(
-        error.contains("a.jsonl.gz") && error.contains("cut short"),
-        "{error}"
-    );
-    assert!(
-        error.contains(&format!("{} records", records.len())),
-        "{error}"
-    );
+    assert!(error.contains("a.jsonl.gz") && error.contains("cut short"), "{error}");
+    assert!(error.contains(&format!("{} records", records.len())), "{error}");
 }
 
 #[test]
@@ -221,18 +170,12 @@ fn what_cannot_be_read_is_said_at_open() {
         let path = file(&folder, name, bytes);
         open_error(&[good.clone(), path], FileFeedOptions::new(format))
     };
-    assert!(
-        error("a", b"", CSV)
-            .ends_with("is empty: a CSV file begins with a line that names its columns")
-    );
+    assert!(error("a", b"", CSV).ends_with("is empty: a CSV file begins with a line that names its columns"));
     assert!(error("b", b"\xff\xfea\0", CSV).contains("UTF-16"));
     assert!(error("c", b"PK\x03\x04", CSV).contains("zip"));
     assert!(error("d", b"time,sensor_id\n", CSV).contains("the columns differ from those of"));
     assert!(error("e", b"\n\na,a\n", CSV).contains("line 3: the column `a` stands twice"));
-    let options = FileFeedOptions {
-        columns_required: vec!["voltage".into()],
-        ..FileFeedOptions::new(CSV)
-    };
+    let options = FileFeedOptions { columns_required: vec!["voltage".into()], ..FileFeedOptions::new(CSV) };
     let missing = open_error(std::slice::from_ref(&good), options);
     assert!(
         missing.ends_with("line 1: there is no column `voltage`; there are: sensor_id, time"),
@@ -243,16 +186,7 @@ fn what_cannot_be_read_is_said_at_open() {
     assert!(open_error(&[folder.path().join("nowhere")], lines.clone()).contains("nowhere"));
     assert!(open_error(&[folder.path().to_owned()], lines.clone()).contains("directory"));
     let packed = file(&folder, "f.gz", gzip(b"{}"));
-    assert!(
-        open_error(
-            &[packed],
-            FileFeedOptions {
-                follow: true,
-                ..lines
-            }
-        )
-        .contains("cannot be followed")
-    );
+    assert!(open_error(&[packed], FileFeedOptions { follow: true, ..lines }).contains("cannot be followed"));
 }
 
 #[test]
@@ -261,10 +195,7 @@ fn a_quote_that_never_closes_costs_one_line() {
     let rows: String = (0..50).map(|n| format!("{n},ok\n")).collect();
     for tail in [rows.clone(), rows.repeat(100)] {
         let path = file(&folder, "a.csv", format!("n,text\n1,\"open\n{tail}"));
-        let options = FileFeedOptions {
-            record_bytes_max: 4096,
-            ..FileFeedOptions::new(CSV)
-        };
+        let options = FileFeedOptions { record_bytes_max: 4096, ..FileFeedOptions::new(CSV) };
         let (records, _) = read(&mut FileFeed::open(vec![path], options).unwrap());
         assert_eq!(records[0].1, b"1,\"open");
         assert_eq!(records.len(), 1 + tail.lines().count());
@@ -273,10 +204,7 @@ fn a_quote_that_never_closes_costs_one_line() {
 }
 
 fn follow(path: &Path) -> FileFeed {
-    let options = FileFeedOptions {
-        follow: true,
-        ..FileFeedOptions::new(FileFormat::JsonLines)
-    };
+    let options = FileFeedOptions { follow: true, ..FileFeedOptions::new(FileFormat::JsonLines) };
     FileFeed::open(vec![path.to_owned()], options).unwrap()
 }
 
@@ -286,10 +214,7 @@ fn a_growing_file_is_followed_line_by_line() {
     let path = file(&folder, "a.jsonl", "");
     let mut feed = follow(&path);
     assert_eq!(read(&mut feed), (vec![], None));
-    let mut writer = std::fs::OpenOptions::new()
-        .append(true)
-        .open(&path)
-        .unwrap();
+    let mut writer = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
     writer.write_all(b"{a}\n{b").unwrap();
     assert_eq!(texts(&read(&mut feed).0), ["0-4 line 1: {a}"]);
     writer.write_all(b"}\n").unwrap();
@@ -297,10 +222,7 @@ fn a_growing_file_is_followed_line_by_line() {
     feed.poll(&mut chunk, Duration::from_secs(5)).unwrap();
     assert_eq!(chunk.bytes, b"{b}");
     chunk.clear();
-    assert_eq!(
-        feed.poll(&mut chunk, Duration::from_millis(1)),
-        Ok(FeedStatus::Idle)
-    );
+    assert_eq!(feed.poll(&mut chunk, Duration::from_millis(1)), Ok(FeedStatus::Idle));
 }
 
 #[test]
@@ -313,9 +235,7 @@ fn a_followed_file_that_is_replaced_or_cut_is_an_error() {
             std::fs::write(path, "{c}\n").unwrap();
         }),
         ("cut to 0 bytes", |path| std::fs::write(path, "").unwrap()),
-        ("not there any more", |path| {
-            std::fs::remove_file(path).unwrap()
-        }),
+        ("not there any more", |path| std::fs::remove_file(path).unwrap()),
     ];
     for (what, spoil) in spoil {
         let path = file(&folder, "a.jsonl", "{a}\n{b}\n");
@@ -371,22 +291,12 @@ fn sink_in(folder: &Path) -> Result<FileSink, SinkError> {
 }
 
 fn message(stream: Stream, text: &str) -> Outgoing {
-    Outgoing {
-        stream,
-        key: "k".into(),
-        payload: text.into(),
-    }
+    Outgoing { stream, key: "k".into(), payload: text.into() }
 }
 
 fn commit(position: u64) -> Commit {
-    let lane = LaneCommit {
-        position,
-        checkpoint: "checkpoints/a-1".into(),
-        decisions: vec![0, 255, 7],
-    };
-    Commit {
-        lanes: [("a".to_owned(), lane)].into(),
-    }
+    let lane = LaneCommit { position, checkpoint: "checkpoints/a-1".into(), decisions: vec![0, 255, 7] };
+    Commit { lanes: [("a".to_owned(), lane)].into() }
 }
 
 fn content(folder: &Path, name: &str) -> String {
@@ -399,24 +309,15 @@ fn after_a_crash_the_files_hold_what_was_committed() {
     let folder = folder.path();
     let mut sink = sink_in(folder).unwrap();
     assert_eq!(sink.recover().unwrap(), None);
-    sink.append(&[
-        message(Stream::Anomalies, "1"),
-        message(Stream::DeadLetters, "2"),
-    ])
-    .unwrap();
+    sink.append(&[message(Stream::Anomalies, "1"), message(Stream::DeadLetters, "2")]).unwrap();
     drop(sink);
     // Nothing was committed yet: all of that run's output goes, and nothing else.
     let mut sink = sink_in(folder).unwrap();
     assert_eq!(sink.recover().unwrap(), None);
     assert_eq!(content(folder, "anomalies.jsonl"), "");
-    sink.append(&[
-        message(Stream::Anomalies, "3"),
-        message(Stream::DeadLetters, "4"),
-    ])
-    .unwrap();
+    sink.append(&[message(Stream::Anomalies, "3"), message(Stream::DeadLetters, "4")]).unwrap();
     sink.commit(&commit(17)).unwrap();
-    sink.append(&[message(Stream::Anomalies, &"5".repeat(200_000))])
-        .unwrap();
+    sink.append(&[message(Stream::Anomalies, &"5".repeat(200_000))]).unwrap();
     drop(sink);
     assert!(content(folder, "anomalies.jsonl").len() > 200_000);
     let mut sink = sink_in(folder).unwrap();
@@ -445,17 +346,8 @@ fn two_sinks_on_the_same_files_are_refused() {
     let error = sink_in(folder.path()).unwrap_err().to_string();
     assert!(error.contains("another process writes it"), "{error}");
     let same = Output::File(folder.path().join("x"));
-    let options = FileSinkOptions {
-        anomalies: same.clone(),
-        dead_letters: same,
-        commit: None,
-    };
-    assert!(
-        FileSink::open(options)
-            .unwrap_err()
-            .to_string()
-            .contains("different names")
-    );
+    let options = FileSinkOptions { anomalies: same.clone(), dead_letters: same, commit: None };
+    assert!(FileSink::open(options).unwrap_err().to_string().contains("different names"));
 }
 
 #[test]
@@ -464,44 +356,26 @@ fn damage_is_said_and_nothing_is_cut() {
     let folder = folder.path();
     let mut sink = sink_in(folder).unwrap();
     sink.recover().unwrap();
-    sink.append(&[
-        message(Stream::Anomalies, "1"),
-        message(Stream::DeadLetters, "2"),
-    ])
-    .unwrap();
+    sink.append(&[message(Stream::Anomalies, "1"), message(Stream::DeadLetters, "2")]).unwrap();
     sink.commit(&commit(1)).unwrap();
-    sink.append(&[message(Stream::DeadLetters, "more")])
-        .unwrap();
+    sink.append(&[message(Stream::DeadLetters, "more")]).unwrap();
     drop(sink);
     let good = content(folder, "commit.json");
     for (bad, what) in [
         (good.replace("\"position\":1", "\"position\":2"), "digest"),
         (good[..good.len() / 2].to_owned(), "damaged"),
         (String::new(), "damaged"),
-        (
-            good.replace("\"version\":1", "\"version\":2"),
-            "it has version 2",
-        ),
+        (good.replace("\"version\":1", "\"version\":2"), "it has version 2"),
     ] {
         std::fs::write(folder.join("commit.json"), bad).unwrap();
         let error = sink_in(folder).unwrap().recover().unwrap_err().to_string();
-        assert!(
-            error.contains(what) && error.contains("commit.json"),
-            "{error}"
-        );
+        assert!(error.contains(what) && error.contains("commit.json"), "{error}");
     }
     std::fs::write(folder.join("commit.json"), &good).unwrap();
     std::fs::write(folder.join("anomalies.jsonl"), "").unwrap();
     let error = sink_in(folder).unwrap().recover().unwrap_err().to_string();
-    assert!(
-        error.contains("it has 0 bytes, and 2 were committed"),
-        "{error}"
-    );
-    assert_eq!(
-        content(folder, "dead.jsonl"),
-        "2\nmore\n",
-        "no file is cut when one is refused"
-    );
+    assert!(error.contains("it has 0 bytes, and 2 were committed"), "{error}");
+    assert_eq!(content(folder, "dead.jsonl"), "2\nmore\n", "no file is cut when one is refused");
 }
 
 /// Bytes written by the first version. They are never changed; a new version adds a file beside it.

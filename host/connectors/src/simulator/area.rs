@@ -33,11 +33,7 @@ impl Swing {
     /// `deviation` is the standard deviation in the long run, `memory_s` the correlation time.
     pub fn new(deviation: f64, memory_s: f64, step_s: f64, stream: &mut Stream) -> Self {
         let keep = libm::exp(-step_s / memory_s);
-        Self {
-            value: deviation * stream.normal(),
-            keep,
-            kick: deviation * libm::sqrt(1.0 - keep * keep),
-        }
+        Self { value: deviation * stream.normal(), keep, kick: deviation * libm::sqrt(1.0 - keep * keep) }
     }
 
     pub fn step(&mut self, stream: &mut Stream) -> f64 {
@@ -81,19 +77,14 @@ fn is_weekend(day: i64) -> bool {
 
 fn household(hour: f64, weekend: bool) -> f64 {
     let (morning, midday) = if weekend { (9.5, 0.45) } else { (7.2, 0.2) };
-    let bumps = 0.5 * bump(hour, morning, 1.3)
-        + midday * bump(hour, 13.0, 2.0)
-        + 0.85 * bump(hour, 19.3, 2.3);
+    let bumps =
+        0.5 * bump(hour, morning, 1.3) + midday * bump(hour, 13.0, 2.0) + 0.85 * bump(hour, 19.3, 2.3);
     (0.08 + bumps).min(1.0)
 }
 
 fn commercial(hour: f64, weekend: bool) -> f64 {
     let open = rise(hour - 7.5, 0.5) * rise(18.0 - hour, 0.7);
-    if weekend {
-        0.12 + 0.15 * open
-    } else {
-        0.12 + 0.85 * open
-    }
+    if weekend { 0.12 + 0.15 * open } else { 0.12 + 0.85 * open }
 }
 
 /// A hill around `at`, across midnight.
@@ -161,9 +152,7 @@ impl Area {
         let last = self.knots.len() - 1;
         self.knots[0] = self.knots[last];
         for knot in &mut self.knots[1..] {
-            *knot = FREQUENCY_NOMINAL
-                + self.slow.step(&mut self.stream)
-                + self.fast.step(&mut self.stream);
+            *knot = FREQUENCY_NOMINAL + self.slow.step(&mut self.stream) + self.fast.step(&mut self.stream);
         }
         // Coldest in the middle of January and at five in the morning.
         let season = 10.0 - 9.0 * libm::cos(core::f64::consts::TAU * (calendar.year - 0.04));
@@ -176,11 +165,7 @@ impl Area {
 
     fn regulate(&mut self, raw: f64) {
         let off = raw + self.tap - 1.0;
-        self.off_s = if off.abs() > TAP_BAND {
-            self.off_s + self.interval_ms / 1000.0
-        } else {
-            0.0
-        };
+        self.off_s = if off.abs() > TAP_BAND { self.off_s + self.interval_ms / 1000.0 } else { 0.0 };
         if self.off_s > TAP_WAIT_S {
             self.tap -= TAP_STEP.copysign(off);
             self.off_s = 0.0;
@@ -207,10 +192,7 @@ mod tests {
     fn the_calendar_knows_its_weekends() {
         let monday = START_DEFAULT / DAY_MS;
         let weekends: Vec<bool> = (monday..monday + 8).map(is_weekend).collect();
-        assert_eq!(
-            weekends,
-            [false, false, false, false, false, true, true, false]
-        );
+        assert_eq!(weekends, [false, false, false, false, false, true, true, false]);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use super::fault::{FaultKind, How, names_of};
 use super::feeder::VOLTAGE_NOMINAL;
 use super::random::Stream;
 use super::reading::{
-    CURRENT, CURRENT_L1, FREQUENCY, POWER, POWER_FACTOR, QUANTITIES, QuantitySet, REACTIVE_POWER,
-    VOLTAGE, VOLTAGE_L1,
+    CURRENT, CURRENT_L1, FREQUENCY, POWER, POWER_FACTOR, QUANTITIES, QuantitySet, REACTIVE_POWER, VOLTAGE,
+    VOLTAGE_L1,
 };
 use super::scenario::Scenario;
 use super::sensor::{Sensor, Swap};
@@ -24,23 +24,11 @@ pub(super) struct Drawn {
 
 impl Drawn {
     fn of(how: How, quantities: QuantitySet, magnitude: f64, what: String) -> Self {
-        Self {
-            how,
-            quantities,
-            magnitude,
-            what,
-            clock_off_ms: 0,
-        }
+        Self { how, quantities, magnitude, what, clock_off_ms: 0 }
     }
 
     fn of_time(how: How, clock_off_ms: i64, magnitude: f64, what: String) -> Self {
-        Self {
-            how,
-            quantities: 0,
-            magnitude,
-            what,
-            clock_off_ms,
-        }
+        Self { how, quantities: 0, magnitude, what, clock_off_ms }
     }
 }
 
@@ -62,11 +50,7 @@ pub(super) fn manner(
             draw_wiring(kind, sensor, stream)
         }
         FaultKind::NoiseChange => {
-            let quantity = pick(
-                sensor,
-                &[(40, VOLTAGE), (35, POWER), (25, FREQUENCY)],
-                stream,
-            );
+            let quantity = pick(sensor, &[(40, VOLTAGE), (35, POWER), (25, FREQUENCY)], stream);
             let times = stream.between(3.0, 10.0);
             let what = format!("noise of {} times {times:.1}", QUANTITIES[quantity]);
             Drawn::of(How::Noise { quantity, times }, 1 << quantity, times, what)
@@ -100,21 +84,12 @@ fn draw_silent(kind: FaultKind, sensor: &Sensor, stream: &mut Stream) -> Drawn {
         return Drawn::of(How::Silence, 0, 0.0, "no messages".into());
     }
     let all = stream.chance(0.4);
-    let one = pick(
-        sensor,
-        &[(1, VOLTAGE), (1, CURRENT), (1, POWER), (1, FREQUENCY)],
-        stream,
-    );
+    let one = pick(sensor, &[(1, VOLTAGE), (1, CURRENT), (1, POWER), (1, FREQUENCY)], stream);
     if all {
         let set = sensor.reported();
         return Drawn::of(How::Freeze(set), set, 0.0, "all values frozen".into());
     }
-    Drawn::of(
-        How::Freeze(1 << one),
-        1 << one,
-        0.0,
-        format!("{} frozen", QUANTITIES[one]),
-    )
+    Drawn::of(How::Freeze(1 << one), 1 << one, 0.0, format!("{} frozen", QUANTITIES[one]))
 }
 
 fn draw_time(kind: FaultKind, scenario: &Scenario, slots: u64, stream: &mut Stream) -> Drawn {
@@ -131,40 +106,20 @@ fn draw_time(kind: FaultKind, scenario: &Scenario, slots: u64, stream: &mut Stre
         FaultKind::BackwardTimestamps => {
             let intervals = stream.between(2.0, 20.0);
             let ms = (intervals * interval as f64) as i64;
-            let what = format!(
-                "every second message stamped {:.1} s early",
-                ms as f64 / 1000.0
-            );
+            let what = format!("every second message stamped {:.1} s early", ms as f64 / 1000.0);
             Drawn::of_time(How::StepBack { ms }, -ms, intervals, what)
         }
         _ => {
             let ms = if coin { HOUR_MS } else { -HOUR_MS };
-            let what = if coin {
-                "clock an hour ahead"
-            } else {
-                "clock an hour behind"
-            };
-            Drawn::of_time(
-                How::Clock { ms },
-                ms,
-                if coin { 1.0 } else { -1.0 },
-                what.into(),
-            )
+            let what = if coin { "clock an hour ahead" } else { "clock an hour behind" };
+            Drawn::of_time(How::Clock { ms }, ms, if coin { 1.0 } else { -1.0 }, what.into())
         }
     }
 }
 
 fn draw_level(kind: FaultKind, sensor: &Sensor, stream: &mut Stream) -> Drawn {
-    let weights = if kind == FaultKind::Gain {
-        [1, 1, 1]
-    } else {
-        [40, 30, 30]
-    };
-    let choices = [
-        (weights[0], VOLTAGE),
-        (weights[1], CURRENT),
-        (weights[2], POWER),
-    ];
+    let weights = if kind == FaultKind::Gain { [1, 1, 1] } else { [40, 30, 30] };
+    let choices = [(weights[0], VOLTAGE), (weights[1], CURRENT), (weights[2], POWER)];
     let quantity = pick(sensor, &choices, stream);
     let name = QUANTITIES[quantity];
     let sign = if stream.chance(0.5) { 1.0 } else { -1.0 };
@@ -182,22 +137,11 @@ fn draw_level(kind: FaultKind, sensor: &Sensor, stream: &mut Stream) -> Drawn {
                 _ => VOLTAGE_NOMINAL,
             };
             let amount = share * reference;
-            (
-                How::Add { quantity, amount },
-                share,
-                format!("{name} {amount:+.2} off"),
-            )
+            (How::Add { quantity, amount }, share, format!("{name} {amount:+.2} off"))
         }
         _ => {
             let factor = stream.between(0.8, 0.95);
-            (
-                How::Scale {
-                    quantities: 1 << quantity,
-                    factor,
-                },
-                factor,
-                format!("{name} times {factor:.3}"),
-            )
+            (How::Scale { quantities: 1 << quantity, factor }, factor, format!("{name} times {factor:.3}"))
         }
     };
     Drawn::of(how, 1 << quantity, magnitude, what)
@@ -216,27 +160,11 @@ fn draw_wiring(kind: FaultKind, sensor: &Sensor, stream: &mut Stream) -> Drawn {
             } else {
                 (1000.0, "a thousand times too large")
             };
-            Drawn::of(
-                How::Unit {
-                    quantities: powers,
-                    factor,
-                },
-                powers,
-                factor,
-                format!("powers {what}"),
-            )
+            Drawn::of(How::Unit { quantities: powers, factor }, powers, factor, format!("powers {what}"))
         }
         FaultKind::Sqrt3 => {
-            let how = How::Scale {
-                quantities: voltages,
-                factor: SQRT3,
-            };
-            Drawn::of(
-                how,
-                voltages,
-                SQRT3,
-                "phase to phase instead of phase to neutral".into(),
-            )
+            let how = How::Scale { quantities: voltages, factor: SQRT3 };
+            Drawn::of(how, voltages, SQRT3, "phase to phase instead of phase to neutral".into())
         }
         FaultKind::SignFlip => {
             let set = match stream.below(4) {
@@ -245,15 +173,7 @@ fn draw_wiring(kind: FaultKind, sensor: &Sensor, stream: &mut Stream) -> Drawn {
                 _ => reported & ((1 << POWER) | (1 << REACTIVE_POWER) | (1 << POWER_FACTOR)),
             };
             let what = format!("{} negative", names_of(set).join(", "));
-            Drawn::of(
-                How::Scale {
-                    quantities: set,
-                    factor: -1.0,
-                },
-                set,
-                -1.0,
-                what,
-            )
+            Drawn::of(How::Scale { quantities: set, factor: -1.0 }, set, -1.0, what)
         }
         _ => draw_swap(computed, stream),
     }
@@ -266,40 +186,19 @@ fn draw_swap(computed: QuantitySet, stream: &mut Stream) -> Drawn {
     let second = (first + 1 + stream.below(2)) % 3;
     let channel = if currents { CURRENT_L1 } else { VOLTAGE_L1 };
     let set = (1 << (channel + first)) | (1 << (channel + second)) | computed;
-    let which = if currents {
-        "current transformers"
-    } else {
-        "voltage taps"
-    };
+    let which = if currents { "current transformers" } else { "voltage taps" };
     let what = format!("{which} of L{} and L{} exchanged", first + 1, second + 1);
-    Drawn::of(
-        How::Swap(Swap {
-            currents,
-            first,
-            second,
-        }),
-        set,
-        0.0,
-        what,
-    )
+    Drawn::of(How::Swap(Swap { currents, first, second }), set, 0.0, what)
 }
 
 /// One of the quantities in `set`, which is not empty.
 fn pick_bit(set: QuantitySet, stream: &mut Stream) -> QuantitySet {
-    let members: Vec<usize> = (0..QUANTITIES.len())
-        .filter(|q| set & (1 << q) != 0)
-        .collect();
-    members
-        .get(stream.below(members.len()))
-        .map_or(set, |q| 1 << q)
+    let members: Vec<usize> = (0..QUANTITIES.len()).filter(|q| set & (1 << q) != 0).collect();
+    members.get(stream.below(members.len())).map_or(set, |q| 1 << q)
 }
 
 fn draw_spike(sensor: &Sensor, (first, end): (u64, u64), stream: &mut Stream) -> Drawn {
-    let quantity = pick(
-        sensor,
-        &[(40, VOLTAGE), (20, CURRENT), (20, POWER), (20, FREQUENCY)],
-        stream,
-    );
+    let quantity = pick(sensor, &[(40, VOLTAGE), (20, CURRENT), (20, POWER), (20, FREQUENCY)], stream);
     let size = stream.between(6.0, 15.0);
     // Less current or power than none cannot be read.
     let falls = !(CURRENT..=POWER).contains(&quantity) && stream.chance(0.5);
@@ -311,19 +210,7 @@ fn draw_spike(sensor: &Sensor, (first, end): (u64, u64), stream: &mut Stream) ->
     for (n, slot) in slots.iter_mut().enumerate().take(count).skip(1) {
         *slot += third * n as u64 + stream.below(third.saturating_sub(2) as usize + 1) as u64;
     }
-    let what = format!(
-        "{count} readings of {} {deviations:+.1} standard deviations off",
-        QUANTITIES[quantity]
-    );
-    Drawn::of(
-        How::Spike {
-            quantity,
-            deviations,
-            slots,
-            count,
-        },
-        1 << quantity,
-        deviations,
-        what,
-    )
+    let what =
+        format!("{count} readings of {} {deviations:+.1} standard deviations off", QUANTITIES[quantity]);
+    Drawn::of(How::Spike { quantity, deviations, slots, count }, 1 << quantity, deviations, what)
 }

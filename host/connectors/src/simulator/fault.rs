@@ -182,8 +182,5 @@ pub(super) struct Fault {
 }
 
 pub(super) fn names_of(set: QuantitySet) -> Vec<String> {
-    (0..QUANTITIES.len())
-        .filter(|q| set & (1 << q) != 0)
-        .map(|q| QUANTITIES[q].to_string())
-        .collect()
+    (0..QUANTITIES.len()).filter(|q| set & (1 << q) != 0).map(|q| QUANTITIES[q].to_string()).collect()
 }

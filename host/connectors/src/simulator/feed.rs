@@ -30,9 +30,7 @@ pub struct SystemClock {
 
 impl Default for SystemClock {
     fn default() -> Self {
-        Self {
-            since: Instant::now(),
-        }
+        Self { since: Instant::now() }
     }
 }
 
@@ -87,23 +85,10 @@ impl SimulatorFeed {
         if let Pace::Times { speed, .. } = pace
             && !(speed.is_finite() && speed > 0.0)
         {
-            return Err(ScenarioError::Field {
-                field: "speed",
-                rule: "must be a number above 0".into(),
-            });
+            return Err(ScenarioError::Field { field: "speed", rule: "must be a number above 0".into() });
         }
         let simulation = start(&world, lane, lanes, endless)?;
-        Ok(Self {
-            world,
-            lane,
-            lanes,
-            endless,
-            simulation,
-            pace,
-            tie: None,
-            held: None,
-            position: 0,
-        })
+        Ok(Self { world, lane, lanes, endless, simulation, pace, tie: None, held: None, position: 0 })
     }
 
     fn next(&mut self) -> Option<SimReading> {
@@ -116,10 +101,7 @@ impl SimulatorFeed {
             return Duration::ZERO;
         };
         let now = clock.now();
-        let tie = self.tie.get_or_insert(Tie {
-            clock: now,
-            event_ms: reading.arrived,
-        });
+        let tie = self.tie.get_or_insert(Tie { clock: now, event_ms: reading.arrived });
         let due_s = (reading.arrived - tie.event_ms).max(0) as f64 / 1000.0 / *speed;
         // A speed near 0 asks for more than a duration holds.
         let due = Duration::try_from_secs_f64(due_s).unwrap_or(Duration::MAX);
@@ -140,18 +122,9 @@ impl SimulatorFeed {
     }
 }
 
-fn start(
-    world: &Arc<World>,
-    lane: u32,
-    lanes: u32,
-    endless: bool,
-) -> Result<Simulation, ScenarioError> {
+fn start(world: &Arc<World>, lane: u32, lanes: u32, endless: bool) -> Result<Simulation, ScenarioError> {
     let simulation = Simulation::lane(world.clone(), lane, lanes)?;
-    Ok(if endless {
-        simulation.endless()
-    } else {
-        simulation
-    })
+    Ok(if endless { simulation.endless() } else { simulation })
 }
 
 impl Feed for SimulatorFeed {
@@ -159,13 +132,8 @@ impl Feed for SimulatorFeed {
     /// beyond the end is the end.
     fn seek(&mut self, position: Position) -> Result<(), SourceError> {
         if position < self.position {
-            self.simulation =
-                start(&self.world, self.lane, self.lanes, self.endless).map_err(|error| {
-                    SourceError::Read {
-                        place: "simulator".into(),
-                        what: error.to_string(),
-                    }
-                })?;
+            self.simulation = start(&self.world, self.lane, self.lanes, self.endless)
+                .map_err(|error| SourceError::Read { place: "simulator".into(), what: error.to_string() })?;
             self.held = None;
             self.position = 0;
         }
@@ -210,13 +178,8 @@ mod tests {
     use crate::simulator::Scenario;
 
     fn world() -> Arc<World> {
-        let scenario = Scenario {
-            days: 0.25,
-            faults_per_kind: 0,
-            learning_days: 0.0,
-            seed: 11,
-            ..Scenario::default()
-        };
+        let scenario =
+            Scenario { days: 0.25, faults_per_kind: 0, learning_days: 0.0, seed: 11, ..Scenario::default() };
         World::new(scenario).unwrap()
     }
 
@@ -226,11 +189,7 @@ mod tests {
         loop {
             chunk.clear();
             let status = feed.poll(&mut chunk, Duration::ZERO).unwrap();
-            all.extend(
-                chunk
-                    .iter()
-                    .map(|(meta, bytes)| (meta.position, bytes.to_vec())),
-            );
+            all.extend(chunk.iter().map(|(meta, bytes)| (meta.position, bytes.to_vec())));
             if status == FeedStatus::End {
                 return all;
             }
@@ -242,28 +201,11 @@ mod tests {
         let mut feed = SimulatorFeed::new(world(), 1, 2, false, Pace::Free).unwrap();
         let all = drain(&mut feed);
         assert!(all.len() > 10_000);
-        assert!(
-            all.iter()
-                .enumerate()
-                .all(|(n, (position, _))| *position == n as u64)
-        );
-        for position in [
-            0,
-            1,
-            4_095,
-            4_096,
-            9_999,
-            500,
-            all.len() as u64 - 1,
-            all.len() as u64 + 5,
-        ] {
+        assert!(all.iter().enumerate().all(|(n, (position, _))| *position == n as u64));
+        for position in [0, 1, 4_095, 4_096, 9_999, 500, all.len() as u64 - 1, all.len() as u64 + 5] {
             feed.seek(position).unwrap();
             let rest = drain(&mut feed);
-            assert_eq!(
-                rest,
-                all[(position as usize).min(all.len())..],
-                "from {position}"
-            );
+            assert_eq!(rest, all[(position as usize).min(all.len())..], "from {position}");
         }
     }
 
@@ -284,38 +226,22 @@ mod tests {
     #[test]
     fn a_paced_feed_gives_what_is_due_and_no_more() {
         let clock = HandClock::default();
-        let pace = Pace::Times {
-            speed: 60.0,
-            clock: Box::new(clock.clone()),
-        };
+        let pace = Pace::Times { speed: 60.0, clock: Box::new(clock.clone()) };
         let mut feed = SimulatorFeed::new(world(), 0, 1, true, pace).unwrap();
         let mut chunk = Chunk::default();
-        assert_eq!(
-            feed.poll(&mut chunk, Duration::ZERO).unwrap(),
-            FeedStatus::Idle
-        );
+        assert_eq!(feed.poll(&mut chunk, Duration::ZERO).unwrap(), FeedStatus::Idle);
         assert_eq!(chunk.records.len(), 1, "only the first is due at once");
         // Ten seconds at sixty times are ten intervals of 84 sensors.
         *clock.0.lock().unwrap() = Duration::from_secs(10);
         chunk.clear();
-        assert_eq!(
-            feed.poll(&mut chunk, Duration::ZERO).unwrap(),
-            FeedStatus::Idle
-        );
-        assert!(
-            (825..=850).contains(&chunk.records.len()),
-            "{}",
-            chunk.records.len()
-        );
+        assert_eq!(feed.poll(&mut chunk, Duration::ZERO).unwrap(), FeedStatus::Idle);
+        assert!((825..=850).contains(&chunk.records.len()), "{}", chunk.records.len());
         let last = chunk.records[chunk.records.len() - 1].stored.unwrap();
         let first = world().scenario().start;
         assert!(last - first < 602_000 + 60_000, "{}", last - first);
         // It waits for the first, but not longer than it may.
         chunk.clear();
-        assert_eq!(
-            feed.poll(&mut chunk, Duration::from_secs(1)).unwrap(),
-            FeedStatus::Idle
-        );
+        assert_eq!(feed.poll(&mut chunk, Duration::from_secs(1)).unwrap(), FeedStatus::Idle);
         assert!(!chunk.records.is_empty());
         assert!(*clock.0.lock().unwrap() < Duration::from_secs(11));
     }
@@ -326,24 +252,15 @@ mod tests {
         let mut feed = SimulatorFeed::new(world(), 0, 1, true, Pace::Free).unwrap();
         feed.seek(bounded.len() as u64).unwrap();
         let mut chunk = Chunk::default();
-        assert_eq!(
-            feed.poll(&mut chunk, Duration::ZERO).unwrap(),
-            FeedStatus::More
-        );
+        assert_eq!(feed.poll(&mut chunk, Duration::ZERO).unwrap(), FeedStatus::More);
         assert_eq!(chunk.records[0].position, bounded.len() as u64);
     }
 
     #[test]
     fn a_speed_or_lane_that_cannot_be_is_refused() {
         for speed in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            let pace = Pace::Times {
-                speed,
-                clock: Box::new(HandClock::default()),
-            };
-            assert!(
-                SimulatorFeed::new(world(), 0, 1, false, pace).is_err(),
-                "{speed}"
-            );
+            let pace = Pace::Times { speed, clock: Box::new(HandClock::default()) };
+            assert!(SimulatorFeed::new(world(), 0, 1, false, pace).is_err(), "{speed}");
         }
         assert!(SimulatorFeed::new(world(), 2, 2, false, Pace::Free).is_err());
     }

@@ -57,12 +57,7 @@ impl Feeder {
         let meters = scenario.meters_per_feeder as usize;
         let first_sensor = number * (meters + heads) as u32;
         let area = number / scenario.feeders_per_area;
-        let site = Site {
-            scenario,
-            number,
-            area,
-            first_sensor,
-        };
+        let site = Site { scenario, number, area, first_sensor };
         let mut loads = Vec::new();
         let mut sensors = Vec::new();
         for meter in 0..meters {
@@ -145,13 +140,7 @@ impl Site<'_> {
         f64::from(self.scenario.interval_ms) / 1000.0
     }
 
-    fn loads_of(
-        &self,
-        meter: usize,
-        three: bool,
-        loads: &mut Vec<Load>,
-        stream: &mut Stream,
-    ) -> Role {
+    fn loads_of(&self, meter: usize, three: bool, loads: &mut Vec<Load>, stream: &mut Stream) -> Role {
         let step_s = self.step_s();
         if !three {
             let phase = stream.below(3);
@@ -165,16 +154,9 @@ impl Site<'_> {
             return Role::Meter { phase };
         }
         let commercial = stream.chance(0.6);
-        let customer = if commercial {
-            Customer::Commercial
-        } else {
-            Customer::Household
-        };
-        let total = if commercial {
-            stream.between(12_000.0, 36_000.0)
-        } else {
-            stream.between(9_000.0, 18_000.0)
-        };
+        let customer = if commercial { Customer::Commercial } else { Customer::Household };
+        let total =
+            if commercial { stream.between(12_000.0, 36_000.0) } else { stream.between(9_000.0, 18_000.0) };
         // Phases are never loaded evenly: one carries half as much again as another.
         let heavy = stream.below(3);
         for phase in 0..3 {
@@ -183,14 +165,7 @@ impl Site<'_> {
                 1 => stream.between(0.85, 1.1),
                 _ => stream.between(0.5, 0.8),
             };
-            loads.push(Load::new(
-                meter,
-                phase,
-                customer,
-                total / 3.0 * share,
-                step_s,
-                stream,
-            ));
+            loads.push(Load::new(meter, phase, customer, total / 3.0 * share, step_s, stream));
         }
         Role::ThreePhaseMeter
     }
@@ -207,16 +182,11 @@ impl Site<'_> {
         let rated = match role {
             // Not everybody draws his most at once.
             Role::FeederHead => (most * 0.8 / 50.0).ceil().max(1.0) * 50.0,
-            _ => [25.0, 32.0, 40.0, 63.0, 80.0, 100.0]
-                .into_iter()
-                .find(|r| *r >= most * 1.2)
-                .unwrap_or(160.0),
+            _ => {
+                [25.0, 32.0, 40.0, 63.0, 80.0, 100.0].into_iter().find(|r| *r >= most * 1.2).unwrap_or(160.0)
+            }
         };
-        let phases = if matches!(role, Role::Meter { .. }) {
-            1.0
-        } else {
-            3.0
-        };
+        let phases = if matches!(role, Role::Meter { .. }) { 1.0 } else { 3.0 };
         Sensor {
             id: match role {
                 Role::FeederHead => format!("transformer-{:06}", index),
@@ -245,9 +215,7 @@ impl Site<'_> {
         let drop = stream.between(0.02, 0.04) * VOLTAGE_NOMINAL;
         let line = drop / (0.5 * amperes);
         let per_segment = line / meters as f64;
-        let segments = (0..meters)
-            .map(|_| per_segment * stream.between(0.5, 1.5))
-            .collect();
+        let segments = (0..meters).map(|_| per_segment * stream.between(0.5, 1.5)).collect();
         let base = stream.between(1.01, 1.025);
         let level = core::array::from_fn(|_| base + stream.between(-0.004, 0.004));
         let oil_keep = libm::exp(-self.step_s() / OIL_MEMORY_S);
@@ -258,10 +226,7 @@ impl Site<'_> {
             heads,
             loads,
             segments,
-            transformer: (
-                0.004 * VOLTAGE_NOMINAL / amperes,
-                0.012 * VOLTAGE_NOMINAL / amperes,
-            ),
+            transformer: (0.004 * VOLTAGE_NOMINAL / amperes, 0.012 * VOLTAGE_NOMINAL / amperes),
             rated_va: 3.0 * evening * 1.6,
             oil_keep,
             oil_above: 15.0,

@@ -89,11 +89,7 @@ impl Injector {
 
     /// Moves to `slot`, which ascends; true if a fault is on.
     pub fn enter(&mut self, slot: u64) -> bool {
-        while self
-            .faults
-            .get(self.at)
-            .is_some_and(|fault| fault.end <= slot)
-        {
+        while self.faults.get(self.at).is_some_and(|fault| fault.end <= slot) {
             self.at += 1;
             self.recent = Recent::default();
             self.stream = None;
@@ -125,12 +121,9 @@ impl Injector {
         }
         match fault.how {
             How::Drift { quantity, an_hour } => {
-                values[quantity] *=
-                    1.0 + an_hour * self.interval_h * (slot - fault.first + 1) as f64;
+                values[quantity] *= 1.0 + an_hour * self.interval_h * (slot - fault.first + 1) as f64;
             }
-            How::Add { quantity, amount } => {
-                values[quantity] = add(quantity, values[quantity], amount)
-            }
+            How::Add { quantity, amount } => values[quantity] = add(quantity, values[quantity], amount),
             How::Scale { quantities, factor } => {
                 for (quantity, value) in values.iter_mut().enumerate() {
                     if quantities & (1 << quantity) != 0 {
@@ -140,19 +133,12 @@ impl Injector {
             }
             How::Noise { quantity, times } => {
                 let (seed, label) = (self.seed, fault.label);
-                let stream = self
-                    .stream
-                    .get_or_insert_with(|| Stream::new(seed, Purpose::Fault(label)));
+                let stream = self.stream.get_or_insert_with(|| Stream::new(seed, Purpose::Fault(label)));
                 // Variances add: so much is missing for the whole to have `times` the noise.
                 let missing = libm::sqrt(times * times - 1.0) * self.recent.noise();
                 values[quantity] += missing * stream.normal();
             }
-            How::Spike {
-                quantity,
-                deviations,
-                slots,
-                count,
-            } => {
+            How::Spike { quantity, deviations, slots, count } => {
                 if !slots[..count].contains(&slot) {
                     return false;
                 }
@@ -209,11 +195,7 @@ impl Injector {
 fn add(quantity: usize, value: f64, amount: f64) -> f64 {
     use super::reading::{CURRENT, POWER};
     let sum = value + amount;
-    if (CURRENT..POWER).contains(&quantity) {
-        sum.max(0.0)
-    } else {
-        sum
-    }
+    if (CURRENT..POWER).contains(&quantity) { sum.max(0.0) } else { sum }
 }
 
 /// To the nearest thousandth, as a decimal: the value that JSON will show.

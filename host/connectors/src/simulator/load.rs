@@ -22,51 +22,15 @@ struct Appliance {
 }
 
 const HOUSEHOLD: [Appliance; 3] = [
-    Appliance {
-        share: 0.03,
-        duty: 0.35,
-        follows_activity: false,
-        on_s: 900.0,
-        tan: 0.7,
-    },
-    Appliance {
-        share: 0.20,
-        duty: 0.35,
-        follows_activity: true,
-        on_s: 2_400.0,
-        tan: 0.25,
-    },
-    Appliance {
-        share: 0.45,
-        duty: 0.14,
-        follows_activity: true,
-        on_s: 700.0,
-        tan: 0.03,
-    },
+    Appliance { share: 0.03, duty: 0.35, follows_activity: false, on_s: 900.0, tan: 0.7 },
+    Appliance { share: 0.20, duty: 0.35, follows_activity: true, on_s: 2_400.0, tan: 0.25 },
+    Appliance { share: 0.45, duty: 0.14, follows_activity: true, on_s: 700.0, tan: 0.03 },
 ];
 
 const COMMERCIAL: [Appliance; 3] = [
-    Appliance {
-        share: 0.08,
-        duty: 0.40,
-        follows_activity: false,
-        on_s: 1_200.0,
-        tan: 0.7,
-    },
-    Appliance {
-        share: 0.15,
-        duty: 0.50,
-        follows_activity: true,
-        on_s: 3_600.0,
-        tan: 0.5,
-    },
-    Appliance {
-        share: 0.20,
-        duty: 0.25,
-        follows_activity: true,
-        on_s: 900.0,
-        tan: 0.3,
-    },
+    Appliance { share: 0.08, duty: 0.40, follows_activity: false, on_s: 1_200.0, tan: 0.7 },
+    Appliance { share: 0.15, duty: 0.50, follows_activity: true, on_s: 3_600.0, tan: 0.5 },
+    Appliance { share: 0.20, duty: 0.25, follows_activity: true, on_s: 900.0, tan: 0.3 },
 ];
 
 const HEATING_FROM_C: f64 = 16.0;
@@ -103,9 +67,7 @@ impl Load {
         stream: &mut Stream,
     ) -> Self {
         let heats = customer == Customer::Household && stream.chance(0.35);
-        let off_chance = appliances(customer)
-            .each_ref()
-            .map(|a| 1.0 - libm::exp(-step_s / a.on_s));
+        let off_chance = appliances(customer).each_ref().map(|a| 1.0 - libm::exp(-step_s / a.on_s));
         Self {
             meter,
             phase,
@@ -114,11 +76,7 @@ impl Load {
             standby: stream.between(25.0, 90.0),
             filter_vars: stream.between(8.0, 35.0),
             base_tan: stream.between(0.22, 0.55),
-            heating: if heats {
-                stream.between(20.0, 70.0)
-            } else {
-                0.0
-            },
+            heating: if heats { stream.between(20.0, 70.0) } else { 0.0 },
             drift: Swing::new(0.2, 7_200.0, step_s, stream),
             on: [false; 3],
             off_chance,
@@ -133,8 +91,7 @@ impl Load {
         };
         let wander = (1.0 + self.drift.step(stream)).clamp(0.3, 2.0);
         let flutter = (1.0 + 0.04 * stream.normal()).max(0.5);
-        let base =
-            (self.standby + self.scale * base_share(self.customer, activity) * wander) * flutter;
+        let base = (self.standby + self.scale * base_share(self.customer, activity) * wander) * flutter;
         let warmth = self.heating * (HEATING_FROM_C - area.outdoor).max(0.0) * flutter;
         let mut watts = base + warmth;
         let mut vars = self.filter_vars + base * self.base_tan + warmth * HEATING_TAN;
@@ -143,18 +100,9 @@ impl Load {
             // 21 bits are enough to say whether something is switched.
             let draw = ((bits & 0x1f_ffff) as f64 + 0.5) / 2_097_152.0;
             bits >>= 21;
-            let duty = appliance.duty
-                * if appliance.follows_activity {
-                    activity
-                } else {
-                    1.0
-                };
+            let duty = appliance.duty * if appliance.follows_activity { activity } else { 1.0 };
             let off = self.off_chance[n];
-            self.on[n] = if self.on[n] {
-                draw >= off
-            } else {
-                draw < off * duty / (1.0 - duty)
-            };
+            self.on[n] = if self.on[n] { draw >= off } else { draw < off * duty / (1.0 - duty) };
             if self.on[n] {
                 watts += self.scale * appliance.share;
                 vars += self.scale * appliance.share * appliance.tan;
@@ -167,15 +115,7 @@ impl Load {
     pub fn mean_watts(&self) -> f64 {
         let switched: f64 = appliances(self.customer)
             .iter()
-            .map(|a| {
-                a.share
-                    * a.duty
-                    * if a.follows_activity {
-                        ACTIVITY_MEAN
-                    } else {
-                        1.0
-                    }
-            })
+            .map(|a| a.share * a.duty * if a.follows_activity { ACTIVITY_MEAN } else { 1.0 })
             .sum();
         let shares = base_share(self.customer, ACTIVITY_MEAN) + switched;
         self.standby + self.scale * shares + self.heating * 11.0

@@ -21,9 +21,8 @@ pub(super) fn plan(
 ) -> Result<(Vec<Label>, Vec<Fault>), ScenarioError> {
     let mut stream = Stream::new(scenario.seed, Purpose::Plan);
     let mut taken: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
-    let three_phase: Vec<u32> = (0..sensors.len() as u32)
-        .filter(|s| sensors[*s as usize].role.has_three_phases())
-        .collect();
+    let three_phase: Vec<u32> =
+        (0..sensors.len() as u32).filter(|s| sensors[*s as usize].role.has_three_phases()).collect();
     let mut planned: Vec<(Label, Fault)> = Vec::new();
     // One of each kind in turn, so that what comes last does not get the room that is left.
     for number in 0..scenario.faults_per_kind {
@@ -48,18 +47,9 @@ pub(super) fn plan(
                 }
             }
             let Some((index, first, end)) = found else {
-                return Err(ScenarioError::NoRoom {
-                    kind: kind.name(),
-                    number: number + 1,
-                });
+                return Err(ScenarioError::NoRoom { kind: kind.name(), number: number + 1 });
             };
-            let fault = draw(
-                scenario,
-                *kind,
-                &sensors[index as usize],
-                (index, first, end),
-                &mut stream,
-            );
+            let fault = draw(scenario, *kind, &sensors[index as usize], (index, first, end), &mut stream);
             taken.entry(index).or_default().push((first, fault.1.end));
             planned.push(fault);
         }
@@ -85,9 +75,7 @@ fn draw_span(scenario: &Scenario, kind: FaultKind, stream: &mut Stream) -> Optio
     };
     let length = scenario.slots_of_hours(minutes / 60.0).max(fewest);
     // What holds its breath (frozen values, a frozen clock) needs a reading before.
-    let earliest = scenario
-        .slots_of_hours(scenario.learning_days * 24.0)
-        .max(1);
+    let earliest = scenario.slots_of_hours(scenario.learning_days * 24.0).max(1);
     let latest = scenario.slots().checked_sub(length + 1)?;
     let room = latest.checked_sub(earliest)?;
     let first = earliest + stream.below(room as usize + 1) as u64;
@@ -95,11 +83,7 @@ fn draw_span(scenario: &Scenario, kind: FaultKind, stream: &mut Stream) -> Optio
 }
 
 fn is_free(taken: Option<&Vec<(u64, u64)>>, first: u64, end: u64, gap: u64) -> bool {
-    taken.is_none_or(|spans| {
-        spans
-            .iter()
-            .all(|(f, e)| end + gap <= *f || *e + gap <= first)
-    })
+    taken.is_none_or(|spans| spans.iter().all(|(f, e)| end + gap <= *f || *e + gap <= first))
 }
 
 fn draw(
@@ -126,14 +110,5 @@ fn draw(
         area: sensor.area_name(),
         clock_off_ms: drawn.clock_off_ms,
     };
-    (
-        label,
-        Fault {
-            label: 0,
-            sensor: index,
-            first,
-            end,
-            how: drawn.how,
-        },
-    )
+    (label, Fault { label: 0, sensor: index, first, end, how: drawn.how })
 }

@@ -91,8 +91,7 @@ fn normal_quantile(p: f64) -> f64 {
     let q = p - 0.5;
     if q.abs() <= 0.425 {
         let r = 0.180_625 - q * q;
-        let numerator =
-            ((59.109_374_720 * r + 159.291_132_02) * r + 50.434_271_938) * r + 3.387_132_717_9;
+        let numerator = ((59.109_374_720 * r + 159.291_132_02) * r + 50.434_271_938) * r + 3.387_132_717_9;
         let denominator = ((67.187_563_600 * r + 78.757_757_664) * r + 17.895_169_469) * r + 1.0;
         return q * numerator / denominator;
     }
@@ -104,8 +103,8 @@ fn normal_quantile(p: f64) -> f64 {
         numerator / ((0.120_211_329_75 * r + 0.737_001_642_50) * r + 1.0)
     } else {
         let r = r - 5.0;
-        let numerator = ((0.017_337_203_997 * r + 0.428_682_943_37) * r + 3.081_226_386_0) * r
-            + 6.657_905_115_0;
+        let numerator =
+            ((0.017_337_203_997 * r + 0.428_682_943_37) * r + 3.081_226_386_0) * r + 6.657_905_115_0;
         numerator / ((0.012_258_202_635 * r + 0.241_978_942_25) * r + 1.0)
     };
     if q < 0.0 { -x } else { x }
@@ -126,29 +125,14 @@ mod tests {
         let variance = draws.iter().map(|x| x * x).sum::<f64>() / count;
         let beyond_three = draws.iter().filter(|x| x.abs() > 3.0).count() as f64 / count;
         assert!(mean.abs() < 0.01, "seed {seed}: mean {mean}");
-        assert!(
-            (variance - 1.0).abs() < 0.02,
-            "seed {seed}: variance {variance}"
-        );
-        assert!(
-            (0.0020..0.0034).contains(&beyond_three),
-            "seed {seed}: {beyond_three} beyond 3"
-        );
+        assert!((variance - 1.0).abs() < 0.02, "seed {seed}: variance {variance}");
+        assert!((0.0020..0.0034).contains(&beyond_three), "seed {seed}: {beyond_three} beyond 3");
     }
 
     #[test]
     fn normal_quantile_agrees_with_the_table() {
-        for (p, x) in [
-            (0.5, 0.0),
-            (0.975, 1.959_964),
-            (0.001, -3.090_232),
-            (1e-9, -5.997_807),
-        ] {
-            assert!(
-                (normal_quantile(p) - x).abs() < 1e-5,
-                "{p}: {}",
-                normal_quantile(p)
-            );
+        for (p, x) in [(0.5, 0.0), (0.975, 1.959_964), (0.001, -3.090_232), (1e-9, -5.997_807)] {
+            assert!((normal_quantile(p) - x).abs() < 1e-5, "{p}: {}", normal_quantile(p));
         }
     }
 

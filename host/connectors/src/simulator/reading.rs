@@ -59,9 +59,7 @@ pub struct SimReading {
 impl SimReading {
     /// (index into [`QUANTITIES`], value) of what the message carries, ascending.
     pub fn values(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
-        (0..QUANTITIES.len())
-            .filter(|q| self.present & (1 << q) != 0)
-            .map(|q| (q, self.values[q]))
+        (0..QUANTITIES.len()).filter(|q| self.present & (1 << q) != 0).map(|q| (q, self.values[q]))
     }
 
     pub fn value(&self, quantity: usize) -> Option<f64> {
@@ -158,11 +156,7 @@ mod tests {
             let value = n as f64 / 1000.0;
             let mut out = Vec::new();
             write_number(value, &mut out);
-            assert_eq!(
-                std::str::from_utf8(&out).unwrap().parse::<f64>().unwrap(),
-                value,
-                "{n}"
-            );
+            assert_eq!(std::str::from_utf8(&out).unwrap().parse::<f64>().unwrap(), value, "{n}");
         }
     }
 
@@ -178,13 +172,9 @@ mod tests {
             present: 0,
             values: [0.0; QUANTITIES.len()],
         };
-        for (quantity, value) in [
-            (VOLTAGE, 230.12),
-            (CURRENT, 12.3),
-            (POWER, 2745.6),
-            (FREQUENCY, 50.01),
-            (POWER_FACTOR, 0.97),
-        ] {
+        for (quantity, value) in
+            [(VOLTAGE, 230.12), (CURRENT, 12.3), (POWER, 2745.6), (FREQUENCY, 50.01), (POWER_FACTOR, 0.97)]
+        {
             reading.present |= 1 << quantity;
             reading.values[quantity] = value;
         }

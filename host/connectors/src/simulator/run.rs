@@ -37,13 +37,7 @@ impl World {
         }
         let (labels, faults) = plan(&scenario, &sensors)?;
         let feeder_names = (0..scenario.feeders()).map(feeder_name).collect();
-        Ok(Arc::new(World {
-            scenario,
-            sensors,
-            feeder_names,
-            labels,
-            faults,
-        }))
+        Ok(Arc::new(World { scenario, sensors, feeder_names, labels, faults }))
     }
 
     pub fn scenario(&self) -> &Scenario {
@@ -135,13 +129,9 @@ impl Simulation {
         let mut areas: Vec<Option<Area>> = (0..scenario.areas).map(|_| None).collect();
         let mut feeders = Vec::new();
         let mut injectors = Vec::new();
-        let mut by_sensor: std::collections::BTreeMap<u32, Vec<Fault>> =
-            std::collections::BTreeMap::new();
+        let mut by_sensor: std::collections::BTreeMap<u32, Vec<Fault>> = std::collections::BTreeMap::new();
         for fault in &world.faults {
-            by_sensor
-                .entry(fault.sensor)
-                .or_default()
-                .push(fault.clone());
+            by_sensor.entry(fault.sensor).or_default().push(fault.clone());
         }
         for number in (0..scenario.feeders()).filter(|number| number % lanes == lane) {
             let (feeder, _) = Feeder::build(scenario, number);
@@ -149,9 +139,8 @@ impl Simulation {
                 .get_or_insert_with(|| Area::new(scenario.seed, feeder.area, scenario.interval_ms));
             for local in 0..feeder.truths.len() as u32 {
                 let faults = by_sensor.remove(&(feeder.first_sensor + local));
-                injectors.push(
-                    faults.map(|f| Box::new(Injector::new(scenario.seed, scenario.interval_ms, f))),
-                );
+                injectors
+                    .push(faults.map(|f| Box::new(Injector::new(scenario.seed, scenario.interval_ms, f))));
             }
             feeders.push(feeder);
         }
@@ -212,15 +201,7 @@ impl Simulation {
             feeder.step(area, calendar);
             for local in 0..feeder.truths.len() {
                 let injector = injectors.next().and_then(|i| i.as_deref_mut());
-                report(
-                    &self.world,
-                    feeder,
-                    local,
-                    area,
-                    self.slot,
-                    injector,
-                    &mut self.ready,
-                );
+                report(&self.world, feeder, local, area, self.slot, injector, &mut self.ready);
             }
         }
         for (index, reading) in self.ready.iter().enumerate() {
@@ -246,9 +227,7 @@ fn report(
     let sensor = &world.sensors[index as usize];
     let taken = sensor.taken(scenario, index, slot);
     let into_slot = taken - scenario.start - slot as i64 * i64::from(scenario.interval_ms);
-    let swap = injector
-        .as_deref_mut()
-        .and_then(|i| if i.enter(slot) { i.swap(slot) } else { None });
+    let swap = injector.as_deref_mut().and_then(|i| if i.enter(slot) { i.swap(slot) } else { None });
     let mut values = sensor.gauge.measure(
         sensor.role,
         &feeder.truths[local],

@@ -86,10 +86,7 @@ pub enum ScenarioError {
 impl Scenario {
     /// The same scenario without faults: what would have been read.
     pub fn without_faults(&self) -> Self {
-        Self {
-            faults_per_kind: 0,
-            ..self.clone()
-        }
+        Self { faults_per_kind: 0, ..self.clone() }
     }
 
     pub fn feeders(&self) -> u32 {
@@ -114,16 +111,10 @@ impl Scenario {
     }
 
     fn check_times(&self) -> Result<(), ScenarioError> {
-        let times = [
-            ("learning_days", self.learning_days),
-            ("recovery_hours", self.recovery_hours),
-        ];
+        let times = [("learning_days", self.learning_days), ("recovery_hours", self.recovery_hours)];
         for (field, value) in times {
             if !(0.0..=DAYS_MAX).contains(&value) {
-                return Err(ScenarioError::Field {
-                    field,
-                    rule: "must be 0 or more".into(),
-                });
+                return Err(ScenarioError::Field { field, rule: "must be 0 or more".into() });
             }
         }
         Ok(())
@@ -136,36 +127,16 @@ impl Scenario {
             .saturating_mul(u64::from(self.meters_per_feeder) + u64::from(self.feeder_heads));
         let share = 0.0..=1.0;
         let rules: [(&'static str, bool, String); 10] = [
-            (
-                "areas",
-                (1..=1000).contains(&self.areas),
-                "must be 1 to 1000".into(),
-            ),
-            (
-                "feeders_per_area",
-                self.feeders_per_area >= 1,
-                "must be at least 1".into(),
-            ),
-            (
-                "meters_per_feeder",
-                self.meters_per_feeder >= 1,
-                "must be at least 1".into(),
-            ),
+            ("areas", (1..=1000).contains(&self.areas), "must be 1 to 1000".into()),
+            ("feeders_per_area", self.feeders_per_area >= 1, "must be at least 1".into()),
+            ("meters_per_feeder", self.meters_per_feeder >= 1, "must be at least 1".into()),
             (
                 "meters_per_feeder",
                 sensors <= SENSORS_MAX,
                 format!("gives {sensors} sensors in all; at most {SENSORS_MAX}"),
             ),
-            (
-                "three_phase_share",
-                share.contains(&self.three_phase_share),
-                "must be 0 to 1".into(),
-            ),
-            (
-                "lost_share",
-                (0.0..=0.5).contains(&self.lost_share),
-                "must be 0 to 0.5".into(),
-            ),
+            ("three_phase_share", share.contains(&self.three_phase_share), "must be 0 to 1".into()),
+            ("lost_share", (0.0..=0.5).contains(&self.lost_share), "must be 0 to 0.5".into()),
             (
                 "days",
                 self.days > 0.0 && self.days <= DAYS_MAX && self.slots() >= 1,

@@ -73,11 +73,7 @@ impl Settings {
     }
 
     fn time_to_find(&self, kind: FaultKind) -> i64 {
-        if kind.is_slow() {
-            self.slow_ms
-        } else {
-            self.prompt_intervals * self.interval_ms
-        }
+        if kind.is_slow() { self.slow_ms } else { self.prompt_intervals * self.interval_ms }
     }
 
     fn recovery_ms(&self) -> i64 {
@@ -130,10 +126,7 @@ pub fn score(labels: &[Label], found: &[Found], settings: &Settings) -> Score {
     let mut false_by = BTreeMap::new();
     let mut false_list = Vec::new();
     let mut false_episodes = 0;
-    for finding in found
-        .iter()
-        .filter(|f| matches!(f.phase, Phase::Raised | Phase::Single))
-    {
+    for finding in found.iter().filter(|f| matches!(f.phase, Phase::Raised | Phase::Single)) {
         let near = if finding.group { &by_group } else { &by_sensor };
         let mut excused = false;
         for number in near.get(finding.subject.as_str()).into_iter().flatten() {
@@ -143,26 +136,20 @@ pub fn score(labels: &[Label], found: &[Found], settings: &Settings) -> Score {
                 continue;
             }
             if let Some(delay) = delay_of(label, finding.timestamp, settings) {
-                firsts[*number] =
-                    Some(firsts[*number].map_or(delay, |first: i64| first.min(delay)));
+                firsts[*number] = Some(firsts[*number].map_or(delay, |first: i64| first.min(delay)));
                 finders[*number].insert(&finding.detector, ());
             }
         }
         if !excused {
             false_episodes += 1;
-            *false_by
-                .entry(format!("{}/{}", finding.detector, finding.kind))
-                .or_insert(0) += 1;
+            *false_by.entry(format!("{}/{}", finding.detector, finding.kind)).or_insert(0) += 1;
             if false_list.len() < LISTED_MAX {
                 false_list.push(finding.clone());
             }
         }
     }
     let kinds = score_kinds(labels, &firsts, &finders);
-    let missed = labels
-        .iter()
-        .zip(&firsts)
-        .filter(|(_, first)| first.is_none());
+    let missed = labels.iter().zip(&firsts).filter(|(_, first)| first.is_none());
     let kinds_found = kinds.iter().filter(|kind| kind.passed).count() as u32;
     let needed = (KINDS_SHARE * kinds.len() as f64 - 1e-9).ceil() as u32;
     let false_per_10_sensor_days =
@@ -175,10 +162,7 @@ pub fn score(labels: &[Label], found: &[Found], settings: &Settings) -> Score {
         false_per_10_sensor_days,
         false_by,
         passed: kinds_found >= needed && false_per_10_sensor_days <= FALSE_PER_TEN_DAYS_MAX,
-        missed: missed
-            .take(LISTED_MAX)
-            .map(|(label, _)| label.clone())
-            .collect(),
+        missed: missed.take(LISTED_MAX).map(|(label, _)| label.clone()).collect(),
         false_list,
         kinds,
     }
@@ -189,20 +173,14 @@ fn meant(label: &Label, timestamp: Timestamp) -> (Timestamp, Timestamp) {
     // Timestamps that repeat or step back are off by anything up to that much, a shifted clock by just that.
     match label.kind {
         FaultKind::ClockShift => (timestamp, timestamp - label.clock_off_ms),
-        _ => (
-            timestamp,
-            timestamp.max(label.start.min(timestamp - label.clock_off_ms)),
-        ),
+        _ => (timestamp, timestamp.max(label.start.min(timestamp - label.clock_off_ms))),
     }
 }
 
 fn delay_of(label: &Label, timestamp: Timestamp, settings: &Settings) -> Option<i64> {
     let (stated, righted) = meant(label, timestamp);
     let most = settings.time_to_find(label.kind);
-    [righted, stated]
-        .into_iter()
-        .map(|time| time - label.start)
-        .find(|delay| (0..=most).contains(delay))
+    [righted, stated].into_iter().map(|time| time - label.start).find(|delay| (0..=most).contains(delay))
 }
 
 fn is_excused(label: &Label, timestamp: Timestamp, settings: &Settings) -> bool {
@@ -211,21 +189,13 @@ fn is_excused(label: &Label, timestamp: Timestamp, settings: &Settings) -> bool 
     span.contains(&stated) || span.contains(&righted)
 }
 
-fn score_kinds(
-    labels: &[Label],
-    firsts: &[Option<i64>],
-    finders: &[BTreeMap<&str, ()>],
-) -> Vec<KindScore> {
+fn score_kinds(labels: &[Label], firsts: &[Option<i64>], finders: &[BTreeMap<&str, ()>]) -> Vec<KindScore> {
     let mut kinds = Vec::new();
     for kind in FaultKind::ALL {
         let mut delays: Vec<i64> = Vec::new();
         let mut by_detector = BTreeMap::new();
         let mut injected = 0;
-        for (number, _) in labels
-            .iter()
-            .enumerate()
-            .filter(|(_, label)| label.kind == kind)
-        {
+        for (number, _) in labels.iter().enumerate().filter(|(_, label)| label.kind == kind) {
             injected += 1;
             delays.extend(firsts[number]);
             for detector in finders[number].keys() {
@@ -252,18 +222,11 @@ fn score_kinds(
 /// The table that a person reads.
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<20} {:>8} {:>6} {:>13}  by",
-            "fault", "injected", "found", "median delay"
-        )?;
+        writeln!(f, "{:<20} {:>8} {:>6} {:>13}  by", "fault", "injected", "found", "median delay")?;
         for kind in &self.kinds {
             let delay = kind.median_delay_ms.map_or("-".to_string(), words_of);
-            let by: Vec<String> = kind
-                .by_detector
-                .iter()
-                .map(|(name, count)| format!("{name} {count}"))
-                .collect();
+            let by: Vec<String> =
+                kind.by_detector.iter().map(|(name, count)| format!("{name} {count}")).collect();
             let mark = if kind.passed { "" } else { "  (below 80 %)" };
             let name = kind.kind.name();
             writeln!(
@@ -274,11 +237,7 @@ impl fmt::Display for Score {
                 by.join(", ")
             )?;
         }
-        writeln!(
-            f,
-            "kinds found          {} of {}",
-            self.kinds_found, self.kinds_injected
-        )?;
+        writeln!(f, "kinds found          {} of {}", self.kinds_found, self.kinds_injected)?;
         writeln!(
             f,
             "false episodes       {} in {:.1} sensor-days, {:.2} per 10",
@@ -362,11 +321,7 @@ mod tests {
             ("a", start + 160 * MINUTE, 0, 1),
         ] {
             let score = score(&labels, &[raised(sensor, at)], &settings());
-            assert_eq!(
-                (score.kinds[0].found, score.false_episodes),
-                (found, wrong),
-                "{sensor} {at}"
-            );
+            assert_eq!((score.kinds[0].found, score.false_episodes), (found, wrong), "{sensor} {at}");
             assert_eq!(score.missed.len() as u32, 1 - found);
         }
     }
@@ -374,23 +329,11 @@ mod tests {
     #[test]
     fn drift_has_six_hours_and_updates_count_for_nothing() {
         let labels = [label("a", FaultKind::Drift, 0, 500 * MINUTE)];
-        assert_eq!(
-            score(&labels, &[raised("a", 360 * MINUTE)], &settings()).kinds[0].found,
-            1
-        );
-        assert_eq!(
-            score(&labels, &[raised("a", 361 * MINUTE)], &settings()).kinds[0].found,
-            0
-        );
+        assert_eq!(score(&labels, &[raised("a", 360 * MINUTE)], &settings()).kinds[0].found, 1);
+        assert_eq!(score(&labels, &[raised("a", 361 * MINUTE)], &settings()).kinds[0].found, 0);
         for phase in [Phase::Updated, Phase::Cleared] {
-            let inside = Found {
-                phase,
-                ..raised("a", 5)
-            };
-            let outside = Found {
-                phase,
-                ..raised("b", 5)
-            };
+            let inside = Found { phase, ..raised("a", 5) };
+            let outside = Found { phase, ..raised("b", 5) };
             let score = score(&labels, &[inside, outside], &settings());
             assert_eq!((score.kinds[0].found, score.false_episodes), (0, 0));
         }
@@ -407,23 +350,10 @@ mod tests {
             (start - 61 * MINUTE, 0, 1),
             (start + 30 * MINUTE, 0, 0),
         ] {
-            let score = score(
-                std::slice::from_ref(&shifted),
-                &[raised("a", at)],
-                &settings(),
-            );
-            assert_eq!(
-                (score.kinds[0].found, score.false_episodes),
-                (found, wrong),
-                "{at}"
-            );
+            let score = score(std::slice::from_ref(&shifted), &[raised("a", at)], &settings());
+            assert_eq!((score.kinds[0].found, score.false_episodes), (found, wrong), "{at}");
         }
-        let mut frozen = label(
-            "a",
-            FaultKind::RepeatedTimestamps,
-            start,
-            start + 20 * MINUTE,
-        );
+        let mut frozen = label("a", FaultKind::RepeatedTimestamps, start, start + 20 * MINUTE);
         frozen.clock_off_ms = -20 * MINUTE;
         let score = score(&[frozen], &[raised("a", start - MINUTE)], &settings());
         assert_eq!((score.kinds[0].found, score.false_episodes), (1, 0));
@@ -432,10 +362,7 @@ mod tests {
     #[test]
     fn a_group_is_excused_by_its_members_but_finds_nothing() {
         let labels = [label("a", FaultKind::Gain, 0, 100 * MINUTE)];
-        let group = |name: &str, at| Found {
-            group: true,
-            ..raised(name, at)
-        };
+        let group = |name: &str, at| Found { group: true, ..raised(name, at) };
         let score = score(
             &labels,
             &[
@@ -465,26 +392,17 @@ mod tests {
         }
         let good = score(&labels, &found, &settings());
         assert!(good.passed);
-        assert_eq!(
-            (good.kinds_found, good.kinds_injected, good.missed.len()),
-            (12, 14, 16)
-        );
+        assert_eq!((good.kinds_found, good.kinds_injected, good.missed.len()), (12, 14, 16));
         assert_eq!(good.kinds[0].median_delay_ms, Some(2 * MINUTE));
         assert_eq!(good.kinds[0].by_detector["shift"], 4);
         assert!(good.to_string().contains("12 of 14"), "{good}");
         found.extend([raised("x", 0), raised("x", 1)]);
-        assert!(
-            score(&labels, &found, &settings()).passed,
-            "two in twenty sensor-days are allowed"
-        );
+        assert!(score(&labels, &found, &settings()).passed, "two in twenty sensor-days are allowed");
         found.push(raised("x", 2));
         assert!(!score(&labels, &found, &settings()).passed);
         found.truncate(found.len() - 3);
         found.retain(|f| f.subject != "0-0");
-        assert!(
-            !score(&labels, &found, &settings()).passed,
-            "eleven kinds are too few"
-        );
+        assert!(!score(&labels, &found, &settings()).passed, "eleven kinds are too few");
     }
 
     #[test]

@@ -167,17 +167,9 @@ impl Gauge {
         let mut values = [0.0; QUANTITIES.len()];
         let phases = phases_of(truth, swap);
         let (mut watts, mut apparent) = (0.0, 0.0);
-        let range = if let Role::Meter { phase } = role {
-            phase..phase + 1
-        } else {
-            0..3
-        };
+        let range = if let Role::Meter { phase } = role { phase..phase + 1 } else { 0..3 };
         for phase in range {
-            let Phase {
-                volts,
-                amperes,
-                watts: p,
-            } = phases[phase];
+            let Phase { volts, amperes, watts: p } = phases[phase];
             watts += p;
             apparent += volts * amperes;
             let (voltage, current) = match role {
@@ -193,10 +185,8 @@ impl Gauge {
         values[FREQUENCY] = frequency + FREQUENCY_NOISE * stream.normal();
         if self.reported & (1 << APPARENT_POWER) != 0 {
             let reactive = libm::sqrt((apparent * apparent - watts * watts).max(0.0));
-            values[REACTIVE_POWER] =
-                reactive * self.power_gain * (1.0 + POWER_NOISE * stream.normal());
-            values[APPARENT_POWER] =
-                apparent * self.power_gain * (1.0 + POWER_NOISE * stream.normal());
+            values[REACTIVE_POWER] = reactive * self.power_gain * (1.0 + POWER_NOISE * stream.normal());
+            values[APPARENT_POWER] = apparent * self.power_gain * (1.0 + POWER_NOISE * stream.normal());
         }
         if self.reported & (1 << TEMPERATURE) != 0 {
             values[TEMPERATURE] = truth.temperature + TEMPERATURE_NOISE * stream.normal();
@@ -249,42 +239,23 @@ struct Phase {
 fn phases_of(truth: &Truth, swap: Option<Swap>) -> [Phase; 3] {
     let plain = |phase: usize| {
         let (p, q) = (truth.watts[phase], truth.vars[phase]);
-        let volts = if truth.volts[phase] > 0.0 {
-            truth.volts[phase]
-        } else {
-            VOLTAGE_NOMINAL
-        };
-        Phase {
-            volts,
-            amperes: libm::sqrt(p * p + q * q) / volts,
-            watts: p,
-        }
+        let volts = if truth.volts[phase] > 0.0 { truth.volts[phase] } else { VOLTAGE_NOMINAL };
+        Phase { volts, amperes: libm::sqrt(p * p + q * q) / volts, watts: p }
     };
     let mut phases = [plain(0), plain(1), plain(2)];
     let Some(swap) = swap else { return phases };
     // An element that has one phase's voltage and another's current measures V·I·cos(φ ± 120°), φ
     // being the load's own angle where the current flows.
     for (voltage_of, current_of) in [(swap.first, swap.second), (swap.second, swap.first)] {
-        let element = if swap.currents {
-            voltage_of
-        } else {
-            current_of
-        };
+        let element = if swap.currents { voltage_of } else { current_of };
         let (from, load) = (plain(voltage_of), plain(current_of));
         let apparent = load.volts * load.amperes;
         let (cos, sin) = (load.watts / apparent, truth.vars[current_of] / apparent);
         // The load's voltage lags the element's by a third of a turn for each step in L1, L2, L3.
-        let lag = if (current_of + 3 - voltage_of) % 3 == 1 {
-            THIRD_SIN
-        } else {
-            -THIRD_SIN
-        };
+        let lag = if (current_of + 3 - voltage_of) % 3 == 1 { THIRD_SIN } else { -THIRD_SIN };
         let shifted = cos * THIRD_COS - sin * lag;
-        phases[element] = Phase {
-            volts: from.volts,
-            amperes: load.amperes,
-            watts: from.volts * load.amperes * shifted,
-        };
+        phases[element] =
+            Phase { volts: from.volts, amperes: load.amperes, watts: from.volts * load.amperes * shifted };
     }
     phases
 }

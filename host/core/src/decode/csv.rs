@@ -44,9 +44,7 @@ impl CsvHeader {
         let mut sorted: Vec<&String> = columns.iter().filter(|name| !name.is_empty()).collect();
         sorted.sort();
         match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(HeaderError::Twice {
-                name: pair[0].clone(),
-            }),
+            Some(pair) => Err(HeaderError::Twice { name: pair[0].clone() }),
             None => Ok(CsvHeader { columns, delimiter }),
         }
     }
@@ -55,10 +53,7 @@ impl CsvHeader {
     pub fn require(&self, names: &[String]) -> Result<(), HeaderError> {
         match names.iter().find(|name| !self.columns.contains(name)) {
             None => Ok(()),
-            Some(name) => Err(HeaderError::Missing {
-                name: name.clone(),
-                columns: self.columns.clone(),
-            }),
+            Some(name) => Err(HeaderError::Missing { name: name.clone(), columns: self.columns.clone() }),
         }
     }
 }
@@ -72,15 +67,9 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(
-        settings: &DecodeSettings,
-        header: &CsvHeader,
-    ) -> Result<Rows, Vec<SettingsError>> {
+    pub(super) fn new(settings: &DecodeSettings, header: &CsvHeader) -> Result<Rows, Vec<SettingsError>> {
         let nested = |path: &str| path.starts_with('/') && column_of(path) == path;
-        let error = |setting: &str, what: String| SettingsError {
-            setting: setting.into(),
-            what,
-        };
+        let error = |setting: &str, what: String| SettingsError { setting: setting.into(), what };
         let mut errors = Vec::new();
         let id = match &settings.id {
             IdSource::Path(path) => Some(path),
@@ -90,20 +79,14 @@ impl Rows {
         let paths = paths.chain(settings.mappings.iter().map(|mapping| &mapping.path));
         for path in paths.chain(settings.attributes.iter().map(|attribute| &attribute.path)) {
             if nested(path) {
-                errors.push(error(
-                    "paths",
-                    format!("`{path}`: a CSV row has columns, nothing below them"),
-                ));
+                errors.push(error("paths", format!("`{path}`: a CSV row has columns, nothing below them")));
             }
         }
         if let Err(missing) = header.require(&settings.columns_required()) {
             errors.push(error("paths", missing.to_string()));
         }
         if errors.is_empty() {
-            Ok(Rows {
-                columns: header.columns.clone(),
-                fields: Fields::new(header.delimiter),
-            })
+            Ok(Rows { columns: header.columns.clone(), fields: Fields::new(header.delimiter) })
         } else {
             Err(errors)
         }
@@ -116,10 +99,7 @@ impl Rows {
         reading: &mut Reading,
     ) -> Result<(), Rejection> {
         layout.begin(reading);
-        let not_csv = |detail| Rejection {
-            reason: Reason::NotCsv,
-            detail,
-        };
+        let not_csv = |detail| Rejection { reason: Reason::NotCsv, detail };
         self.fields.split(record).map_err(not_csv)?;
         if self.fields.ends.len() != self.columns.len() {
             return Err(not_csv(format!(
@@ -139,9 +119,7 @@ impl Rows {
                 Some(Role::Id | Role::Attribute(_)) => {
                     layout.take(reading, ROOT, field, Scalar::Text(value));
                 }
-                Some(Role::Timestamp) => {
-                    layout.take(reading, ROOT, field, Scalar::Text(value.trim()))
-                }
+                Some(Role::Timestamp) => layout.take(reading, ROOT, field, Scalar::Text(value.trim())),
                 Some(Role::Quantity(_) | Role::Ignored) | None => {
                     if let Some(number) = number_or_text(value) {
                         layout.take(reading, ROOT, field, number);
@@ -199,10 +177,7 @@ impl Fields {
         if record.is_empty() {
             return Ok(());
         }
-        if !record
-            .iter()
-            .any(|byte| matches!(byte, b'"' | b'\n' | b'\r'))
-        {
+        if !record.iter().any(|byte| matches!(byte, b'"' | b'\n' | b'\r')) {
             self.split_plain(text);
             return Ok(());
         }

@@ -14,11 +14,7 @@ use crate::reading::{Reading, Reason, Rejection};
 ///
 /// serde_json gives up on a document as soon as it meets a number beyond `f64`. Such a document is
 /// looked at a second time, value by value; all others that it refuses are refused again.
-pub(super) fn decode(
-    layout: &mut Layout,
-    record: &[u8],
-    reading: &mut Reading,
-) -> Result<(), Rejection> {
+pub(super) fn decode(layout: &mut Layout, record: &[u8], reading: &mut Reading) -> Result<(), Rejection> {
     let text = std::str::from_utf8(record)
         .map_err(|error| not_json(format!("byte {} is not UTF-8", error.valid_up_to() + 1)))?;
     if text.is_empty() {
@@ -40,29 +36,17 @@ fn pass(
 ) -> Result<(), serde_json::Error> {
     layout.begin(reading);
     let mut document = serde_json::Deserializer::from_str(text);
-    document.deserialize_any(Object {
-        layout,
-        reading,
-        node: ROOT,
-        careful,
-    })?;
+    document.deserialize_any(Object { layout, reading, node: ROOT, careful })?;
     document.end()
 }
 
 fn not_json(detail: String) -> Rejection {
-    Rejection {
-        reason: Reason::NotJson,
-        detail,
-    }
+    Rejection { reason: Reason::NotJson, detail }
 }
 
 /// serde_json counts lines from 1 and bytes within the line from 1.
 fn detail(text: &str, error: &serde_json::Error) -> String {
-    let before: usize = text
-        .split_inclusive('\n')
-        .take(error.line().saturating_sub(1))
-        .map(str::len)
-        .sum();
+    let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     format!("{error} (byte {})", before + error.column())
 }
 
@@ -82,25 +66,10 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let Object {
-            layout,
-            reading,
-            node,
-            careful,
-        } = self;
+        let Object { layout, reading, node, careful } = self;
         let mut before = NONE;
-        while let Some(field) = members.next_key_seed(Key {
-            layout,
-            node,
-            before,
-        })? {
-            members.next_value_seed(Value {
-                layout,
-                reading,
-                node,
-                field,
-                careful,
-            })?;
+        while let Some(field) = members.next_key_seed(Key { layout, node, before })? {
+            members.next_value_seed(Value { layout, reading, node, field, careful })?;
             if field != NONE {
                 before = field;
             }
@@ -181,9 +150,7 @@ impl Value<'_> {
     }
 
     fn child(&self) -> u16 {
-        self.layout
-            .field(self.node, self.field)
-            .map_or(NONE, |field| field.child)
+        self.layout.field(self.node, self.field).map_or(NONE, |field| field.child)
     }
 }
 
@@ -226,23 +193,10 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let (node, careful) = (self.child(), self.careful);
-        self.layout.take(
-            self.reading,
-            self.node,
-            self.field,
-            Scalar::Other("an object"),
-        );
+        self.layout.take(self.reading, self.node, self.field, Scalar::Other("an object"));
         if node != NONE {
-            let Value {
-                layout, reading, ..
-            } = self;
-            return Object {
-                layout,
-                reading,
-                node,
-                careful,
-            }
-            .visit_map(members);
+            let Value { layout, reading, .. } = self;
+            return Object { layout, reading, node, careful }.visit_map(members);
         }
         while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(())
@@ -251,15 +205,8 @@ impl<'de> Visitor<'de> for Value<'_> {
     /// A pointer counts the elements of an array: `/values/0`.
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         let (node, careful) = (self.child(), self.careful);
-        self.layout.take(
-            self.reading,
-            self.node,
-            self.field,
-            Scalar::Other("an array"),
-        );
-        let Value {
-            layout, reading, ..
-        } = self;
+        self.layout.take(self.reading, self.node, self.field, Scalar::Other("an array"));
+        let Value { layout, reading, .. } = self;
         for position in 0_u64.. {
             let field = match node {
                 NONE => None,
@@ -269,15 +216,7 @@ impl<'de> Visitor<'de> for Value<'_> {
                 None => elements.next_element::<IgnoredAny>()?.is_some(),
                 Some(field) => {
                     let (layout, reading) = (&mut *layout, &mut *reading);
-                    elements
-                        .next_element_seed(Value {
-                            layout,
-                            reading,
-                            node,
-                            field,
-                            careful,
-                        })?
-                        .is_some()
+                    elements.next_element_seed(Value { layout, reading, node, field, careful })?.is_some()
                 }
             };
             if !more {

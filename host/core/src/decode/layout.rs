@@ -82,12 +82,8 @@ impl Layout {
         quantities: Vec<Quantity>,
     ) -> Result<Layout, Vec<SettingsError>> {
         settings.check()?;
-        let clock = Clock::new(&settings.time).map_err(|what| {
-            vec![SettingsError {
-                setting: "time".into(),
-                what,
-            }]
-        })?;
+        let clock = Clock::new(&settings.time)
+            .map_err(|what| vec![SettingsError { setting: "time".into(), what }])?;
         let mut layout = Layout {
             settings: settings.clone(),
             clock,
@@ -110,12 +106,7 @@ impl Layout {
         self.slots.clear();
         self.seen_in.resize(self.quantities.len(), 0);
         self.ignored = 0;
-        self.reserved = self
-            .settings
-            .named()
-            .iter()
-            .filter(|name| !self.knows(name))
-            .count();
+        self.reserved = self.settings.named().iter().filter(|name| !self.knows(name)).count();
         self.add_node();
         let settings = self.settings.clone();
         if let IdSource::Path(path) = &settings.id {
@@ -126,10 +117,7 @@ impl Layout {
             self.add_path(&attribute.path, Role::Attribute(index as u16));
         }
         for mapping in &settings.mappings {
-            let unit = mapping
-                .unit
-                .clone()
-                .or_else(|| unit_of(&mapping.name).map(str::to_owned));
+            let unit = mapping.unit.clone().or_else(|| unit_of(&mapping.name).map(str::to_owned));
             let slot = self.add_slot(&mapping.name, unit, mapping.factor, true);
             self.add_path(&mapping.path, Role::Quantity(slot));
         }
@@ -141,16 +129,9 @@ impl Layout {
     /// Every known name is a top-level key, too, unless the settings need that key for something else.
     fn add_names(&mut self, settings: &DecodeSettings) {
         for name in settings.named() {
-            let mapping = settings
-                .mappings
-                .iter()
-                .find(|mapping| mapping.name == name);
+            let mapping = settings.mappings.iter().find(|mapping| mapping.name == name);
             let unit = mapping.and_then(|mapping| mapping.unit.clone());
-            self.add_name(
-                &name,
-                unit.or_else(|| unit_of(&name).map(str::to_owned)),
-                true,
-            );
+            self.add_name(&name, unit.or_else(|| unit_of(&name).map(str::to_owned)), true);
         }
         for quantity in self.quantities.clone() {
             self.add_name(&quantity.name, quantity.unit, false);
@@ -167,18 +148,12 @@ impl Layout {
     }
 
     fn add_node(&mut self) -> u16 {
-        self.nodes.push(Node {
-            first: NONE,
-            ..Node::default()
-        });
+        self.nodes.push(Node { first: NONE, ..Node::default() });
         (self.nodes.len() - 1) as u16
     }
 
     fn add_slot(&mut self, name: &str, unit: Option<String>, factor: f64, named: bool) -> u16 {
-        let index = self
-            .quantities
-            .iter()
-            .position(|quantity| quantity.name == name);
+        let index = self.quantities.iter().position(|quantity| quantity.name == name);
         if let (Some(index), true) = (index, named) {
             self.quantities[index].unit = unit.clone();
         }
@@ -216,12 +191,7 @@ impl Layout {
             None => {
                 let node = &mut self.nodes[node as usize];
                 let field = node.fields.len() as u16;
-                let new = Field {
-                    name: name.into(),
-                    role: Role::Ignored,
-                    child: NONE,
-                    next: NONE,
-                };
+                let new = Field { name: name.into(), role: Role::Ignored, child: NONE, next: NONE };
                 node.fields.push(new);
                 node.lookup.insert(name.into(), field);
                 field
@@ -316,17 +286,11 @@ impl Layout {
     pub(super) fn index_of(&mut self, slot: u16) -> u16 {
         let slot = &mut self.slots[slot as usize];
         if slot.index == NONE {
-            let known = self
-                .quantities
-                .iter()
-                .position(|quantity| *quantity.name == *slot.name);
+            let known = self.quantities.iter().position(|quantity| *quantity.name == *slot.name);
             slot.index = known.unwrap_or(self.quantities.len()) as u16;
             if known.is_none() {
                 let name = slot.name.to_string();
-                self.quantities.push(Quantity {
-                    name,
-                    unit: slot.unit.clone(),
-                });
+                self.quantities.push(Quantity { name, unit: slot.unit.clone() });
                 self.seen_in.push(0);
                 self.reserved -= usize::from(slot.named);
             }
@@ -381,9 +345,7 @@ pub(super) fn path_tokens(path: &str) -> Result<Vec<String>, String> {
         if escapes == valid {
             Ok(unescaped)
         } else {
-            Err(format!(
-                "`{path}` is no JSON pointer: `~` stands only in `~0` and `~1`"
-            ))
+            Err(format!("`{path}` is no JSON pointer: `~` stands only in `~0` and `~1`"))
         }
     });
     tokens.collect()

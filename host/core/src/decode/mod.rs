@@ -28,9 +28,7 @@ mod units;
 use crate::reading::{Quantity, Reading, Reason, Rejection};
 
 pub use csv::{CsvHeader, HeaderError};
-pub use settings::{
-    AttributePath, DecodeSettings, IdSource, Mapping, Selection, SettingsError, TimeFormat,
-};
+pub use settings::{AttributePath, DecodeSettings, IdSource, Mapping, Selection, SettingsError, TimeFormat};
 pub use time::{TIMESTAMP_END, TIMESTAMP_START, parse_rfc3339};
 pub use units::unit_of;
 
@@ -48,17 +46,9 @@ pub struct Decoder {
 impl Decoder {
     /// For JSON objects. `quantities` are those known so far, from a checkpoint: they keep their
     /// indices. All that is wrong with the settings comes at once.
-    pub fn new(
-        settings: &DecodeSettings,
-        quantities: Vec<Quantity>,
-    ) -> Result<Decoder, Vec<SettingsError>> {
+    pub fn new(settings: &DecodeSettings, quantities: Vec<Quantity>) -> Result<Decoder, Vec<SettingsError>> {
         let layout = Layout::new(settings, quantities)?;
-        Ok(Decoder {
-            layout,
-            csv: None,
-            record_bytes_max: settings.record_bytes_max,
-            quantities_left_out: 0,
-        })
+        Ok(Decoder { layout, csv: None, record_bytes_max: settings.record_bytes_max, quantities_left_out: 0 })
     }
 
     /// For rows of CSV under `header`.

@@ -98,10 +98,7 @@ impl Default for DecodeSettings {
             mappings: Vec::new(),
             quantities: Selection::All,
             quantities_max: 64,
-            attributes: vec![AttributePath {
-                path: "location".into(),
-                name: "location".into(),
-            }],
+            attributes: vec![AttributePath { path: "location".into(), name: "location".into() }],
             record_bytes_max: 1 << 20,
         }
     }
@@ -134,13 +131,7 @@ impl DecodeSettings {
             let setting = format!("attributes.{}", attribute.name);
             errors.path(&mut paths, &setting, &attribute.path);
             errors.name(&setting, &attribute.name);
-            if self
-                .attributes
-                .iter()
-                .filter(|other| other.name == attribute.name)
-                .count()
-                > 1
-            {
+            if self.attributes.iter().filter(|other| other.name == attribute.name).count() > 1 {
                 errors.add(&setting, "two attributes have this name".into());
             }
         }
@@ -149,21 +140,12 @@ impl DecodeSettings {
             errors.path(&mut paths, &setting, &mapping.path);
             errors.name(&setting, &mapping.name);
             if !mapping.factor.is_finite() || mapping.factor == 0.0 {
-                errors.add(
-                    &setting,
-                    format!(
-                        "factor {} is not a finite number other than 0",
-                        mapping.factor
-                    ),
-                );
+                errors
+                    .add(&setting, format!("factor {} is not a finite number other than 0", mapping.factor));
             }
         }
         self.check_sizes(&mut errors);
-        if errors.0.is_empty() {
-            Ok(())
-        } else {
-            Err(errors.0)
-        }
+        if errors.0.is_empty() { Ok(()) } else { Err(errors.0) }
     }
 
     fn check_sizes(&self, errors: &mut Errors) {
@@ -171,10 +153,7 @@ impl DecodeSettings {
         if !(named..=4096).contains(&self.quantities_max) {
             errors.add(
                 "quantities_max",
-                format!(
-                    "{} is not within {named} (those built in or mapped) to 4096",
-                    self.quantities_max
-                ),
+                format!("{} is not within {named} (those built in or mapped) to 4096", self.quantities_max),
             );
         }
         if self.mappings.len() > 1024 {
@@ -186,27 +165,17 @@ impl DecodeSettings {
         if !(64..=1 << 30).contains(&self.record_bytes_max) {
             errors.add(
                 "record_bytes_max",
-                format!(
-                    "{} bytes is not within 64 B to 1 GiB",
-                    self.record_bytes_max
-                ),
+                format!("{} bytes is not within 64 B to 1 GiB", self.record_bytes_max),
             );
         }
         if self.quantities == Selection::Listed && self.mappings.is_empty() {
-            errors.add(
-                "quantities",
-                "only listed quantities are wanted, and none is listed".into(),
-            );
+            errors.add("quantities", "only listed quantities are wanted, and none is listed".into());
         }
     }
 
     /// The quantities known by name without having been seen; each once.
     pub(super) fn named(&self) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .mappings
-            .iter()
-            .map(|mapping| mapping.name.clone())
-            .collect();
+        let mut names: Vec<String> = self.mappings.iter().map(|mapping| mapping.name.clone()).collect();
         if self.quantities == Selection::All {
             names.extend(BUILT_IN.iter().map(|(name, _)| (*name).to_owned()));
         }
@@ -223,11 +192,7 @@ impl DecodeSettings {
             IdSource::Fixed(_) => None,
         };
         let mapped = self.mappings.iter().map(|mapping| &mapping.path);
-        id.into_iter()
-            .chain([&self.timestamp])
-            .chain(mapped)
-            .map(|path| column_of(path))
-            .collect()
+        id.into_iter().chain([&self.timestamp]).chain(mapped).map(|path| column_of(path)).collect()
     }
 }
 
@@ -243,10 +208,7 @@ struct Errors(Vec<SettingsError>);
 
 impl Errors {
     fn add(&mut self, setting: &str, what: String) {
-        self.0.push(SettingsError {
-            setting: setting.to_owned(),
-            what,
-        });
+        self.0.push(SettingsError { setting: setting.to_owned(), what });
     }
 
     fn name(&mut self, setting: &str, name: &str) {
@@ -262,15 +224,9 @@ impl Errors {
             Ok(tokens) => tokens,
         };
         if tokens.len() > POINTER_TOKENS_MAX {
-            self.add(
-                setting,
-                format!("the pointer has more than {POINTER_TOKENS_MAX} steps"),
-            );
+            self.add(setting, format!("the pointer has more than {POINTER_TOKENS_MAX} steps"));
         } else if let Some(other) = paths.get(&tokens) {
-            self.add(
-                setting,
-                format!("`{path}` is already taken by decode.{other}"),
-            );
+            self.add(setting, format!("`{path}` is already taken by decode.{other}"));
         } else {
             paths.insert(tokens, setting.to_owned());
         }

@@ -97,9 +97,7 @@ impl Layout {
     #[inline]
     fn take_quantity(&mut self, reading: &mut Reading, slot: u16, value: Scalar<'_>) {
         let entry = &self.slots[slot as usize];
-        let scaled = number(value)
-            .map(|number| number * entry.factor)
-            .filter(|scaled| scaled.is_finite());
+        let scaled = number(value).map(|number| number * entry.factor).filter(|scaled| scaled.is_finite());
         let mut index = entry.index;
         if index == NONE {
             if scaled.is_none() && !entry.named {
@@ -129,10 +127,9 @@ impl Layout {
         reading.sensor_id.clear();
         self.parts.id = match value {
             Scalar::Text("") => Part::Bad("is empty".into()),
-            Scalar::Text(text) if text.len() > TEXT_BYTES_MAX => Part::Bad(format!(
-                "has {} bytes, at most {TEXT_BYTES_MAX} are taken",
-                text.len()
-            )),
+            Scalar::Text(text) if text.len() > TEXT_BYTES_MAX => {
+                Part::Bad(format!("has {} bytes, at most {TEXT_BYTES_MAX} are taken", text.len()))
+            }
             Scalar::Text(text) => {
                 reading.sensor_id.push_str(text);
                 Part::Good(())
@@ -142,8 +139,7 @@ impl Layout {
                 Part::Good(())
             }
             Scalar::Float(_) => Part::Bad(
-                "is a number, but no integer of 64 bits: it would be rounded; send it as a string"
-                    .into(),
+                "is a number, but no integer of 64 bits: it would be rounded; send it as a string".into(),
             ),
             Scalar::Other(what) => Part::Bad(format!("is {what}")),
         };
@@ -225,9 +221,7 @@ fn write_number(text: &mut String, value: Scalar<'_>) {
 /// Attributes are texts, or numbers as their text; anything else, and a text that is too long, is absent.
 fn take_attribute(reading: &mut Reading, index: u16, value: Scalar<'_>) {
     let len = reading.attributes_len;
-    let known = reading.attributes[..len]
-        .iter()
-        .position(|(known, _)| *known == index);
+    let known = reading.attributes[..len].iter().position(|(known, _)| *known == index);
     let absent = match value {
         Scalar::Text(text) => text.is_empty() || text.len() > TEXT_BYTES_MAX,
         Scalar::Other(_) => true,

@@ -15,17 +15,11 @@ fn show(decoder: &mut Decoder, record: &[u8]) -> String {
         Err(rejection) => rejection.to_string(),
         Ok(()) => {
             let name = |index: &u16| decoder.quantities()[*index as usize].name.clone();
-            let values: Vec<_> = reading
-                .values
-                .iter()
-                .map(|(at, value)| format!("{}={value}", name(at)))
-                .collect();
+            let values: Vec<_> =
+                reading.values.iter().map(|(at, value)| format!("{}={value}", name(at))).collect();
             let malformed: Vec<_> = reading.malformed.iter().map(name).collect();
             let attributes = &reading.attributes[..reading.attributes_len];
-            let attributes: Vec<_> = attributes
-                .iter()
-                .map(|(at, text)| format!("{at}={text}"))
-                .collect();
+            let attributes: Vec<_> = attributes.iter().map(|(at, text)| format!("{at}={text}")).collect();
             format!(
                 "{} {} [{}] malformed [{}] attributes [{}]",
                 reading.sensor_id,
@@ -40,10 +34,7 @@ fn show(decoder: &mut Decoder, record: &[u8]) -> String {
 
 fn check(settings: &DecodeSettings, records: &[&[u8]], said: Expect) {
     let mut decoder = Decoder::new(settings, Vec::new()).unwrap();
-    let lines: Vec<String> = records
-        .iter()
-        .map(|record| show(&mut decoder, record))
-        .collect();
+    let lines: Vec<String> = records.iter().map(|record| show(&mut decoder, record)).collect();
     said.assert_eq(&lines.join("\n"));
 }
 
@@ -120,30 +111,15 @@ fn what_is_no_number_is_malformed_where_the_quantity_is_known() {
 
 #[test]
 fn quantities_are_bounded_but_known_names_have_room() {
-    let settings = DecodeSettings {
-        quantities_max: 15,
-        ..settings()
-    };
+    let settings = DecodeSettings { quantities_max: 15, ..settings() };
     let mut decoder = Decoder::new(&settings, Vec::new()).unwrap();
     let many = br#"{"sensor_id":"a","timestamp":1,"x":1,"y":2,"z":3}"#;
-    assert_eq!(
-        show(&mut decoder, many),
-        "a 1000 [x=1] malformed [] attributes []"
-    );
+    assert_eq!(show(&mut decoder, many), "a 1000 [x=1] malformed [] attributes []");
     assert_eq!(decoder.quantities_left_out(), 2);
     let usual = br#"{"sensor_id":"a","timestamp":1,"y":2,"voltage":3}"#;
-    assert_eq!(
-        show(&mut decoder, usual),
-        "a 1000 [voltage=3] malformed [] attributes []"
-    );
+    assert_eq!(show(&mut decoder, usual), "a 1000 [voltage=3] malformed [] attributes []");
     assert_eq!(decoder.quantities_left_out(), 3);
-    assert_eq!(
-        decoder.quantities()[1],
-        Quantity {
-            name: "voltage".into(),
-            unit: Some("V".into())
-        }
-    );
+    assert_eq!(decoder.quantities()[1], Quantity { name: "voltage".into(), unit: Some("V".into()) });
     let only_more = br#"{"sensor_id":"a","timestamp":1,"y":2}"#;
     assert!(show(&mut decoder, only_more).contains("its 1 numbers are beyond quantities_max"));
 }
@@ -151,11 +127,7 @@ fn quantities_are_bounded_but_known_names_have_room() {
 #[test]
 fn a_rejected_record_brings_no_quantity() {
     let mut decoder = Decoder::new(&settings(), Vec::new()).unwrap();
-    for record in [
-        &b"{\"x\":1,\"timestamp\":1}"[..],
-        b"{\"x\":1,\"voltage\":2,,}",
-        b"{\"x\":1",
-    ] {
+    for record in [&b"{\"x\":1,\"timestamp\":1}"[..], b"{\"x\":1,\"voltage\":2,,}", b"{\"x\":1"] {
         assert!(decoder.decode(record, &mut Reading::default()).is_err());
         assert!(decoder.quantities().is_empty());
     }
@@ -165,32 +137,20 @@ fn a_rejected_record_brings_no_quantity() {
 
 #[test]
 fn records_beyond_the_maximum_are_not_looked_at() {
-    let settings = DecodeSettings {
-        record_bytes_max: 64,
-        ..settings()
-    };
+    let settings = DecodeSettings { record_bytes_max: 64, ..settings() };
     let record = [b' '; 65];
-    check(
-        &settings,
-        &[&record],
-        expect!["too_large: 65 bytes, more than record_bytes_max = 64"],
-    );
+    check(&settings, &[&record], expect!["too_large: 65 bytes, more than record_bytes_max = 64"]);
 }
 
 #[test]
 fn local_times_meet_daylight_saving_as_documented() {
-    let time = TimeFormat::Pattern {
-        pattern: "%d-%b-%Y %H:%M:%S".into(),
-        zone: "Europe/Madrid".into(),
-    };
+    let time = TimeFormat::Pattern { pattern: "%d-%b-%Y %H:%M:%S".into(), zone: "Europe/Madrid".into() };
     let settings = DecodeSettings { time, ..settings() };
     let mut decoder = Decoder::new(&settings, Vec::new()).unwrap();
     let mut at = |local: &str| {
         let record = format!(r#"{{"sensor_id":"a","timestamp":"{local}","voltage":1}}"#);
         let mut reading = Reading::default();
-        decoder
-            .decode(record.as_bytes(), &mut reading)
-            .map(|()| reading.timestamp)
+        decoder.decode(record.as_bytes(), &mut reading).map(|()| reading.timestamp)
     };
     let utc = |text: &str| Ok(parse_rfc3339(text).unwrap());
     assert_eq!(at("28-Apr-2025 12:33:24"), utc("2025-04-28T10:33:24Z"));
@@ -198,18 +158,12 @@ fn local_times_meet_daylight_saving_as_documented() {
     assert_eq!(at("30-Mar-2025 02:30:00"), utc("2025-03-30T01:30:00Z"));
     assert_eq!(at("26-Oct-2025 02:30:00"), utc("2025-10-26T00:30:00Z"));
     assert_eq!(at("2025-04-28").unwrap_err().reason, Reason::BadTimestamp);
-    assert_eq!(
-        at("31-Feb-2025 00:00:00").unwrap_err().reason,
-        Reason::BadTimestamp
-    );
+    assert_eq!(at("31-Feb-2025 00:00:00").unwrap_err().reason, Reason::BadTimestamp);
 }
 
 #[test]
 fn a_pattern_with_an_offset_needs_no_zone() {
-    let time = TimeFormat::Pattern {
-        pattern: "%Y%m%d %H%M%S%z".into(),
-        zone: "Europe/Madrid".into(),
-    };
+    let time = TimeFormat::Pattern { pattern: "%Y%m%d %H%M%S%z".into(), zone: "Europe/Madrid".into() };
     let settings = DecodeSettings { time, ..settings() };
     check(
         &settings,
@@ -230,11 +184,7 @@ fn fixed_epoch_units_do_not_look_at_size() {
             let record = format!(r#"{{"sensor_id":"a","timestamp":{value},"voltage":1}}"#);
             let mut reading = Reading::default();
             decoder.decode(record.as_bytes(), &mut reading).unwrap();
-            let fraction = if expected == 5000 && value == "5.25" {
-                250
-            } else {
-                0
-            };
+            let fraction = if expected == 5000 && value == "5.25" { 250 } else { 0 };
             assert_eq!(reading.timestamp, expected + fraction, "{value}");
         }
     }
@@ -245,23 +195,10 @@ fn every_mistake_in_the_settings_is_told() {
     let settings = DecodeSettings {
         id: IdSource::Path("/a/~2".into()),
         timestamp: "t".into(),
-        time: TimeFormat::Pattern {
-            pattern: "%H:%M".into(),
-            zone: "UTC".into(),
-        },
+        time: TimeFormat::Pattern { pattern: "%H:%M".into(), zone: "UTC".into() },
         mappings: vec![
-            Mapping {
-                path: "t".into(),
-                name: String::new(),
-                factor: 0.0,
-                unit: None,
-            },
-            Mapping {
-                path: "/t".into(),
-                name: "u".into(),
-                factor: 1.0,
-                unit: None,
-            },
+            Mapping { path: "t".into(), name: String::new(), factor: 0.0, unit: None },
+            Mapping { path: "/t".into(), name: "u".into(), factor: 1.0, unit: None },
         ],
         quantities_max: 3,
         record_bytes_max: 1,
@@ -279,16 +216,8 @@ fn every_mistake_in_the_settings_is_told() {
         decode.quantities_max: 3 is not within 16 (those built in or mapped) to 4096
         decode.record_bytes_max: 1 bytes is not within 64 B to 1 GiB"#]]
     .assert_eq(&errors.join("\n"));
-    let zone = TimeFormat::Pattern {
-        pattern: "%Y-%m-%d".into(),
-        zone: "Europe/Toledo".into(),
-    };
-    let errors = DecodeSettings {
-        time: zone,
-        ..DecodeSettings::default()
-    }
-    .check()
-    .unwrap_err();
+    let zone = TimeFormat::Pattern { pattern: "%Y-%m-%d".into(), zone: "Europe/Toledo".into() };
+    let errors = DecodeSettings { time: zone, ..DecodeSettings::default() }.check().unwrap_err();
     assert!(errors[0].what.contains("is no IANA time zone"));
 }
 
@@ -297,10 +226,7 @@ fn rows_of_one_sensor() {
     let settings = DecodeSettings {
         id: IdSource::Fixed("toledo".into()),
         timestamp: "time".into(),
-        time: TimeFormat::Pattern {
-            pattern: "%d-%b-%Y %H:%M:%S".into(),
-            zone: "Europe/Madrid".into(),
-        },
+        time: TimeFormat::Pattern { pattern: "%d-%b-%Y %H:%M:%S".into(), zone: "Europe/Madrid".into() },
         mappings: vec![Mapping {
             path: "L1 (kV)".into(),
             name: "voltage_l1".into(),
@@ -339,17 +265,10 @@ fn rows_of_one_sensor() {
 #[test]
 fn a_header_that_does_not_fit_is_refused() {
     let error = |line: &[u8]| CsvHeader::parse(line, b',').unwrap_err().to_string();
-    assert_eq!(
-        error(b"a,b, a"),
-        "the column `a` stands twice in the header"
-    );
+    assert_eq!(error(b"a,b, a"), "the column `a` stands twice in the header");
     assert!(error(b"").contains("empty"));
     assert!(error(b"\xff").contains("UTF-8"));
     let header = CsvHeader::parse(b"sensor_id,voltage", b',').unwrap();
     let errors = Decoder::csv(&settings(), &header, Vec::new()).unwrap_err();
-    assert!(
-        errors[0]
-            .what
-            .contains("there is no column `timestamp`; there are: sensor_id, voltage")
-    );
+    assert!(errors[0].what.contains("there is no column `timestamp`; there are: sensor_id, voltage"));
 }

@@ -40,13 +40,10 @@ impl Clock {
             TimeFormat::EpochMicroseconds => Clock::Epoch(Unit::Microseconds),
             TimeFormat::Pattern { pattern, zone } => {
                 check_pattern(pattern)?;
-                let zone = TimeZoneDatabase::bundled().get(zone).map_err(|_| {
-                    format!("`{zone}` is no IANA time zone, such as Europe/Madrid or UTC")
-                })?;
-                Clock::Pattern {
-                    pattern: pattern.clone(),
-                    zone,
-                }
+                let zone = TimeZoneDatabase::bundled()
+                    .get(zone)
+                    .map_err(|_| format!("`{zone}` is no IANA time zone, such as Europe/Madrid or UTC"))?;
+                Clock::Pattern { pattern: pattern.clone(), zone }
             }
         })
     }
@@ -57,16 +54,12 @@ impl Clock {
             Clock::Rfc3339 => parse_rfc3339(text),
             Clock::Auto => parse_rfc3339(text).or_else(|| {
                 let value = epoch_text(text)?;
-                (value >= TEXT_EPOCH_MIN)
-                    .then(|| epoch_by_text(text, unit_by_size(value)))
-                    .flatten()
+                (value >= TEXT_EPOCH_MIN).then(|| epoch_by_text(text, unit_by_size(value))).flatten()
             }),
             Clock::Epoch(unit) => epoch_by_text(text, *unit),
             Clock::Pattern { pattern, zone } => parse_pattern(pattern, zone, text),
         };
-        within(found, || {
-            format!("`{}` is no {}", shortened(text), self.wanted())
-        })
+        within(found, || format!("`{}` is no {}", shortened(text), self.wanted()))
     }
 
     pub(super) fn integer(&self, value: i128) -> Result<Timestamp, String> {
@@ -75,9 +68,7 @@ impl Clock {
             Clock::Epoch(unit) => integer_epoch(value, *unit),
             Clock::Rfc3339 | Clock::Pattern { .. } => None,
         };
-        within(found, || {
-            format!("the number {value} is no {}", self.wanted())
-        })
+        within(found, || format!("the number {value} is no {}", self.wanted()))
     }
 
     pub(super) fn float(&self, value: f64) -> Result<Timestamp, String> {
@@ -86,9 +77,7 @@ impl Clock {
             Clock::Epoch(unit) => float_epoch(value, *unit),
             Clock::Rfc3339 | Clock::Pattern { .. } => None,
         };
-        within(found, || {
-            format!("the number {value:e} is no {}", self.wanted())
-        })
+        within(found, || format!("the number {value:e} is no {}", self.wanted()))
     }
 
     fn wanted(&self) -> String {
@@ -150,9 +139,7 @@ fn float_epoch(value: f64, unit: Unit) -> Option<Timestamp> {
 
 /// Digits, perhaps with a sign and a fraction; nothing else that `f64` would read (`inf`, `1e9`).
 fn epoch_text(text: &str) -> Option<f64> {
-    let plain = text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+'));
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+'));
     if plain { text.parse().ok() } else { None }
 }
 
@@ -193,10 +180,7 @@ fn usual_rfc3339(text: &[u8]) -> Option<Timestamp> {
     }
     let mut milliseconds = 0;
     if let [b'.', fraction @ ..] = rest {
-        let digits = fraction
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if !(1..=9).contains(&digits) {
             return None;
         }
@@ -216,8 +200,7 @@ fn usual_rfc3339(text: &[u8]) -> Option<Timestamp> {
         }
         _ => return None,
     };
-    let minutes =
-        (days_from_civil(year, month, day) * 24 + i64::from(hour)) * 60 + i64::from(minute);
+    let minutes = (days_from_civil(year, month, day) * 24 + i64::from(hour)) * 60 + i64::from(minute);
     Some(((minutes - offset_minutes) * 60 + i64::from(second)) * 1000 + milliseconds)
 }
 
@@ -270,8 +253,6 @@ fn check_pattern(pattern: &str) -> Result<(), String> {
         .map_err(|error| format!("the pattern `{pattern}` cannot be used: {error}"))?;
     match parse_pattern(pattern, &TimeZone::UTC, &text) {
         Some(time) if (time - 1_745_829_196_000).abs() < 86_400_000 => Ok(()),
-        _ => Err(format!(
-            "the pattern `{pattern}` does not read a whole date and time back from `{text}`"
-        )),
+        _ => Err(format!("the pattern `{pattern}` does not read a whole date and time back from `{text}`")),
     }
 }

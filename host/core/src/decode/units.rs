@@ -20,8 +20,5 @@ pub(super) const BUILT_IN: [(&str, Option<&str>); 14] = [
 
 /// The unit of a built-in quantity; `None` for pure numbers and for names that are not built in.
 pub fn unit_of(name: &str) -> Option<&'static str> {
-    BUILT_IN
-        .iter()
-        .find(|(known, _)| *known == name)
-        .and_then(|(_, unit)| *unit)
+    BUILT_IN.iter().find(|(known, _)| *known == name).and_then(|(_, unit)| *unit)
 }

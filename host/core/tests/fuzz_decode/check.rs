@@ -30,14 +30,8 @@ pub fn mapped() -> DecodeSettings {
             mapping("/meta/temperature", "temperature", 1.0),
         ],
         attributes: vec![
-            AttributePath {
-                path: "location".into(),
-                name: "location".into(),
-            },
-            AttributePath {
-                path: "/meta/feeder".into(),
-                name: "feeder".into(),
-            },
+            AttributePath { path: "location".into(), name: "location".into() },
+            AttributePath { path: "/meta/feeder".into(), name: "feeder".into() },
         ],
         quantities_max: 16,
         ..DecodeSettings::default()
@@ -45,10 +39,7 @@ pub fn mapped() -> DecodeSettings {
 }
 
 pub fn listed() -> DecodeSettings {
-    DecodeSettings {
-        quantities: Selection::Listed,
-        ..mapped()
-    }
+    DecodeSettings { quantities: Selection::Listed, ..mapped() }
 }
 
 /// A decoder beside the reference, record after record.
@@ -62,36 +53,20 @@ pub struct Pair {
 impl Pair {
     pub fn new(settings: DecodeSettings) -> Pair {
         let decoder = Decoder::new(&settings, Vec::new()).expect("the settings are good");
-        Pair {
-            settings,
-            decoder,
-            known: Vec::new(),
-            reading: Reading::default(),
-        }
+        Pair { settings, decoder, known: Vec::new(), reading: Reading::default() }
     }
 
     /// Decodes, and compares with what the reference says. Panics where they differ.
     pub fn agree(&mut self, record: &[u8]) -> Result<Expected, Reason> {
-        let said = self
-            .decoder
-            .decode(record, &mut self.reading)
-            .map_err(|rejection| {
-                assert!(
-                    !rejection.detail.is_empty(),
-                    "a rejection says what was found"
-                );
-                rejection.reason
-            });
+        let said = self.decoder.decode(record, &mut self.reading).map_err(|rejection| {
+            assert!(!rejection.detail.is_empty(), "a rejection says what was found");
+            rejection.reason
+        });
         let said = said.map(|()| by_name(&self.decoder, &self.settings, &self.reading));
         let expected = reference::decode(&self.settings, &mut self.known, record);
         let shown = || String::from_utf8_lossy(&record[..record.len().min(2000)]).into_owned();
         assert_eq!(said, expected, "record: {}", shown());
-        let names: Vec<&str> = self
-            .decoder
-            .quantities()
-            .iter()
-            .map(|it| it.name.as_str())
-            .collect();
+        let names: Vec<&str> = self.decoder.quantities().iter().map(|it| it.name.as_str()).collect();
         assert_eq!(names, self.known, "record: {}", shown());
         said
     }
@@ -110,43 +85,17 @@ pub fn by_name(decoder: &Decoder, settings: &DecodeSettings, reading: &Reading) 
     let expected = Expected {
         sensor_id: reading.sensor_id.clone(),
         timestamp: reading.timestamp,
-        values: reading
-            .values
-            .iter()
-            .map(|(index, value)| (name(index), value.to_bits()))
-            .collect(),
+        values: reading.values.iter().map(|(index, value)| (name(index), value.to_bits())).collect(),
         malformed: reading.malformed.iter().map(name).collect::<BTreeSet<_>>(),
         attributes: attributes
             .iter()
-            .map(|(index, value)| {
-                (
-                    settings.attributes[*index as usize].name.clone(),
-                    value.clone(),
-                )
-            })
+            .map(|(index, value)| (settings.attributes[*index as usize].name.clone(), value.clone()))
             .collect::<BTreeMap<_, _>>(),
     };
-    assert_eq!(
-        expected.values.len(),
-        reading.values.len(),
-        "an index stands twice"
-    );
-    assert_eq!(
-        expected.malformed.len(),
-        reading.malformed.len(),
-        "an index stands twice"
-    );
-    assert_eq!(
-        expected.attributes.len(),
-        attributes.len(),
-        "an index stands twice"
-    );
-    assert!(
-        expected
-            .values
-            .keys()
-            .all(|name| !expected.malformed.contains(name))
-    );
+    assert_eq!(expected.values.len(), reading.values.len(), "an index stands twice");
+    assert_eq!(expected.malformed.len(), reading.malformed.len(), "an index stands twice");
+    assert_eq!(expected.attributes.len(), attributes.len(), "an index stands twice");
+    assert!(expected.values.keys().all(|name| !expected.malformed.contains(name)));
     assert!(reading.values.iter().all(|(_, value)| value.is_finite()));
     expected
 }
@@ -164,17 +113,8 @@ impl Everything {
         let csv_settings = DecodeSettings::default();
         let header = CsvHeader::parse(CSV_HEADER, b',').expect("the header is good");
         let csv = Decoder::csv(&csv_settings, &header, Vec::new()).expect("the settings are good");
-        let pairs = [
-            Pair::new(DecodeSettings::default()),
-            Pair::new(mapped()),
-            Pair::new(listed()),
-        ];
-        Everything {
-            pairs,
-            csv,
-            csv_settings,
-            reading: Reading::default(),
-        }
+        let pairs = [Pair::new(DecodeSettings::default()), Pair::new(mapped()), Pair::new(listed())];
+        Everything { pairs, csv, csv_settings, reading: Reading::default() }
     }
 
     /// Any bytes: the answer is the reference's, and a good record after them is what it was before.
@@ -183,15 +123,10 @@ impl Everything {
             // The answers are compared within.
             let _ = pair.agree(record);
         }
-        let good = self.pairs[0]
-            .agree(GOOD_JSON)
-            .expect("the good reading is a reading");
+        let good = self.pairs[0].agree(GOOD_JSON).expect("the good reading is a reading");
         assert_eq!(good.sensor_id, "meter-000123");
         assert_eq!(good.timestamp, 1_767_225_601_000);
-        assert_eq!(
-            good.attributes.get("location").map(String::as_str),
-            Some("feeder-07")
-        );
+        assert_eq!(good.attributes.get("location").map(String::as_str), Some("feeder-07"));
         self.check_csv(record);
     }
 
@@ -199,9 +134,7 @@ impl Everything {
         if self.csv.decode(record, &mut self.reading).is_ok() {
             by_name(&self.csv, &self.csv_settings, &self.reading);
         }
-        self.csv
-            .decode(GOOD_CSV, &mut self.reading)
-            .expect("the good row is a reading");
+        self.csv.decode(GOOD_CSV, &mut self.reading).expect("the good row is a reading");
         let good = by_name(&self.csv, &self.csv_settings, &self.reading);
         assert_eq!(good.sensor_id, "meter-000123");
         assert_eq!(good.values.get("power"), Some(&2745.6_f64.to_bits()));

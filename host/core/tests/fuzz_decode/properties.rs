@@ -36,37 +36,27 @@ fn scalar() -> impl Strategy<Value = String> {
 fn value() -> impl Strategy<Value = String> {
     scalar().prop_recursive(3, 12, 4, |inner| {
         prop_oneof![
-            prop::collection::vec((key(), inner.clone()), 0..4)
-                .prop_map(|members| object(&members)),
-            prop::collection::vec(inner, 0..4)
-                .prop_map(|elements| format!("[{}]", elements.join(","))),
+            prop::collection::vec((key(), inner.clone()), 0..4).prop_map(|members| object(&members)),
+            prop::collection::vec(inner, 0..4).prop_map(|elements| format!("[{}]", elements.join(","))),
         ]
     })
 }
 
 fn object(members: &[(String, String)]) -> String {
-    let members: Vec<String> = members
-        .iter()
-        .map(|(key, value)| format!("\"{key}\":{value}"))
-        .collect();
+    let members: Vec<String> = members.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
     format!("{{{}}}", members.join(","))
 }
 
 /// A reading with arbitrary members between those that make it one.
 fn document() -> impl Strategy<Value = String> {
     let members = prop::collection::vec((key(), value()), 0..7);
-    (
-        members,
-        0..4_u8,
-        prop::sample::select(vec!["", "", "", "", " ", "x", "}"]),
-    )
-        .prop_map(|(mut members, shape, tail)| {
+    (members, 0..4_u8, prop::sample::select(vec!["", "", "", "", " ", "x", "}"])).prop_map(
+        |(mut members, shape, tail)| {
             let text = |text: &str| text.to_owned();
             match shape {
                 0 => {}
                 1 => {
-                    let meta =
-                        r#"{"device":"d-1","time":1767225600,"temperature":21.5,"feeder":7}"#;
+                    let meta = r#"{"device":"d-1","time":1767225600,"temperature":21.5,"feeder":7}"#;
                     members.insert(0, (text("meta"), text(meta)));
                 }
                 _ => {
@@ -75,15 +65,12 @@ fn document() -> impl Strategy<Value = String> {
                 }
             }
             object(&members) + tail
-        })
+        },
+    )
 }
 
 fn settings() -> impl Strategy<Value = DecodeSettings> {
-    prop_oneof![
-        Just(DecodeSettings::default()),
-        Just(mapped()),
-        Just(listed())
-    ]
+    prop_oneof![Just(DecodeSettings::default()), Just(mapped()), Just(listed())]
 }
 
 proptest! {
@@ -170,10 +157,8 @@ proptest! {
 }
 
 fn same_time(text: &str) -> Result<(), TestCaseError> {
-    let jiffs = text
-        .parse::<jiff::Timestamp>()
-        .ok()
-        .map(|time| time.as_nanosecond().div_euclid(1_000_000) as i64);
+    let jiffs =
+        text.parse::<jiff::Timestamp>().ok().map(|time| time.as_nanosecond().div_euclid(1_000_000) as i64);
     prop_assert_eq!(parse_rfc3339(text), jiffs, "{}", text);
     Ok(())
 }

@@ -24,11 +24,7 @@ pub struct Expected {
 }
 
 /// `known` are names of quantities; new ones are added if the record is a reading.
-pub fn decode(
-    settings: &DecodeSettings,
-    known: &mut Vec<String>,
-    record: &[u8],
-) -> Result<Expected, Reason> {
+pub fn decode(settings: &DecodeSettings, known: &mut Vec<String>, record: &[u8]) -> Result<Expected, Reason> {
     if record.len() > settings.record_bytes_max {
         return Err(Reason::TooLarge);
     }
@@ -84,22 +80,13 @@ fn flatten_value(
             for (at, element) in elements.iter().enumerate().filter(|_| leads) {
                 let path = format!("{pointer}/{at}");
                 let below = format!("{path}/");
-                if paths(settings)
-                    .iter()
-                    .any(|it| *it == path || it.starts_with(&below))
-                {
+                if paths(settings).iter().any(|it| *it == path || it.starts_with(&below)) {
                     flatten_value(path, element.get(), settings, flat)?;
                 }
             }
         }
-        b'"' => flat.push((
-            pointer,
-            Scalar::Json(serde_json::from_str(raw).map_err(|_| ())?),
-        )),
-        _ => flat.push((
-            pointer,
-            serde_json::from_str(raw).map_or(Scalar::Else, Scalar::Json),
-        )),
+        b'"' => flat.push((pointer, Scalar::Json(serde_json::from_str(raw).map_err(|_| ())?))),
+        _ => flat.push((pointer, serde_json::from_str(raw).map_or(Scalar::Else, Scalar::Json))),
     }
     Ok(())
 }
@@ -117,18 +104,8 @@ fn paths(settings: &DecodeSettings) -> Vec<String> {
     if let IdSource::Path(path) = &settings.id {
         paths.push(pointer_of(path));
     }
-    paths.extend(
-        settings
-            .attributes
-            .iter()
-            .map(|attribute| pointer_of(&attribute.path)),
-    );
-    paths.extend(
-        settings
-            .mappings
-            .iter()
-            .map(|mapping| pointer_of(&mapping.path)),
-    );
+    paths.extend(settings.attributes.iter().map(|attribute| pointer_of(&attribute.path)));
+    paths.extend(settings.mappings.iter().map(|mapping| pointer_of(&mapping.path)));
     paths
 }
 
@@ -140,14 +117,8 @@ fn collect(
     let mut reading = Expected::default();
     let (mut id, mut time) = (None, Ok(None));
     for (pointer, value) in flat {
-        let mapping = settings
-            .mappings
-            .iter()
-            .find(|mapping| pointer_of(&mapping.path) == *pointer);
-        let attribute = settings
-            .attributes
-            .iter()
-            .find(|it| pointer_of(&it.path) == *pointer);
+        let mapping = settings.mappings.iter().find(|mapping| pointer_of(&mapping.path) == *pointer);
+        let attribute = settings.attributes.iter().find(|it| pointer_of(&it.path) == *pointer);
         if matches!(&settings.id, IdSource::Path(path) if pointer_of(path) == *pointer) {
             id = id_of(value);
         } else if pointer_of(&settings.timestamp) == *pointer {
@@ -158,14 +129,7 @@ fn collect(
                 reading.attributes.insert(attribute.name.clone(), text);
             }
         } else if let Some(mapping) = mapping {
-            quantity(
-                settings,
-                known,
-                &mut reading,
-                &mapping.name,
-                mapping.factor,
-                value,
-            );
+            quantity(settings, known, &mut reading, &mapping.name, mapping.factor, value);
         } else if settings.quantities == Selection::All && pointer[1..].find('/').is_none() {
             let name = pointer[1..].replace("~1", "/").replace("~0", "~");
             quantity(settings, known, &mut reading, &name, 1.0, value);
@@ -175,9 +139,7 @@ fn collect(
         IdSource::Fixed(id) => id.clone(),
         IdSource::Path(_) => id.ok_or(Reason::NoSensorId)?,
     };
-    reading.timestamp = time
-        .map_err(|()| Reason::BadTimestamp)?
-        .ok_or(Reason::NoTimestamp)?;
+    reading.timestamp = time.map_err(|()| Reason::BadTimestamp)?.ok_or(Reason::NoTimestamp)?;
     if reading.values.is_empty() && reading.malformed.is_empty() {
         return Err(Reason::NoQuantities);
     }
@@ -196,9 +158,7 @@ fn quantity(
         Scalar::Json(Value::Number(number)) => number.as_f64(),
         _ => None,
     };
-    let scaled = number
-        .map(|number| number * factor)
-        .filter(|scaled| scaled.is_finite());
+    let scaled = number.map(|number| number * factor).filter(|scaled| scaled.is_finite());
     if !known.iter().any(|other| other == name) {
         let mapped = settings.mappings.iter().any(|mapping| mapping.name == name);
         let built_in = unit_of(name).is_some() || name == "power_factor";
@@ -206,8 +166,7 @@ fn quantity(
         let built_in = built_in && settings.quantities == Selection::All;
         let becomes_known = has_name && (scaled.is_some() || mapped || built_in);
         if !becomes_known
-            || (!(mapped || built_in)
-                && known.len() + reserved(settings, known) >= settings.quantities_max)
+            || (!(mapped || built_in) && known.len() + reserved(settings, known) >= settings.quantities_max)
         {
             return;
         }
@@ -230,23 +189,13 @@ fn reserved(settings: &DecodeSettings, known: &[String]) -> usize {
     const BUILT_IN: &str = "voltage voltage_l1 voltage_l2 voltage_l3 current current_l1 current_l2 current_l3 \
                             power reactive_power apparent_power power_factor frequency temperature";
     let mut names: BTreeSet<&str> = BUILT_IN.split_whitespace().collect();
-    names.extend(
-        settings
-            .mappings
-            .iter()
-            .map(|mapping| mapping.name.as_str()),
-    );
-    names
-        .into_iter()
-        .filter(|name| !known.iter().any(|known| known == name))
-        .count()
+    names.extend(settings.mappings.iter().map(|mapping| mapping.name.as_str()));
+    names.into_iter().filter(|name| !known.iter().any(|known| known == name)).count()
 }
 
 fn id_of(value: &Scalar) -> Option<String> {
     match value {
-        Scalar::Json(Value::String(text)) => {
-            (!text.is_empty() && text.len() <= 256).then(|| text.clone())
-        }
+        Scalar::Json(Value::String(text)) => (!text.is_empty() && text.len() <= 256).then(|| text.clone()),
         Scalar::Json(Value::Number(number)) if !number.is_f64() => Some(number.to_string()),
         _ => None,
     }
@@ -254,9 +203,7 @@ fn id_of(value: &Scalar) -> Option<String> {
 
 fn attribute_of(value: &Scalar) -> Option<String> {
     match value {
-        Scalar::Json(Value::String(text)) => {
-            (!text.is_empty() && text.len() <= 256).then(|| text.clone())
-        }
+        Scalar::Json(Value::String(text)) => (!text.is_empty() && text.len() <= 256).then(|| text.clone()),
         Scalar::Json(Value::Number(number)) if number.is_f64() => {
             number.as_f64().map(|number| format!("{number}"))
         }
@@ -266,48 +213,30 @@ fn attribute_of(value: &Scalar) -> Option<String> {
 }
 
 fn time_of(settings: &DecodeSettings, value: &Scalar) -> Result<Option<i64>, ()> {
-    assert_eq!(
-        settings.time,
-        TimeFormat::Auto,
-        "the reference knows only this one"
-    );
+    assert_eq!(settings.time, TimeFormat::Auto, "the reference knows only this one");
     let milliseconds = match value {
         Scalar::Json(Value::Null) => return Ok(None),
         Scalar::Json(Value::String(text)) => text_time(text).ok_or(())?,
-        Scalar::Json(Value::Number(number)) if number.is_f64() => {
-            float_time(number.as_f64().ok_or(())?)
-        }
-        Scalar::Json(Value::Number(number)) => {
-            integer_time(number.to_string().parse().map_err(|_| ())?)
-        }
+        Scalar::Json(Value::Number(number)) if number.is_f64() => float_time(number.as_f64().ok_or(())?),
+        Scalar::Json(Value::Number(number)) => integer_time(number.to_string().parse().map_err(|_| ())?),
         _ => return Err(()),
     };
     let range = i128::from(TIMESTAMP_START)..i128::from(TIMESTAMP_END);
-    if range.contains(&milliseconds) {
-        Ok(Some(milliseconds as i64))
-    } else {
-        Err(())
-    }
+    if range.contains(&milliseconds) { Ok(Some(milliseconds as i64)) } else { Err(()) }
 }
 
 fn text_time(text: &str) -> Option<i128> {
     if let Ok(time) = text.parse::<jiff::Timestamp>() {
         return Some(time.as_nanosecond().div_euclid(1_000_000));
     }
-    if !text
-        .chars()
-        .all(|character| "0123456789+-.".contains(character))
-    {
+    if !text.chars().all(|character| "0123456789+-.".contains(character)) {
         return None;
     }
     let value: f64 = text.parse().ok()?;
     if value < 1e8 {
         return None;
     }
-    Some(
-        text.parse::<i128>()
-            .map_or_else(|_| float_time(value), integer_time),
-    )
+    Some(text.parse::<i128>().map_or_else(|_| float_time(value), integer_time))
 }
 
 fn integer_time(value: i128) -> i128 {

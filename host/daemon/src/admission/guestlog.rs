@@ -13,10 +13,7 @@ pub struct GuestLines {
 
 impl GuestLines {
     pub fn new(detector: &str) -> Self {
-        GuestLines {
-            detector: detector.to_owned(),
-            dropped: AtomicU64::new(0),
-        }
+        GuestLines { detector: detector.to_owned(), dropped: AtomicU64::new(0) }
     }
 
     /// Lines beyond the rate since the start.
@@ -38,10 +35,6 @@ impl GuestLog for GuestLines {
 
     fn dropped(&self, lines: u64) {
         self.dropped.fetch_add(lines, Ordering::Relaxed);
-        tracing::warn!(
-            detector = self.detector,
-            lines,
-            "log lines beyond the detector's rate were dropped"
-        );
+        tracing::warn!(detector = self.detector, lines, "log lines beyond the detector's rate were dropped");
     }
 }

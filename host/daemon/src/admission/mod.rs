@@ -102,7 +102,8 @@ pub fn sandbox() -> Result<Sandbox, SandboxError> {
 /// The user's own, or what `GRIDWATCH_CODE_CACHE` names. No configuration file can name it: what lies there
 /// runs as native code, so a folder that came along with a configuration must never be it.
 fn code_cache_dir() -> Option<PathBuf> {
-    let from = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let from =
+        |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
     from("GRIDWATCH_CODE_CACHE")
         .or_else(|| from("XDG_CACHE_HOME").map(|cache| cache.join("gridwatch/code")))
         .or_else(|| from("HOME").map(|home| home.join(".cache/gridwatch/code")))
@@ -123,9 +124,7 @@ pub fn admit(sandbox: &Sandbox, found: Vec<Found>) -> Vec<Candidate> {
             });
         }
     });
-    let mut candidates = candidates
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
+    let mut candidates = candidates.into_inner().unwrap_or_else(PoisonError::into_inner);
     candidates.sort_by(|a, b| a.name.cmp(&b.name));
     candidates
 }
@@ -140,11 +139,7 @@ fn candidate(sandbox: &Sandbox, found: &Found) -> Candidate {
         Ok(None) => Verdict::Disabled,
         Err(refused) => Verdict::Refused(refused),
     };
-    Candidate {
-        name: found.name.clone(),
-        file: found.file.clone(),
-        verdict,
-    }
+    Candidate { name: found.name.clone(), file: found.file.clone(), verdict }
 }
 
 /// `None` where it is switched off; then its module is not even looked at.
@@ -155,10 +150,9 @@ fn judge(sandbox: &Sandbox, found: &Found) -> Result<Option<Admitted>, Refused> 
         return Ok(None);
     }
     let bytes = scan::bytes_of(&found.file).map_err(refused("unreadable"))?;
-    let module = sandbox.load(&bytes).map_err(|refusal| Refused {
-        label: refusal.label(),
-        reason: refusal.to_string(),
-    })?;
+    let module = sandbox
+        .load(&bytes)
+        .map_err(|refusal| Refused { label: refusal.label(), reason: refusal.to_string() })?;
     let parameters = ParameterSchema::parse(&module.descriptor().parameters)
         .and_then(|schema| schema.check(&settings.parameters))
         .map_err(|error| Refused {
@@ -173,16 +167,8 @@ fn judge(sandbox: &Sandbox, found: &Found) -> Result<Option<Admitted>, Refused> 
     module
         .instantiate(settings.limits, log.clone())
         .and_then(|mut judge| judge.configure(&parameters, &[]))
-        .map_err(|fault| Refused {
-            label: "start",
-            reason: fault.to_string(),
-        })?;
-    Ok(Some(Admitted {
-        module: Arc::new(module),
-        settings,
-        parameters,
-        log,
-    }))
+        .map_err(|fault| Refused { label: "start", reason: fault.to_string() })?;
+    Ok(Some(Admitted { module: Arc::new(module), settings, parameters, log }))
 }
 
 fn refused(label: &'static str) -> impl Fn(String) -> Refused {
@@ -195,8 +181,5 @@ fn settings(file: &Path) -> Result<DetectorSettings, Refused> {
     }
     config::text_of(file)
         .and_then(|text| config::read_settings(file, &text))
-        .map_err(|mistakes| Refused {
-            label: "settings",
-            reason: mistakes.to_string(),
-        })
+        .map_err(|mistakes| Refused { label: "settings", reason: mistakes.to_string() })
 }

@@ -34,23 +34,16 @@ pub enum ScanError {
 
 /// Every `NAME.wasm`, by name. Hidden files are editors' and copiers' own.
 pub fn scan(dir: &Path) -> Result<Vec<Found>, ScanError> {
-    let failed = |source| ScanError::Dir {
-        dir: dir.to_owned(),
-        source,
-    };
+    let failed = |source| ScanError::Dir { dir: dir.to_owned(), source };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let file = entry.map_err(failed)?.path();
-        let hidden = file
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if hidden || file.extension().is_none_or(|end| end != "wasm") || !file.is_file() {
             continue;
         }
         if found.len() == DETECTORS_MAX {
-            return Err(ScanError::TooMany {
-                dir: dir.to_owned(),
-            });
+            return Err(ScanError::TooMany { dir: dir.to_owned() });
         }
         found.push(one_file(&file));
     }
@@ -60,14 +53,7 @@ pub fn scan(dir: &Path) -> Result<Vec<Found>, ScanError> {
 
 /// A file named by hand.
 pub fn one_file(file: &Path) -> Found {
-    Found {
-        name: file
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
-        file: file.to_owned(),
-    }
+    Found { name: file.file_stem().unwrap_or_default().to_string_lossy().into_owned(), file: file.to_owned() }
 }
 
 /// A name must do as a metric's label, in a path and in an anomaly.
@@ -109,22 +95,11 @@ mod tests {
     #[test]
     fn only_modules_count_and_in_the_order_of_their_names() {
         let dir = tempfile::tempdir().unwrap();
-        for name in [
-            "b.wasm",
-            "a.wasm",
-            "a.toml",
-            ".a.wasm",
-            "c.wasm.part",
-            "d.txt",
-        ] {
+        for name in ["b.wasm", "a.wasm", "a.toml", ".a.wasm", "c.wasm.part", "d.txt"] {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
         std::fs::create_dir(dir.path().join("e.wasm")).unwrap();
-        let names: Vec<String> = scan(dir.path())
-            .unwrap()
-            .into_iter()
-            .map(|found| found.name)
-            .collect();
+        let names: Vec<String> = scan(dir.path()).unwrap().into_iter().map(|found| found.name).collect();
         assert_eq!(names, ["a", "b"]);
     }
 

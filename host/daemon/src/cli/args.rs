@@ -9,12 +9,7 @@ use crate::config::parse_duration;
 
 /// Streams power-grid readings through WebAssembly detectors to anomalies.
 #[derive(Debug, Parser)]
-#[command(
-    name = "gridwatch",
-    version,
-    arg_required_else_help = true,
-    subcommand_required = true
-)]
+#[command(name = "gridwatch", version, arg_required_else_help = true, subcommand_required = true)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,

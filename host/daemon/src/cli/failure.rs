@@ -56,11 +56,7 @@ impl Failure {
         use io::Write;
         if !matches!(self, Failure::ReaderGone) {
             // Standard error may be closed, too; then the status has to do.
-            let _ = writeln!(
-                io::stderr(),
-                "gridwatch: {}",
-                self.to_string().replace('\n', "\ngridwatch: ")
-            );
+            let _ = writeln!(io::stderr(), "gridwatch: {}", self.to_string().replace('\n', "\ngridwatch: "));
         }
         ExitCode::from(self.status())
     }

@@ -15,9 +15,7 @@ pub struct Out {
 
 impl Out {
     pub fn new() -> Self {
-        Out {
-            writer: BufWriter::with_capacity(64 << 10, io::stdout()),
-        }
+        Out { writer: BufWriter::with_capacity(64 << 10, io::stdout()) }
     }
 
     pub fn line(&mut self, line: impl AsRef<[u8]>) -> io::Result<()> {

@@ -55,9 +55,7 @@ fn wrong_arguments_are_refused() {
 
 #[test]
 fn durations_are_read_as_in_the_configuration() {
-    let Command::Run(run) = parse("run -c a --duration 1m30s").unwrap().command else {
-        panic!()
-    };
+    let Command::Run(run) = parse("run -c a --duration 1m30s").unwrap().command else { panic!() };
     assert_eq!(run.duration, Some(Duration::from_secs(90)));
 }
 

@@ -30,10 +30,8 @@ pub fn detectors(args: &DetectorsArgs) -> Result<(), Failure> {
     if args.config.is_none() {
         config.detectors.dir = args.dir.clone().unwrap_or_else(super::usual_dir);
     }
-    let found = admission::scan(&config.detectors.dir)
-        .map_err(|error| Failure::Start(error.to_string()))?;
-    let sandbox = admission::sandbox()
-        .map_err(|error| Failure::Start(error.to_string()))?;
+    let found = admission::scan(&config.detectors.dir).map_err(|error| Failure::Start(error.to_string()))?;
+    let sandbox = admission::sandbox().map_err(|error| Failure::Start(error.to_string()))?;
     let candidates = admission::admit(&sandbox, found);
     let costs = candidates
         .iter()
@@ -41,11 +39,8 @@ pub fn detectors(args: &DetectorsArgs) -> Result<(), Failure> {
         .collect::<Result<Vec<Trial>, Failure>>()?;
     let mut out = Out::new();
     if args.json {
-        let list: Vec<Value> = candidates
-            .iter()
-            .zip(&costs)
-            .map(|(candidate, cost)| as_json(candidate, cost))
-            .collect();
+        let list: Vec<Value> =
+            candidates.iter().zip(&costs).map(|(candidate, cost)| as_json(candidate, cost)).collect();
         out.line(serde_json::to_string_pretty(&list).unwrap_or_default())?;
     } else {
         for line in table(&config.detectors.dir, &candidates, &costs) {
@@ -53,16 +48,9 @@ pub fn detectors(args: &DetectorsArgs) -> Result<(), Failure> {
         }
     }
     out.flush()?;
-    match candidates
-        .iter()
-        .filter(|candidate| candidate.refused().is_some())
-        .count()
-    {
+    match candidates.iter().filter(|candidate| candidate.refused().is_some()).count() {
         0 => Ok(()),
-        refused => Err(Failure::Verdict(format!(
-            "{refused} of {} refused",
-            candidates.len()
-        ))),
+        refused => Err(Failure::Verdict(format!("{refused} of {} refused", candidates.len()))),
     }
 }
 
@@ -79,19 +67,12 @@ fn trial(config: &Config, candidate: &Candidate) -> Result<Trial, Failure> {
         return Ok(Trial::NotRun);
     };
     let deployments: [Arc<Deployment>; 1] = [deployment];
-    let scenario = Scenario {
-        days: TRIAL_DAYS,
-        learning_days: 0.0,
-        faults_per_kind: 0,
-        ..Scenario::default()
-    };
+    let scenario =
+        Scenario { days: TRIAL_DAYS, learning_days: 0.0, faults_per_kind: 0, ..Scenario::default() };
     let world = World::new(scenario).map_err(|error| Failure::Start(error.to_string()))?;
     // The simulator's own shape of readings, whatever the configuration reads.
     let plain = config::read(Path::new("trial"), "")?;
-    let base = wiring::LaneBase {
-        engine: &config.engine,
-        ..wiring::settings_of(&plain, &deployments, &[])
-    };
+    let base = wiring::LaneBase { engine: &config.engine, ..wiring::settings_of(&plain, &deployments, &[]) };
     let lanes = wiring::simulator_lanes(&world, 1, false, |_| Pace::Free, &base)?;
     let sink = FileSink::open(FileSinkOptions {
         anomalies: Output::Discard,
@@ -210,10 +191,7 @@ fn table(dir: &Path, candidates: &[Candidate], trials: &[Trial]) -> Vec<String> 
                 shown(&candidate.file.with_extension("toml"))
             )),
             Verdict::Refused(refused) => {
-                lines.push(format!(
-                    "{:<16} REFUSED ({})",
-                    candidate.name, refused.label
-                ));
+                lines.push(format!("{:<16} REFUSED ({})", candidate.name, refused.label));
                 lines.extend(refused.reason.lines().map(|line| format!("    {line}")));
             }
         }
@@ -230,11 +208,7 @@ fn rows(candidate: &Candidate, admitted: &Admitted, trial: &Trial) -> Vec<String
         Trial::Failed(_) => "failed".to_owned(),
         Trial::NotRun => "-".to_owned(),
     };
-    let kinds: Vec<&str> = descriptor
-        .kinds
-        .iter()
-        .map(|kind| kind.name.as_str())
-        .collect();
+    let kinds: Vec<&str> = descriptor.kinds.iter().map(|kind| kind.name.as_str()).collect();
     let mut rows = vec![
         format!(
             "{:<16} {:<9} {:<8} {:<9} {:>4} KiB  {:<12}  {cost:>10}  {} MiB, {} ms a call",

@@ -30,10 +30,7 @@ fn usual_dir() -> PathBuf {
     let beside = binaries
         .filter_map(|binary| Some(binary.parent()?.parent()?.parent()?.join("detectors")))
         .filter(|dir| dir.is_absolute());
-    std::iter::once(here.clone())
-        .chain(beside)
-        .find(|dir| dir.is_dir())
-        .unwrap_or(here)
+    std::iter::once(here.clone()).chain(beside).find(|dir| dir.is_dir()).unwrap_or(here)
 }
 
 /// Those of a directory. What is refused is said and left out; none at all is an error.
@@ -50,18 +47,12 @@ fn detectors_in(sandbox: &Sandbox, dir: &Path) -> Result<Vec<Candidate>, Failure
             );
         }
     }
-    if candidates
-        .iter()
-        .all(|candidate| candidate.admitted().is_none())
-    {
+    if candidates.iter().all(|candidate| candidate.admitted().is_none()) {
         return Err(Failure::Start(format!(
             "no detector to run in {} ({} refused); make the built-in ones with `detectors/build.sh all` (or \
              `make build`), and look at them with `gridwatch detectors --dir {}`",
             dir.display(),
-            candidates
-                .iter()
-                .filter(|candidate| candidate.refused().is_some())
-                .count(),
+            candidates.iter().filter(|candidate| candidate.refused().is_some()).count(),
             dir.display()
         )));
     }

@@ -25,10 +25,7 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
     let config = configuration(args)?;
     let source = source(args, &config)?;
     let candidates = detectors(args, &config)?;
-    let deployments: Vec<Arc<Deployment>> = candidates
-        .iter()
-        .filter_map(Candidate::deployment)
-        .collect();
+    let deployments: Vec<Arc<Deployment>> = candidates.iter().filter_map(Candidate::deployment).collect();
     let base = wiring::settings_of(&config, &deployments, &[]);
     let lanes = wiring::of_source(&source, &base, true)?;
     let started = Instant::now();
@@ -40,6 +37,12 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
             return Err(Failure::Ended(error.to_string()));
         }
         Ok(()) => summary(&snapshot, started.elapsed(), args.json),
+    }
+    let account = wiring::account_of(&snapshot);
+    if account.received > 0 && account.judged == 0 {
+        // A wrong key or pattern of time: nothing to be proud of, whatever the account says.
+        let what = "no record could be judged; `--dead-letters FILE` shows why, `[decode]` says how records are read";
+        return Err(Failure::Ended(what.to_owned()));
     }
     Ok(())
 }
@@ -63,22 +66,15 @@ fn source(args: &ReplayArgs, config: &Config) -> Result<Source, Failure> {
             Some(Source::Files(files)) => files.format,
             _ => Format::Auto,
         };
-        return Ok(Source::Files(FileSource {
-            paths: args.files.clone(),
-            format,
-            follow: false,
-        }));
+        return Ok(Source::Files(FileSource { paths: args.files.clone(), format, follow: false }));
     }
     config.source.clone().ok_or_else(|| {
-        Failure::Arguments(
-            "nothing to replay: name files, or a configuration with a [source]".to_owned(),
-        )
+        Failure::Arguments("nothing to replay: name files, or a configuration with a [source]".to_owned())
     })
 }
 
 fn detectors(args: &ReplayArgs, config: &Config) -> Result<Vec<Candidate>, Failure> {
-    let sandbox = admission::sandbox()
-        .map_err(|error| Failure::Start(error.to_string()))?;
+    let sandbox = admission::sandbox().map_err(|error| Failure::Start(error.to_string()))?;
     if args.detectors.is_empty() {
         return super::detectors_in(&sandbox, &config.detectors.dir);
     }
@@ -86,26 +82,16 @@ fn detectors(args: &ReplayArgs, config: &Config) -> Result<Vec<Candidate>, Failu
     let candidates = admission::admit(&sandbox, found.collect());
     for (at, candidate) in candidates.iter().enumerate() {
         if let Some(refused) = candidate.refused() {
-            return Err(Failure::Start(format!(
-                "{}: {}",
-                candidate.file.display(),
-                refused.reason
-            )));
+            return Err(Failure::Start(format!("{}: {}", candidate.file.display(), refused.reason)));
         }
         if at > 0 && candidates[at - 1].name == candidate.name {
-            return Err(Failure::Arguments(format!(
-                "two detectors would be named {}",
-                candidate.name
-            )));
+            return Err(Failure::Arguments(format!("two detectors would be named {}", candidate.name)));
         }
     }
     Ok(candidates)
 }
 
-type Ended = (
-    Snapshot,
-    Result<(), gridwatch_engine::pipeline::PipelineError>,
-);
+type Ended = (Snapshot, Result<(), gridwatch_engine::pipeline::PipelineError>);
 
 fn stream(args: &ReplayArgs, config: &Config, lanes: Lanes) -> Result<Ended, Failure> {
     let dead_letters = match &args.dead_letters {
@@ -116,12 +102,8 @@ fn stream(args: &ReplayArgs, config: &Config, lanes: Lanes) -> Result<Ended, Fai
             Output::File(path.clone())
         }
     };
-    let sink = FileSink::open(FileSinkOptions {
-        anomalies: Output::Stdout,
-        dead_letters,
-        commit: None,
-    })
-    .map_err(|error| Failure::Start(error.to_string()))?;
+    let sink = FileSink::open(FileSinkOptions { anomalies: Output::Stdout, dead_letters, commit: None })
+        .map_err(|error| Failure::Start(error.to_string()))?;
     let bar = wiring::show_progress(lanes.progress.as_ref());
     let plan = Plan {
         lanes: lanes.lanes,
@@ -147,10 +129,7 @@ fn start_anew(path: &PathBuf) -> Result<(), Failure> {
     if !path.is_file() {
         return Ok(());
     }
-    std::fs::write(path, b"").map_err(|source| Failure::File {
-        path: path.clone(),
-        source,
-    })
+    std::fs::write(path, b"").map_err(|source| Failure::File { path: path.clone(), source })
 }
 
 fn summary(snapshot: &Snapshot, took: Duration, as_json: bool) {
@@ -168,11 +147,7 @@ fn summary(snapshot: &Snapshot, took: Duration, as_json: bool) {
         return;
     }
     let mut text = account::text(&account);
-    text.push_str(&format!(
-        "{} readings/s, {:.2} s\n",
-        grouped(rate as u64),
-        took.as_secs_f64()
-    ));
+    text.push_str(&format!("{} readings/s, {:.2} s\n", grouped(rate as u64), took.as_secs_f64()));
     for (detector, ns) in cost_ns {
         text.push_str(&format!("  {detector:10} {ns:>8.0} ns a reading\n"));
     }

@@ -54,8 +54,7 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     running.started(start(&config, source, &candidates, &latches)?);
     say_ready(&config, &candidates, &servers, process_start);
     let since = Instant::now();
-    let (snapshot, ended) =
-        running.wait(|_| !signals.asked() && !wiring::is_over(since, args.duration));
+    let (snapshot, ended) = running.wait(|_| !signals.asked() && !wiring::is_over(since, args.duration));
     drop(servers);
     say_account(&snapshot, args.json)?;
     match ended {
@@ -81,8 +80,7 @@ fn starting(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
 
 /// Those of the directory. What is refused is said and left out; none at all is an error.
 fn detectors(config: &Config) -> Result<Vec<Candidate>, Failure> {
-    let sandbox = admission::sandbox()
-        .map_err(|error| Failure::Start(error.to_string()))?;
+    let sandbox = admission::sandbox().map_err(|error| Failure::Start(error.to_string()))?;
     super::detectors_in(&sandbox, &config.detectors.dir)
 }
 
@@ -92,10 +90,7 @@ fn start(
     candidates: &[Candidate],
     latches: &Latches,
 ) -> Result<Pipeline, Failure> {
-    let deployments: Vec<Arc<Deployment>> = candidates
-        .iter()
-        .filter_map(Candidate::deployment)
-        .collect();
+    let deployments: Vec<Arc<Deployment>> = candidates.iter().filter_map(Candidate::deployment).collect();
     let refused: Vec<String> = candidates
         .iter()
         .filter_map(|candidate| Some((candidate, candidate.refused()?)))
@@ -104,13 +99,15 @@ fn start(
     if refused.is_empty() {
         latches.detectors.ready();
     } else {
-        latches
-            .detectors
-            .failed(format!("not admitted: {}", refused.join("; ")));
+        latches.detectors.failed(format!("not admitted: {}", refused.join("; ")));
     }
-    let running = |candidate: &&Candidate| deployments.iter().any(|deployment| deployment.name == candidate.name);
-    let dormant: Vec<String> =
-        candidates.iter().filter(|candidate| !running(candidate)).map(|candidate| candidate.name.clone()).collect();
+    let running =
+        |candidate: &&Candidate| deployments.iter().any(|deployment| deployment.name == candidate.name);
+    let dormant: Vec<String> = candidates
+        .iter()
+        .filter(|candidate| !running(candidate))
+        .map(|candidate| candidate.name.clone())
+        .collect();
     let base = wiring::settings_of(config, &deployments, &dormant);
     let lanes = wiring::of_source(source, &base, false)?;
     let sink = sink(config)?;
@@ -159,12 +156,8 @@ pub fn commit_file(beside: &Path) -> PathBuf {
 
 pub fn make_folder(file: &Path) -> Result<(), Failure> {
     match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => {
-            std::fs::create_dir_all(folder).map_err(|source| Failure::File {
-                path: folder.to_owned(),
-                source,
-            })
-        }
+        Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder)
+            .map_err(|source| Failure::File { path: folder.to_owned(), source }),
         _ => Ok(()),
     }
 }
@@ -175,20 +168,29 @@ fn say_ready(config: &Config, candidates: &[Candidate], servers: &Servers, start
         .filter(|candidate| matches!(candidate.verdict, Verdict::Admitted(_)))
         .map(|candidate| candidate.name.as_str())
         .collect();
+    let refused: Vec<&str> = candidates
+        .iter()
+        .filter(|candidate| candidate.refused().is_some())
+        .map(|candidate| candidate.name.as_str())
+        .collect();
+    if !refused.is_empty() {
+        let refused = refused.join(",");
+        tracing::warn!(
+            refused,
+            "running without detectors that were refused (their state is kept); /readyz says so, too"
+        );
+    }
     tracing::info!(
         after_ms = start.elapsed().as_millis() as u64,
         detectors = names.join(","),
         api = %servers.api,
         metrics = %servers.metrics,
         config = %config.file.display(),
-        "ready"
+        "{}", if refused.is_empty() { "ready" } else { "running" }
     );
 }
 
-fn say_account(
-    snapshot: &gridwatch_engine::pipeline::Snapshot,
-    as_json: bool,
-) -> Result<(), Failure> {
+fn say_account(snapshot: &gridwatch_engine::pipeline::Snapshot, as_json: bool) -> Result<(), Failure> {
     let account = wiring::account_of(snapshot);
     if as_json {
         let mut out = Out::new();

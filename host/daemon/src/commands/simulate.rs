@@ -12,9 +12,7 @@ use crate::cli::{Failure, Out, SimulateArgs};
 pub fn simulate(args: &SimulateArgs) -> Result<(), Failure> {
     let scenario = scenario(args);
     let endless = args.duration.is_none() && args.readings.is_some();
-    let wrong = |error: gridwatch_connectors::simulator::ScenarioError| {
-        Failure::Arguments(error.to_string())
-    };
+    let wrong = |error: gridwatch_connectors::simulator::ScenarioError| Failure::Arguments(error.to_string());
     let world = World::new(scenario).map_err(wrong)?;
     if let Some(path) = &args.labels {
         write_file(path, |file| {
@@ -56,14 +54,8 @@ fn scenario(args: &SimulateArgs) -> Scenario {
         feeders_per_area: args.feeders_per_area,
         meters_per_feeder: args.meters_per_feeder,
         interval_ms: u32::try_from(args.interval.as_millis()).unwrap_or(u32::MAX),
-        days: args
-            .duration
-            .map_or(usual.days, |duration| duration.as_secs_f64() / 86_400.0),
-        faults_per_kind: if args.no_faults {
-            0
-        } else {
-            args.faults_per_kind
-        },
+        days: args.duration.map_or(usual.days, |duration| duration.as_secs_f64() / 86_400.0),
+        faults_per_kind: if args.no_faults { 0 } else { args.faults_per_kind },
         ..usual
     }
 }
@@ -77,8 +69,5 @@ fn write_file(
         write(&mut file)?;
         file.flush()
     });
-    written.map_err(|source| Failure::File {
-        path: path.to_owned(),
-        source,
-    })
+    written.map_err(|source| Failure::File { path: path.to_owned(), source })
 }

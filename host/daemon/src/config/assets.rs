@@ -35,11 +35,7 @@ pub fn read(mut section: Section<'_, '_>) -> AssetTable {
             DeValue::Integer(number) => attributes.push((key.value, number.as_str().to_owned())),
             DeValue::Float(number) => attributes.push((key.value, number.as_str().to_owned())),
             other => {
-                let what = format!(
-                    "{}: should be a string or a number, is {}",
-                    key.value,
-                    type_name(other)
-                );
+                let what = format!("{}: should be a string or a number, is {}", key.value, type_name(other));
                 all.document().mistake(value.span().start, what);
             }
         }
@@ -55,16 +51,8 @@ pub fn read(mut section: Section<'_, '_>) -> AssetTable {
         }
     }
     hash.update(&bytes);
-    let digest = hash
-        .finalize()
-        .iter()
-        .fold("sha256:".to_owned(), |text, byte| {
-            format!("{text}{byte:02x}")
-        });
-    AssetTable {
-        assets: Arc::new(assets.with_all(attributes)),
-        digest,
-    }
+    let digest = hash.finalize().iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"));
+    AssetTable { assets: Arc::new(assets.with_all(attributes)), digest }
 }
 
 /// The mistakes in the table itself are told with its own lines, at the place that names it.
@@ -90,9 +78,7 @@ fn read_file(section: &Section<'_, '_>, path: &At<String>) -> (Assets, Vec<u8>) 
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
-    let length = std::fs::metadata(path)
-        .map_err(|error| error.to_string())?
-        .len();
+    let length = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
     if length > FILE_BYTES_MAX {
         return Err(format!("has {length} bytes, more than {FILE_BYTES_MAX}"));
     }

@@ -1,8 +1,6 @@
 //! `[decode]`: how a record becomes a reading.
 
-use gridwatch_core::decode::{
-    AttributePath, DecodeSettings, IdSource, Mapping, Selection, TimeFormat,
-};
+use gridwatch_core::decode::{AttributePath, DecodeSettings, IdSource, Mapping, Selection, TimeFormat};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -17,9 +15,8 @@ pub fn read(mut section: Section<'_, '_>) -> DecodeSettings {
     let timestamp = name(&mut section, "timestamp").unwrap_or(usual.timestamp);
     let time = read_time(&mut section);
     let only_listed = section.boolean("only_listed").unwrap_or(false);
-    let quantities_max = section
-        .integer("quantities_max", 1..=4096)
-        .map_or(usual.quantities_max, |number| number as usize);
+    let quantities_max =
+        section.integer("quantities_max", 1..=4096).map_or(usual.quantities_max, |number| number as usize);
     let mappings = read_quantities(section.section("quantities"), quantities_max);
     if only_listed && mappings.is_empty() {
         let offset = section.written("only_listed").unwrap_or(section.offset());
@@ -27,9 +24,8 @@ pub fn read(mut section: Section<'_, '_>) -> DecodeSettings {
         section.document().mistake(offset, what);
     }
     let attributes = read_attributes(&mut section).unwrap_or(usual.attributes);
-    let record_bytes_max = section
-        .size("record_bytes_max", 64..=1 << 30)
-        .map_or(usual.record_bytes_max, |bytes| bytes as usize);
+    let record_bytes_max =
+        section.size("record_bytes_max", 64..=1 << 30).map_or(usual.record_bytes_max, |bytes| bytes as usize);
     let (document, offset) = (section.document(), section.offset());
     section.close();
     let settings = DecodeSettings {
@@ -37,11 +33,7 @@ pub fn read(mut section: Section<'_, '_>) -> DecodeSettings {
         timestamp,
         time,
         mappings,
-        quantities: if only_listed {
-            Selection::Listed
-        } else {
-            Selection::All
-        },
+        quantities: if only_listed { Selection::Listed } else { Selection::All },
         quantities_max,
         attributes,
         record_bytes_max,
@@ -91,8 +83,7 @@ fn read_time(section: &mut Section<'_, '_>) -> TimeFormat {
     if let Some(zone) = &zone
         && let Err(error) = jiff::tz::TimeZone::get(&zone.value)
     {
-        let what =
-            format!("time_zone: {error}; write an IANA name such as \"Europe/Madrid\" or \"UTC\"");
+        let what = format!("time_zone: {error}; write an IANA name such as \"Europe/Madrid\" or \"UTC\"");
         section.document().mistake(zone.offset, what);
     }
     let time = match format.as_ref().map(|at| at.value.as_str()) {
@@ -110,10 +101,7 @@ fn read_time(section: &mut Section<'_, '_>) -> TimeFormat {
                 "timestamp_format: \"{other}\" is not known; known: \"auto\", \"rfc3339\", \"epoch-s\", \
                  \"epoch-ms\", \"epoch-us\", or a pattern such as \"%Y-%m-%d %H:%M:%S\""
             );
-            section.document().mistake(
-                format.as_ref().map_or(section.offset(), |at| at.offset),
-                what,
-            );
+            section.document().mistake(format.as_ref().map_or(section.offset(), |at| at.offset), what);
             return TimeFormat::Auto;
         }
     };
@@ -129,34 +117,20 @@ fn read_time(section: &mut Section<'_, '_>) -> TimeFormat {
 fn read_attributes(section: &mut Section<'_, '_>) -> Option<Vec<AttributePath>> {
     let written = section.strings("attributes")?;
     if let Some(beyond) = written.get(ATTRIBUTES_MAX) {
-        section.document().mistake(
-            beyond.offset,
-            format!("attributes: at most {ATTRIBUTES_MAX}"),
-        );
+        section.document().mistake(beyond.offset, format!("attributes: at most {ATTRIBUTES_MAX}"));
     }
     let mut attributes: Vec<AttributePath> = Vec::new();
     for path in written {
         check_name(section, "attributes", &path);
         let name = if path.value.starts_with('/') {
-            path.value
-                .rsplit('/')
-                .next()
-                .unwrap_or_default()
-                .replace("~1", "/")
-                .replace("~0", "~")
+            path.value.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~")
         } else {
             path.value.clone()
         };
         if attributes.iter().any(|known| known.name == name) {
-            section.document().mistake(
-                path.offset,
-                format!("attributes: \"{name}\" is named twice"),
-            );
+            section.document().mistake(path.offset, format!("attributes: \"{name}\" is named twice"));
         } else {
-            attributes.push(AttributePath {
-                path: path.value,
-                name,
-            });
+            attributes.push(AttributePath { path: path.value, name });
         }
     }
     Some(attributes)
@@ -171,10 +145,8 @@ fn read_quantities(mut section: Section<'_, '_>, quantities_max: usize) -> Vec<M
         }
     }
     if quantities.len() > quantities_max {
-        let what = format!(
-            "[decode.quantities] lists {}, quantities_max is {quantities_max}",
-            quantities.len()
-        );
+        let what =
+            format!("[decode.quantities] lists {}, quantities_max is {quantities_max}", quantities.len());
         section.document().mistake(section.offset(), what);
     }
     quantities
@@ -188,14 +160,7 @@ fn read_quantity(
     let offset = value.span().start;
     let table = match value.get_ref() {
         DeValue::String(from) => {
-            check_name(
-                section,
-                &key.value,
-                &At {
-                    value: from.to_string(),
-                    offset,
-                },
-            );
+            check_name(section, &key.value, &At { value: from.to_string(), offset });
             return Some(Mapping {
                 name: key.value.clone(),
                 path: from.to_string(),
@@ -214,49 +179,26 @@ fn read_quantity(
             return None;
         }
     };
-    let mut quantity = Mapping {
-        name: key.value.clone(),
-        path: key.value.clone(),
-        factor: 1.0,
-        unit: None,
-    };
+    let mut quantity = Mapping { name: key.value.clone(), path: key.value.clone(), factor: 1.0, unit: None };
     for (part, value) in table.iter() {
         let at = value.span().start;
         match (part.get_ref().as_ref(), value.get_ref()) {
             ("from", DeValue::String(from)) => {
                 quantity.path = from.to_string();
-                check_name(
-                    section,
-                    "from",
-                    &At {
-                        value: quantity.path.clone(),
-                        offset: at,
-                    },
-                );
+                check_name(section, "from", &At { value: quantity.path.clone(), offset: at });
             }
             ("unit", DeValue::String(unit)) => quantity.unit = Some(unit.to_string()),
-            ("factor", value)
-                if as_f64(value).is_some_and(|factor| factor.is_finite() && factor != 0.0) =>
-            {
+            ("factor", value) if as_f64(value).is_some_and(|factor| factor.is_finite() && factor != 0.0) => {
                 quantity.factor = as_f64(value)?;
             }
-            ("factor", _) => section
-                .document()
-                .mistake(at, "factor: should be a finite number other than 0"),
+            ("factor", _) => section.document().mistake(at, "factor: should be a finite number other than 0"),
             ("from" | "unit", other) => {
-                let what = format!(
-                    "{}: should be a string, is {}",
-                    part.get_ref(),
-                    type_name(other)
-                );
+                let what = format!("{}: should be a string, is {}", part.get_ref(), type_name(other));
                 section.document().mistake(at, what);
             }
             (unknown, _) => {
                 let hint = super::mistake::suggestion(unknown, &["from", "factor", "unit"]);
-                let what = format!(
-                    "unknown key \"{unknown}\" in [decode.quantities] {}{hint}",
-                    key.value
-                );
+                let what = format!("unknown key \"{unknown}\" in [decode.quantities] {}{hint}", key.value);
                 section.document().mistake(part.span().start, what);
             }
         }

@@ -20,16 +20,10 @@ pub fn read(mut section: Section<'_, '_>) -> Detectors {
     if let Some(dir) = &dir
         && !section.document().resolve(&dir.value).is_dir()
     {
-        section.document().mistake(
-            dir.offset,
-            format!("dir: no directory \"{}\" here", dir.value),
-        );
+        section.document().mistake(dir.offset, format!("dir: no directory \"{}\" here", dir.value));
     }
-    let detectors = Detectors {
-        dir: section
-            .document()
-            .resolve(dir.as_ref().map_or("detectors", |dir| &dir.value)),
-    };
+    let detectors =
+        Detectors { dir: section.document().resolve(dir.as_ref().map_or("detectors", |dir| &dir.value)) };
     section.close();
     detectors
 }
@@ -81,42 +75,25 @@ pub fn read_settings(file: &Path, text: &str) -> Result<DetectorSettings, Mistak
     let mut root = document.root(&tree);
     let enabled = root.boolean("enabled").unwrap_or(true);
     let on_fault = root
-        .choice(
-            "on_fault",
-            &[("quarantine", OnFault::Quarantine), ("halt", OnFault::Halt)],
-        )
+        .choice("on_fault", &[("quarantine", OnFault::Quarantine), ("halt", OnFault::Halt)])
         .map_or(OnFault::Quarantine, |at| at.value);
     let on_new_state = root
-        .choice(
-            "on_new_state",
-            &[("refuse", OnNewState::Refuse), ("cold", OnNewState::Cold)],
-        )
+        .choice("on_new_state", &[("refuse", OnNewState::Refuse), ("cold", OnNewState::Cold)])
         .map_or(OnNewState::Refuse, |at| at.value);
     let limits = read_limits(root.section("limits"));
     let parameters = read_parameters(&root.section("parameters"));
     root.close();
-    document.finish(Some(DetectorSettings {
-        enabled,
-        parameters,
-        limits,
-        on_fault,
-        on_new_state,
-    }))
+    document.finish(Some(DetectorSettings { enabled, parameters, limits, on_fault, on_new_state }))
 }
 
 fn read_limits(mut section: Section<'_, '_>) -> Limits {
     let usual = Limits::default();
-    let deadline = section.duration(
-        "call_deadline",
-        Duration::from_millis(1)..=Duration::from_secs(600),
-    );
+    let deadline = section.duration("call_deadline", Duration::from_millis(1)..=Duration::from_secs(600));
     let limits = Limits {
         memory_bytes_max: section
             .size("memory_max", 64 << 10..=4 << 30)
             .map_or(usual.memory_bytes_max, |bytes| bytes as usize),
-        call_deadline_ms: deadline.map_or(usual.call_deadline_ms, |deadline| {
-            deadline.as_millis() as u64
-        }),
+        call_deadline_ms: deadline.map_or(usual.call_deadline_ms, |deadline| deadline.as_millis() as u64),
         findings_per_call_max: section
             .integer("findings_per_call_max", 1..=1_000_000)
             .map_or(usual.findings_per_call_max, |number| number as usize),
@@ -141,12 +118,7 @@ fn read_parameters(section: &Section<'_, '_>) -> Map<String, Value> {
     parameters
 }
 
-fn to_json(
-    section: &Section<'_, '_>,
-    key: &str,
-    offset: usize,
-    value: &DeValue<'_>,
-) -> Option<Value> {
+fn to_json(section: &Section<'_, '_>, key: &str, offset: usize, value: &DeValue<'_>) -> Option<Value> {
     let refuse = |what: &str| -> Option<Value> {
         section.document().mistake(offset, format!("{key}: {what}"));
         None
@@ -159,20 +131,12 @@ fn to_json(
             Err(_) => refuse("the number is too large"),
         },
         DeValue::Float(number) => {
-            let number = number
-                .as_str()
-                .parse()
-                .ok()
-                .and_then(serde_json::Number::from_f64);
-            number
-                .map(Value::Number)
-                .or_else(|| refuse("should be a finite number"))
+            let number = number.as_str().parse().ok().and_then(serde_json::Number::from_f64);
+            number.map(Value::Number).or_else(|| refuse("should be a finite number"))
         }
         DeValue::Datetime(_) => refuse("parameters have no dates; write a string"),
         DeValue::Array(items) => {
-            let items = items
-                .iter()
-                .map(|item| to_json(section, key, item.span().start, item.get_ref()));
+            let items = items.iter().map(|item| to_json(section, key, item.span().start, item.get_ref()));
             items.collect::<Option<Vec<Value>>>().map(Value::Array)
         }
         DeValue::Table(table) => {

@@ -62,34 +62,19 @@ pub fn read(mut section: Section<'_, '_>) -> (Engine, Option<usize>) {
     let usual = Engine::default();
     let delivery = section.choice(
         "delivery",
-        &[
-            ("exactly-once", Delivery::ExactlyOnce),
-            ("at-least-once", Delivery::AtLeastOnce),
-        ],
+        &[("exactly-once", Delivery::ExactlyOnce), ("at-least-once", Delivery::AtLeastOnce)],
     );
     let count = |number: Option<u64>, usual: usize| number.map_or(usual, |number| number as usize);
     let engine = Engine {
-        batch_rows_max: count(
-            section.integer("batch_rows_max", 1..=65_536),
-            usual.batch_rows_max,
-        ),
-        batch_delay: section
-            .duration("batch_delay", MS..=MS * 60_000)
-            .unwrap_or(usual.batch_delay),
+        batch_rows_max: count(section.integer("batch_rows_max", 1..=65_536), usual.batch_rows_max),
+        batch_delay: section.duration("batch_delay", MS..=MS * 60_000).unwrap_or(usual.batch_delay),
         tick: section.duration("tick", MS..=DAY).unwrap_or(usual.tick),
-        lateness: section
-            .duration("lateness", Duration::ZERO..=DAY * 30)
-            .unwrap_or(usual.lateness),
-        time_ahead_max: section
-            .duration("time_ahead_max", MS..=DAY * 3_650)
-            .unwrap_or(usual.time_ahead_max),
+        lateness: section.duration("lateness", Duration::ZERO..=DAY * 30).unwrap_or(usual.lateness),
+        time_ahead_max: section.duration("time_ahead_max", MS..=DAY * 3_650).unwrap_or(usual.time_ahead_max),
         time_ahead_reject_max: section
             .duration("time_ahead_reject_max", MS..=DAY * 3_650)
             .unwrap_or(usual.time_ahead_reject_max),
-        sensors_max: count(
-            section.integer("sensors_max", 1..=100_000_000),
-            usual.sensors_max,
-        ),
+        sensors_max: count(section.integer("sensors_max", 1..=100_000_000), usual.sensors_max),
         lane_queue_batches_max: count(
             section.integer("lane_queue_batches_max", 1..=1024),
             usual.lane_queue_batches_max,
@@ -105,10 +90,7 @@ pub fn read(mut section: Section<'_, '_>) -> (Engine, Option<usize>) {
             .written("time_ahead_max")
             .or_else(|| section.written("time_ahead_reject_max"))
             .unwrap_or(section.offset());
-        section.document().mistake(
-            offset,
-            "time_ahead_max should be less than time_ahead_reject_max",
-        );
+        section.document().mistake(offset, "time_ahead_max should be less than time_ahead_reject_max");
     }
     section.close();
     (engine, delivery.map(|at| at.offset))
@@ -134,24 +116,13 @@ pub fn read_checkpoints(mut section: Section<'_, '_>) -> Checkpoints {
     if let Some(dir) = &dir
         && section.document().resolve(&dir.value).is_file()
     {
-        section.document().mistake(
-            dir.offset,
-            format!("dir: {} is a file, not a directory", dir.value),
-        );
+        section.document().mistake(dir.offset, format!("dir: {} is a file, not a directory", dir.value));
     }
     let checkpoints = Checkpoints {
-        dir: section.document().resolve(
-            dir.as_ref()
-                .map_or(".gridwatch", |dir| &dir.value),
-        ),
-        interval: section
-            .duration("interval", MS * 100..=DAY)
-            .unwrap_or(Duration::from_secs(60)),
+        dir: section.document().resolve(dir.as_ref().map_or(".gridwatch", |dir| &dir.value)),
+        interval: section.duration("interval", MS * 100..=DAY).unwrap_or(Duration::from_secs(60)),
         on_missing: section
-            .choice(
-                "on_missing",
-                &[("halt", OnMissing::Halt), ("cold", OnMissing::Cold)],
-            )
+            .choice("on_missing", &[("halt", OnMissing::Halt), ("cold", OnMissing::Cold)])
             .map_or(OnMissing::Halt, |at| at.value),
     };
     section.close();

@@ -91,17 +91,9 @@ pub fn read(file: &Path, text: &str) -> Result<Config, Mistakes> {
 
 /// What stands in the file, or the one mistake that it cannot be read.
 pub fn text_of(file: &Path) -> Result<String, Mistakes> {
-    let mistake = |message: String| {
-        Mistakes(vec![Mistake {
-            file: file.to_owned(),
-            line: None,
-            column: 0,
-            message,
-        }])
-    };
-    let length = std::fs::metadata(file)
-        .map_err(|error| mistake(format!("cannot be read: {error}")))?
-        .len();
+    let mistake =
+        |message: String| Mistakes(vec![Mistake { file: file.to_owned(), line: None, column: 0, message }]);
+    let length = std::fs::metadata(file).map_err(|error| mistake(format!("cannot be read: {error}")))?.len();
     if length > FILE_BYTES_MAX {
         return Err(mistake(format!(
             "has {length} bytes, more than {FILE_BYTES_MAX}: is it a configuration?"
@@ -111,12 +103,7 @@ pub fn text_of(file: &Path) -> Result<String, Mistakes> {
 }
 
 /// Standard output cannot be cut back to the last commit, so nothing on it is exactly-once.
-fn check_delivery(
-    document: &Document<'_>,
-    sink: &Sink,
-    written: Option<usize>,
-    engine: &mut Engine,
-) {
+fn check_delivery(document: &Document<'_>, sink: &Sink, written: Option<usize>, engine: &mut Engine) {
     if *sink != Sink::Stdout {
         return;
     }
@@ -138,10 +125,7 @@ fn check_places(root: &mut Section<'_, '_>, config: &Config) {
     };
     if sink == Some(&config.dead_letters) {
         let offset = root.section("dead_letters").written("path").unwrap_or(0);
-        document.mistake(
-            offset,
-            "path: anomalies and dead letters cannot share a file",
-        );
+        document.mistake(offset, "path: anomalies and dead letters cannot share a file");
     }
     if let Some(Source::Files(files)) = &config.source {
         for (table, output) in [("sink", sink), ("dead_letters", Some(&config.dead_letters))] {
@@ -152,13 +136,7 @@ fn check_places(root: &mut Section<'_, '_>, config: &Config) {
         }
     }
     if config.api_listen == config.metrics_listen && config.api_listen.port() != 0 {
-        let offset = root
-            .section("metrics")
-            .written("listen")
-            .or(root.section("api").written("listen"));
-        document.mistake(
-            offset.unwrap_or(0),
-            "listen: [api] and [metrics] need a port each",
-        );
+        let offset = root.section("metrics").written("listen").or(root.section("api").written("listen"));
+        document.mistake(offset.unwrap_or(0), "listen: [api] and [metrics] need a port each");
     }
 }

@@ -23,28 +23,24 @@ pub fn read_sink(mut section: Section<'_, '_>) -> Sink {
     let path_offset = section.written("path");
     let sink = match (kind.map(|at| at.value), path) {
         (Some(Kind::Stdout), Some(path)) => {
-            section.document().mistake(
-                path.offset,
-                "path: belongs to kind = \"file\", but kind is \"stdout\"",
-            );
+            section
+                .document()
+                .mistake(path.offset, "path: belongs to kind = \"file\", but kind is \"stdout\"");
             Sink::Stdout
         }
         (Some(Kind::Stdout), None) => Sink::Stdout,
         (_, Some(path)) => {
             let resolved = section.document().resolve(&path.value);
             if resolved.is_dir() {
-                section
-                    .document()
-                    .mistake(path.offset, format!("path: {} is a directory", path.value));
+                section.document().mistake(path.offset, format!("path: {} is a directory", path.value));
             }
             Sink::File(resolved)
         }
         (Some(Kind::File), None) => {
             if path_offset.is_none() {
-                section.document().mistake(
-                    section.offset(),
-                    "path is missing in [sink]: name the file to write",
-                );
+                section
+                    .document()
+                    .mistake(section.offset(), "path is missing in [sink]: name the file to write");
             }
             Sink::Stdout
         }
@@ -60,14 +56,9 @@ pub fn read_dead_letters(mut section: Section<'_, '_>) -> PathBuf {
     if let Some(path) = &path
         && section.document().resolve(&path.value).is_dir()
     {
-        section
-            .document()
-            .mistake(path.offset, format!("path: {} is a directory", path.value));
+        section.document().mistake(path.offset, format!("path: {} is a directory", path.value));
     }
-    let resolved = section.document().resolve(
-        path.as_ref()
-            .map_or("dead-letters.jsonl", |path| &path.value),
-    );
+    let resolved = section.document().resolve(path.as_ref().map_or("dead-letters.jsonl", |path| &path.value));
     section.close();
     resolved
 }

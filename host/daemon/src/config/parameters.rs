@@ -26,22 +26,13 @@ const MISTAKES_MAX: usize = 20;
 impl ParameterSchema {
     /// `text` as the module's descriptor has it; empty means that there are no parameters.
     pub fn parse(text: &str) -> Result<Self, ParameterError> {
-        let text = if text.trim().is_empty() {
-            r#"{"type":"object","maxProperties":0}"#
-        } else {
-            text
-        };
-        let schema: Value = serde_json::from_str(text).map_err(|error| ParameterError::Schema {
-            what: error.to_string(),
-        })?;
-        let validator =
-            jsonschema::validator_for(&schema).map_err(|error| ParameterError::Schema {
-                what: error.to_string(),
-            })?;
+        let text = if text.trim().is_empty() { r#"{"type":"object","maxProperties":0}"# } else { text };
+        let schema: Value =
+            serde_json::from_str(text).map_err(|error| ParameterError::Schema { what: error.to_string() })?;
+        let validator = jsonschema::validator_for(&schema)
+            .map_err(|error| ParameterError::Schema { what: error.to_string() })?;
         let known = schema.get("properties").and_then(Value::as_object);
-        let known = known
-            .map(|properties| properties.keys().cloned().collect())
-            .unwrap_or_default();
+        let known = known.map(|properties| properties.keys().cloned().collect()).unwrap_or_default();
         Ok(ParameterSchema { validator, known })
     }
 

@@ -34,12 +34,7 @@ pub struct Document<'t> {
 
 impl<'t> Document<'t> {
     pub fn new(file: &Path, text: &'t str) -> Self {
-        Document {
-            file: file.to_owned(),
-            text,
-            mistakes: RefCell::default(),
-            broken: RefCell::default(),
-        }
+        Document { file: file.to_owned(), text, mistakes: RefCell::default(), broken: RefCell::default() }
     }
 
     /// The tree; what is no TOML is noted.
@@ -54,13 +49,7 @@ impl<'t> Document<'t> {
     }
 
     pub fn root<'d>(&'d self, table: &'d DeTable<'t>) -> Section<'d, 't> {
-        Section {
-            document: self,
-            name: String::new(),
-            offset: 0,
-            table: Some(table),
-            known: Vec::new(),
-        }
+        Section { document: self, name: String::new(), offset: 0, table: Some(table), known: Vec::new() }
     }
 
     /// On a line that is no TOML, what follows from that is not worth a word.
@@ -95,12 +84,7 @@ impl<'t> Document<'t> {
             .into_iter()
             .map(|(offset, message)| {
                 let (line, column) = place(self.text, offset);
-                Mistake {
-                    file: self.file.clone(),
-                    line: Some(line),
-                    column,
-                    message,
-                }
+                Mistake { file: self.file.clone(), line: Some(line), column, message }
             })
             .collect();
         match value {
@@ -134,11 +118,7 @@ impl<'d, 't> Section<'d, 't> {
     }
 
     pub fn section(&mut self, key: &'static str) -> Section<'d, 't> {
-        let name = if self.name.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.name)
-        };
+        let name = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
         let (offset, table) = match self.raw(key) {
             None => (self.offset, None),
             Some(value) => match value.get_ref() {
@@ -149,13 +129,7 @@ impl<'d, 't> Section<'d, 't> {
                 }
             },
         };
-        Section {
-            document: self.document,
-            name,
-            offset,
-            table,
-            known: Vec::new(),
-        }
+        Section { document: self.document, name, offset, table, known: Vec::new() }
     }
 
     /// All keys and values, whatever they are called; the table then has no unknown keys.
@@ -165,45 +139,23 @@ impl<'d, 't> Section<'d, 't> {
         };
         table
             .iter()
-            .map(|(key, value)| {
-                (
-                    At {
-                        value: key.get_ref().to_string(),
-                        offset: key.span().start,
-                    },
-                    value,
-                )
-            })
+            .map(|(key, value)| (At { value: key.get_ref().to_string(), offset: key.span().start }, value))
             .collect()
     }
 
     /// Where a key stands, if it is written.
     pub fn written(&self, key: &str) -> Option<usize> {
-        self.table?
-            .iter()
-            .find(|(name, _)| name.get_ref() == key)
-            .map(|(name, _)| name.span().start)
+        self.table?.iter().find(|(name, _)| name.get_ref() == key).map(|(name, _)| name.span().start)
     }
 
     /// Notes every key that nobody asked for.
     pub fn close(self) {
         for (key, value) in self.entries() {
             if !self.known.contains(&key.value.as_str()) {
-                let what = if value.get_ref().is_table() {
-                    "table"
-                } else {
-                    "key"
-                };
-                let place = if self.name.is_empty() {
-                    String::new()
-                } else {
-                    format!(" in [{}]", self.name)
-                };
+                let what = if value.get_ref().is_table() { "table" } else { "key" };
+                let place = if self.name.is_empty() { String::new() } else { format!(" in [{}]", self.name) };
                 let hint = suggestion(&key.value, &self.known);
-                self.document.mistake(
-                    key.offset,
-                    format!("unknown {what} \"{}\"{place}{hint}", key.value),
-                );
+                self.document.mistake(key.offset, format!("unknown {what} \"{}\"{place}{hint}", key.value));
             }
         }
     }
@@ -244,20 +196,14 @@ impl<'d, 't> Section<'d, 't> {
         }
     }
 
-    pub fn duration(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<Duration>,
-    ) -> Option<Duration> {
+    pub fn duration(&mut self, key: &'static str, range: RangeInclusive<Duration>) -> Option<Duration> {
         let text = self.text(key, "a duration such as \"250ms\"")?;
         match scalar::duration(&text.value) {
             Err(what) => self.wrong(key, text.offset, &what),
             Ok(duration) if range.contains(&duration) => Some(duration),
             Ok(_) => {
-                let (low, high) = (
-                    scalar::duration_text(*range.start()),
-                    scalar::duration_text(*range.end()),
-                );
+                let (low, high) =
+                    (scalar::duration_text(*range.start()), scalar::duration_text(*range.end()));
                 self.out_of_range(key, text.offset, &low, &high)
             }
         }
@@ -269,27 +215,17 @@ impl<'d, 't> Section<'d, 't> {
             Err(what) => self.wrong(key, text.offset, &what),
             Ok(bytes) if range.contains(&bytes) => Some(bytes),
             Ok(_) => {
-                let (low, high) = (
-                    scalar::size_text(*range.start()),
-                    scalar::size_text(*range.end()),
-                );
+                let (low, high) = (scalar::size_text(*range.start()), scalar::size_text(*range.end()));
                 self.out_of_range(key, text.offset, &low, &high)
             }
         }
     }
 
     /// One of a few words.
-    pub fn choice<T: Copy>(
-        &mut self,
-        key: &'static str,
-        choices: &[(&'static str, T)],
-    ) -> Option<At<T>> {
+    pub fn choice<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Option<At<T>> {
         let text = self.string(key)?;
         if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text.value) {
-            return Some(At {
-                value: *value,
-                offset: text.offset,
-            });
+            return Some(At { value: *value, offset: text.offset });
         }
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
         let what = format!("\"{}\" is not known; known: {}", text.value, quoted(&words));
@@ -301,10 +237,7 @@ impl<'d, 't> Section<'d, 't> {
         let value = self.raw(key)?;
         let items = match value.get_ref() {
             DeValue::String(text) => {
-                return Some(vec![At {
-                    value: text.to_string(),
-                    offset: value.span().start,
-                }]);
+                return Some(vec![At { value: text.to_string(), offset: value.span().start }]);
             }
             DeValue::Array(items) => items,
             other => return self.wrong_type(key, value.span().start, "a list of strings", other),
@@ -313,10 +246,7 @@ impl<'d, 't> Section<'d, 't> {
         for item in items.iter() {
             match item.get_ref() {
                 DeValue::String(text) => {
-                    strings.push(At {
-                        value: text.to_string(),
-                        offset: item.span().start,
-                    });
+                    strings.push(At { value: text.to_string(), offset: item.span().start });
                 }
                 other => self.wrong_type(key, item.span().start, "a list of strings", other)?,
             }
@@ -327,20 +257,14 @@ impl<'d, 't> Section<'d, 't> {
     fn text(&mut self, key: &'static str, wanted: &str) -> Option<At<String>> {
         let value = self.raw(key)?;
         match value.get_ref() {
-            DeValue::String(text) => Some(At {
-                value: text.to_string(),
-                offset: value.span().start,
-            }),
+            DeValue::String(text) => Some(At { value: text.to_string(), offset: value.span().start }),
             other => self.wrong_type(key, value.span().start, wanted, other),
         }
     }
 
     fn raw(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'t>>> {
         self.known.push(key);
-        self.table?
-            .iter()
-            .find(|(name, _)| name.get_ref() == key)
-            .map(|(_, value)| value)
+        self.table?.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
     }
 
     fn wrong<T>(&self, key: &str, offset: usize, what: &str) -> Option<T> {
@@ -348,36 +272,20 @@ impl<'d, 't> Section<'d, 't> {
         None
     }
 
-    fn wrong_type<T>(
-        &self,
-        key: &str,
-        offset: usize,
-        wanted: &str,
-        found: &DeValue<'_>,
-    ) -> Option<T> {
-        self.wrong(
-            key,
-            offset,
-            &format!("should be {wanted}, is {}", type_name(found)),
-        )
+    fn wrong_type<T>(&self, key: &str, offset: usize, wanted: &str, found: &DeValue<'_>) -> Option<T> {
+        self.wrong(key, offset, &format!("should be {wanted}, is {}", type_name(found)))
     }
 
-    fn out_of_range<T>(
-        &self,
-        key: &str,
-        offset: usize,
-        low: &dyn Display,
-        high: &dyn Display,
-    ) -> Option<T> {
+    fn out_of_range<T>(&self, key: &str, offset: usize, low: &dyn Display, high: &dyn Display) -> Option<T> {
         self.wrong(key, offset, &format!("out of range; from {low} to {high}"))
     }
 }
 
 pub fn as_f64(value: &DeValue<'_>) -> Option<f64> {
     match value {
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .ok()
-            .map(|number| number as f64),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number as f64)
+        }
         DeValue::Float(number) => number.as_str().parse().ok(),
         _ => None,
     }

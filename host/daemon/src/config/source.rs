@@ -70,10 +70,9 @@ pub fn read(mut section: Section<'_, '_>) -> Option<Source> {
         Kind::File => {
             refuse(&section, "file", "simulator", &SIMULATOR_KEYS);
             if section.written("path").is_none() && section.written("paths").is_none() {
-                section.document().mistake(
-                    section.offset(),
-                    "path is missing in [source]: name the file to read",
-                );
+                section
+                    .document()
+                    .mistake(section.offset(), "path is missing in [source]: name the file to read");
             }
             Source::Files(files)
         }
@@ -82,9 +81,7 @@ pub fn read(mut section: Section<'_, '_>) -> Option<Source> {
             if section.document().is_clean()
                 && let Err(error) = World::new(simulator.scenario.clone())
             {
-                section
-                    .document()
-                    .mistake(section.offset(), error.to_string());
+                section.document().mistake(section.offset(), error.to_string());
             }
             Source::Simulator(simulator)
         }
@@ -99,18 +96,10 @@ fn read_files(section: &mut Section<'_, '_>) -> FileSource {
     let one = section.string("path");
     let many = section.strings("paths");
     if let (Some(_), Some(offset)) = (&one, section.written("paths")) {
-        section
-            .document()
-            .mistake(offset, "paths: path is given, too; keep one of them");
+        section.document().mistake(offset, "paths: path is given, too; keep one of them");
     }
-    let format = section.choice(
-        "format",
-        &[
-            ("auto", Format::Auto),
-            ("json-lines", Format::JsonLines),
-            ("csv", Format::Csv),
-        ],
-    );
+    let format = section
+        .choice("format", &[("auto", Format::Auto), ("json-lines", Format::JsonLines), ("csv", Format::Csv)]);
     let follow = section.boolean("follow").unwrap_or(false);
     let written: Vec<At<String>> = one.into_iter().chain(many.into_iter().flatten()).collect();
     if follow && written.len() > 1 {
@@ -119,15 +108,8 @@ fn read_files(section: &mut Section<'_, '_>) -> FileSource {
             "follow: only one file can be followed; give one path",
         );
     }
-    let paths = written
-        .iter()
-        .map(|path| existing_file(section, path))
-        .collect();
-    FileSource {
-        paths,
-        format: format.map_or(Format::Auto, |at| at.value),
-        follow,
-    }
+    let paths = written.iter().map(|path| existing_file(section, path)).collect();
+    FileSource { paths, format: format.map_or(Format::Auto, |at| at.value), follow }
 }
 
 fn existing_file(section: &Section<'_, '_>, written: &At<String>) -> PathBuf {
@@ -136,14 +118,8 @@ fn existing_file(section: &Section<'_, '_>, written: &At<String>) -> PathBuf {
     }
     let path = section.document().resolve(&written.value);
     if !path.is_file() {
-        let what = if path.exists() {
-            "is no file"
-        } else {
-            "no such file"
-        };
-        section
-            .document()
-            .mistake(written.offset, format!("{}: {what}", path.display()));
+        let what = if path.exists() { "is no file" } else { "no such file" };
+        section.document().mistake(written.offset, format!("{}: {what}", path.display()));
     }
     path
 }
@@ -169,18 +145,13 @@ fn read_simulator(section: &mut Section<'_, '_>) -> SimulatorSource {
     };
     count("areas", 1_000, &mut scenario.areas);
     count("feeders_per_area", 100_000, &mut scenario.feeders_per_area);
-    count(
-        "meters_per_feeder",
-        100_000,
-        &mut scenario.meters_per_feeder,
-    );
+    count("meters_per_feeder", 100_000, &mut scenario.meters_per_feeder);
     if let Some(seed) = section.integer("seed", 0..=u64::MAX) {
         scenario.seed = seed;
     }
-    if let Some(interval) = section.duration(
-        "interval",
-        Duration::from_millis(100)..=Duration::from_secs(3_600),
-    ) {
+    if let Some(interval) =
+        section.duration("interval", Duration::from_millis(100)..=Duration::from_secs(3_600))
+    {
         scenario.interval_ms = interval.as_millis() as u32;
     }
     let duration = section.duration("duration", Duration::from_secs(1)..=DAY * 36_500);

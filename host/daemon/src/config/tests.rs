@@ -18,10 +18,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(golden().join(folder))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "toml")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
         .collect();
     files.sort();
     assert!(!files.is_empty(), "no golden files in {folder}");
@@ -37,8 +34,7 @@ fn without_folder(text: &str) -> String {
 fn every_mistake_of_a_configuration_is_told_with_its_place() {
     for file in files("bad") {
         let mistakes = load(&file).expect_err(&format!("{} is wrong on purpose", file.display()));
-        expect_file![file.with_extension("expected")]
-            .assert_eq(&without_folder(&mistakes.to_string()));
+        expect_file![file.with_extension("expected")].assert_eq(&without_folder(&mistakes.to_string()));
     }
 }
 
@@ -46,19 +42,15 @@ fn every_mistake_of_a_configuration_is_told_with_its_place() {
 fn every_mistake_of_a_detectors_settings_is_told_with_its_place() {
     for file in files("bad-detector") {
         let text = text_of(&file).unwrap();
-        let mistakes = read_settings(&file, &text)
-            .expect_err(&format!("{} is wrong on purpose", file.display()));
-        expect_file![file.with_extension("expected")]
-            .assert_eq(&without_folder(&mistakes.to_string()));
+        let mistakes =
+            read_settings(&file, &text).expect_err(&format!("{} is wrong on purpose", file.display()));
+        expect_file![file.with_extension("expected")].assert_eq(&without_folder(&mistakes.to_string()));
     }
 }
 
 #[test]
 fn good_configurations_and_examples_are_accepted() {
-    for file in files("good")
-        .into_iter()
-        .chain(files("../../../../examples"))
-    {
+    for file in files("good").into_iter().chain(files("../../../../examples")) {
         if let Err(mistakes) = load(&file) {
             panic!("{mistakes}");
         }
@@ -70,17 +62,8 @@ fn an_empty_file_is_all_defaults() {
     let config = read(Path::new("/etc/gridwatch/gridwatch.toml"), "").unwrap();
     assert_eq!(config.source, None);
     assert_eq!(config.sink, Sink::Stdout);
-    assert_eq!(
-        config.dead_letters,
-        Path::new("/etc/gridwatch/dead-letters.jsonl")
-    );
-    assert_eq!(
-        config.engine,
-        Engine {
-            delivery: Delivery::AtLeastOnce,
-            ..Engine::default()
-        }
-    );
+    assert_eq!(config.dead_letters, Path::new("/etc/gridwatch/dead-letters.jsonl"));
+    assert_eq!(config.engine, Engine { delivery: Delivery::AtLeastOnce, ..Engine::default() });
     assert_eq!(config.api_listen.to_string(), "127.0.0.1:8081");
     assert_eq!(config.metrics_listen.to_string(), "127.0.0.1:9249");
     assert_eq!(config.decode, DecodeSettings::default());
@@ -89,33 +72,21 @@ fn an_empty_file_is_all_defaults() {
 #[test]
 fn values_end_up_where_they_belong() {
     let config = load(&golden().join("good/files.toml")).unwrap();
-    let Some(Source::Files(files)) = &config.source else {
-        panic!("{:?}", config.source)
-    };
+    let Some(Source::Files(files)) = &config.source else { panic!("{:?}", config.source) };
     assert_eq!(files.paths, [golden().join("good/readings.csv")]);
     assert_eq!(files.format, Format::Csv);
     assert_eq!(config.decode.id, IdSource::Fixed("feeder-1".into()));
-    let time = TimeFormat::Pattern {
-        pattern: "%Y-%m-%d %H:%M:%S".into(),
-        zone: "Europe/Madrid".into(),
-    };
+    let time = TimeFormat::Pattern { pattern: "%Y-%m-%d %H:%M:%S".into(), zone: "Europe/Madrid".into() };
     assert_eq!(config.decode.time, time);
-    let voltage = Mapping {
-        name: "voltage_l1".into(),
-        path: "V1".into(),
-        factor: 1000.0,
-        unit: Some("V".into()),
-    };
+    let voltage =
+        Mapping { name: "voltage_l1".into(), path: "V1".into(), factor: 1000.0, unit: Some("V".into()) };
     assert!(config.decode.mappings.contains(&voltage));
     assert_eq!(config.decode.quantities, Selection::Listed);
     let nominal = ("nominal_voltage".to_owned(), "27430".to_owned());
     assert_eq!(config.assets.assets.get("feeder-1"), [nominal]);
     assert!(config.assets.digest.starts_with("sha256:"));
     assert_eq!(config.engine.tick, Duration::from_secs(2));
-    assert_eq!(
-        config.sink,
-        Sink::File(golden().join("good/anomalies.jsonl"))
-    );
+    assert_eq!(config.sink, Sink::File(golden().join("good/anomalies.jsonl")));
     assert_eq!(config.engine.delivery, Delivery::ExactlyOnce);
 }
 
@@ -126,10 +97,7 @@ fn a_detectors_settings_are_read() {
     assert!(!settings.enabled);
     assert_eq!(settings.on_fault, OnFault::Halt);
     assert_eq!(settings.limits.memory_bytes_max, 64 << 20);
-    assert_eq!(
-        serde_json::Value::Object(settings.parameters),
-        json!({"window": 5, "levels": [0.1, 2]})
-    );
+    assert_eq!(serde_json::Value::Object(settings.parameters), json!({"window": 5, "levels": [0.1, 2]}));
 }
 
 #[test]
@@ -143,30 +111,19 @@ fn parameters_are_checked_against_the_modules_schema() {
     });
     let schema = ParameterSchema::parse(&schema.to_string()).unwrap();
     let good = json!({"threshold": 2.5});
-    assert_eq!(
-        schema.check(good.as_object().unwrap()).unwrap(),
-        r#"{"threshold":2.5}"#
-    );
+    assert_eq!(schema.check(good.as_object().unwrap()).unwrap(), r#"{"threshold":2.5}"#);
 
     let bad = json!({"threshold": -1, "treshold": 2, "bands": [{"low": "x"}]});
     expect![[r#"
         parameters: unknown key "treshold"; did you mean "threshold"?
         parameters.bands.0.low: "x" is not of type "number"
         parameters.threshold: -1 is less than the minimum of 0"#]]
-    .assert_eq(
-        &schema
-            .check(bad.as_object().unwrap())
-            .unwrap_err()
-            .to_string(),
-    );
+    .assert_eq(&schema.check(bad.as_object().unwrap()).unwrap_err().to_string());
 
     let none = ParameterSchema::parse("").unwrap();
     assert_eq!(none.check(&Map::new()).unwrap(), "{}");
     assert!(none.check(good.as_object().unwrap()).is_err());
-    assert!(matches!(
-        ParameterSchema::parse("{"),
-        Err(ParameterError::Schema { .. })
-    ));
+    assert!(matches!(ParameterSchema::parse("{"), Err(ParameterError::Schema { .. })));
 }
 
 use serde_json::Map;

@@ -53,10 +53,7 @@ pub async fn start(
 
 fn api_router(readiness: Readiness) -> Router {
     Router::new()
-        .route(
-            "/healthz",
-            get(|| async { axum_json(StatusCode::OK, &json!({"status": "alive"})) }),
-        )
+        .route("/healthz", get(|| async { axum_json(StatusCode::OK, &json!({"status": "alive"})) }))
         .route("/readyz", get(move || async move { ready(&readiness) }))
 }
 
@@ -65,32 +62,17 @@ fn ready(readiness: &Readiness) -> Response {
     if missing.is_empty() {
         axum_json(StatusCode::OK, &json!({"status": "ready"}))
     } else {
-        axum_json(
-            StatusCode::SERVICE_UNAVAILABLE,
-            &json!({"status": "not ready", "missing": missing}),
-        )
+        axum_json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "not ready", "missing": missing}))
     }
 }
 
 fn metrics_router(page: MetricsPage) -> Router {
     let metrics = move || async move {
-        (
-            [(
-                header::CONTENT_TYPE,
-                "text/plain; version=0.0.4; charset=utf-8",
-            )],
-            page(),
-        )
-            .into_response()
+        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page()).into_response()
     };
     Router::new().route("/metrics", get(metrics))
 }
 
 fn axum_json(status: StatusCode, body: &serde_json::Value) -> Response {
-    (
-        status,
-        [(header::CONTENT_TYPE, "application/json")],
-        format!("{body}\n"),
-    )
-        .into_response()
+    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }

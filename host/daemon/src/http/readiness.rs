@@ -23,20 +23,14 @@ pub struct Readiness {
 impl Readiness {
     /// A new condition, pending.
     pub fn condition(&self, name: &'static str) -> Latch {
-        let latch = Latch {
-            name,
-            readiness: self.clone(),
-        };
+        let latch = Latch { name, readiness: self.clone() };
         latch.set(State::Pending);
         latch
     }
 
     /// The conditions that are not ready; empty: ready.
     pub fn missing(&self) -> BTreeMap<&'static str, State> {
-        let conditions = self
-            .conditions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
         conditions
             .iter()
             .filter(|(_, state)| **state != State::Ready)
@@ -63,11 +57,7 @@ impl Latch {
 
     fn set(&self, state: State) {
         // A map of small values is whole whatever a panicking holder was at.
-        let mut conditions = self
-            .readiness
-            .conditions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut conditions = self.readiness.conditions.lock().unwrap_or_else(PoisonError::into_inner);
         conditions.insert(self.name, state);
     }
 }

@@ -52,9 +52,7 @@ pub async fn bind(table: &'static str, listen: SocketAddr) -> Result<TcpListener
 
 /// Serves until `stop` turns true or its sender is gone.
 pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
-    let router = router
-        .layer(middleware::from_fn(limit_time))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let router = router.layer(middleware::from_fn(limit_time)).layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         // The place is taken before accepting, so that waiting clients wait in the kernel's queue.

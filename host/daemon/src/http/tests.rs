@@ -13,14 +13,7 @@ fn any_port() -> SocketAddr {
 }
 
 async fn started(readiness: Readiness) -> Servers {
-    start(
-        any_port(),
-        any_port(),
-        readiness,
-        Arc::new(|| "gridwatch_up 1\n".to_owned()),
-    )
-    .await
-    .unwrap()
+    start(any_port(), any_port(), readiness, Arc::new(|| "gridwatch_up 1\n".to_owned())).await.unwrap()
 }
 
 /// Status line and body.
@@ -31,10 +24,7 @@ async fn ask(address: SocketAddr, path: &str) -> (u16, String) {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (
-        head.split(' ').nth(1).unwrap().parse().unwrap(),
-        body.to_owned(),
-    )
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 #[tokio::test]
@@ -43,10 +33,7 @@ async fn readiness_lists_what_is_missing_and_then_is_ready() {
     let source = readiness.condition("source");
     let detectors = readiness.condition("detectors");
     let servers = started(readiness).await;
-    assert_eq!(
-        ask(servers.api, "/healthz").await,
-        (200, "{\"status\":\"alive\"}\n".to_owned())
-    );
+    assert_eq!(ask(servers.api, "/healthz").await, (200, "{\"status\":\"alive\"}\n".to_owned()));
 
     source.ready();
     detectors.failed("limits.wasm: no component");
@@ -59,38 +46,24 @@ async fn readiness_lists_what_is_missing_and_then_is_ready() {
     );
 
     detectors.ready();
-    assert_eq!(
-        ask(servers.api, "/readyz").await,
-        (200, "{\"status\":\"ready\"}\n".to_owned())
-    );
+    assert_eq!(ask(servers.api, "/readyz").await, (200, "{\"status\":\"ready\"}\n".to_owned()));
 }
 
 #[tokio::test]
 async fn metrics_have_a_port_of_their_own() {
     let servers = started(Readiness::default()).await;
-    assert_eq!(
-        ask(servers.metrics, "/metrics").await,
-        (200, "gridwatch_up 1\n".to_owned())
-    );
+    assert_eq!(ask(servers.metrics, "/metrics").await, (200, "gridwatch_up 1\n".to_owned()));
     assert_eq!(ask(servers.api, "/metrics").await.0, 404);
 }
 
 #[tokio::test]
 async fn a_port_in_use_is_told_with_what_to_change() {
     let servers = started(Readiness::default()).await;
-    let error = start(
-        any_port(),
-        servers.metrics,
-        Readiness::default(),
-        Arc::new(String::new),
-    )
-    .await
-    .unwrap_err()
-    .to_string();
-    assert!(
-        error.starts_with(&format!("[metrics] listen = \"{}\": ", servers.metrics)),
-        "{error}"
-    );
+    let error = start(any_port(), servers.metrics, Readiness::default(), Arc::new(String::new))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with(&format!("[metrics] listen = \"{}\": ", servers.metrics)), "{error}");
     assert!(error.contains("choose another port"), "{error}");
 }
 
@@ -101,22 +74,14 @@ async fn connections_are_limited_and_places_come_back() {
     for _ in 0..64 {
         let mut stream = TcpStream::connect(servers.api).await.unwrap();
         // An answer shows that the connection has its place; keep-alive then holds it.
-        stream
-            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         let mut byte = [0];
         stream.read_exact(&mut byte).await.unwrap();
         idle.push(stream);
     }
     let waiting = ask(servers.api, "/healthz");
     tokio::pin!(waiting);
-    assert!(
-        tokio::time::timeout(Duration::from_millis(100), &mut waiting)
-            .await
-            .is_err(),
-        "65 at once"
-    );
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut waiting).await.is_err(), "65 at once");
     drop(idle);
     assert_eq!(waiting.await.0, 200);
 }
@@ -125,19 +90,12 @@ async fn connections_are_limited_and_places_come_back() {
 async fn too_large_a_head_is_refused() {
     let servers = started(Readiness::default()).await;
     let mut stream = TcpStream::connect(servers.api).await.unwrap();
-    let head = format!(
-        "GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
-        "x".repeat(40_000)
-    );
+    let head = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(40_000));
     // The server may close before all is written.
     let _ = stream.write_all(head.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
-    assert!(
-        answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&answer));
 }
 
 #[tokio::test]
@@ -150,7 +108,5 @@ async fn the_servers_stop_when_dropped() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), refused)
-        .await
-        .expect("still listens");
+    tokio::time::timeout(Duration::from_secs(5), refused).await.expect("still listens");
 }

@@ -50,17 +50,9 @@ fn add_account(page: &mut Page, sample: &Sample) {
     for (reason, count) in &account.dead_letters {
         page.add(&table::DEAD_LETTERS, &[reason], *count as f64);
     }
-    page.add(
-        &table::QUANTITIES_LEFT_OUT,
-        &[],
-        account.quantities_left_out as f64,
-    );
+    page.add(&table::QUANTITIES_LEFT_OUT, &[], account.quantities_left_out as f64);
     for (label, count) in &account.anomalies {
-        let labels = [
-            label.detector.as_str(),
-            &label.kind,
-            severity_name(label.severity),
-        ];
+        let labels = [label.detector.as_str(), &label.kind, severity_name(label.severity)];
         page.add(&table::ANOMALIES, &labels, *count as f64);
     }
     for (detector, count) in &account.skipped {
@@ -70,27 +62,11 @@ fn add_account(page: &mut Page, sample: &Sample) {
 
 fn add_detector(page: &mut Page, detector: &DetectorSample) {
     let name = detector.name.as_str();
-    page.add(
-        &table::DETECTOR_INFO,
-        &[name, &detector.version, &detector.digest, detector.mode],
-        1.0,
-    );
+    page.add(&table::DETECTOR_INFO, &[name, &detector.version, &detector.digest, detector.mode], 1.0);
     page.add(&table::DETECTOR_SECONDS, &[name], detector.seconds);
-    page.add(
-        &table::DETECTOR_MEMORY,
-        &[name],
-        detector.memory_bytes as f64,
-    );
-    page.add(
-        &table::DETECTOR_QUARANTINED,
-        &[name],
-        detector.quarantined_lanes as f64,
-    );
-    page.add(
-        &table::LOG_LINES_DROPPED,
-        &[name],
-        detector.log_lines_dropped as f64,
-    );
+    page.add(&table::DETECTOR_MEMORY, &[name], detector.memory_bytes as f64);
+    page.add(&table::DETECTOR_QUARANTINED, &[name], detector.quarantined_lanes as f64);
+    page.add(&table::LOG_LINES_DROPPED, &[name], detector.log_lines_dropped as f64);
     for (fault, count) in &detector.faults {
         page.add(&table::DETECTOR_FAULTS, &[name, fault], *count as f64);
     }

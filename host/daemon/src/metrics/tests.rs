@@ -9,19 +9,10 @@ use gridwatch_core::reading::Reason;
 use super::*;
 
 fn sample() -> Sample {
-    let mut account = Account {
-        received: 12,
-        judged: 9,
-        pending: 2,
-        replayed: 3,
-        ..Account::default()
-    };
+    let mut account = Account { received: 12, judged: 9, pending: 2, replayed: 3, ..Account::default() };
     account.dead_letter(Reason::NotJson);
-    let label = AnomalyLabel {
-        detector: "limits".into(),
-        kind: "undervoltage".into(),
-        severity: Severity::Critical,
-    };
+    let label =
+        AnomalyLabel { detector: "limits".into(), kind: "undervoltage".into(), severity: Severity::Critical };
     account.anomalies.insert(label, 4);
     account.skipped.insert("physics".into(), 5);
     let lane = LaneSample {
@@ -43,10 +34,7 @@ fn sample() -> Sample {
         quarantined_lanes: 1,
         log_lines_dropped: 2,
     };
-    Sample {
-        lanes: vec![lane],
-        detectors: vec![detector],
-    }
+    Sample { lanes: vec![lane], detectors: vec![detector] }
 }
 
 #[test]
@@ -80,11 +68,7 @@ fn the_readmes_list_of_metrics_is_the_table() {
     let rows: Vec<String> = table::ALL
         .iter()
         .map(|metric| {
-            let labels: Vec<String> = metric
-                .labels
-                .iter()
-                .map(|label| format!("`{label}`"))
-                .collect();
+            let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
             format!(
                 "| `{}` | {} | {} | {} |",
                 metric.name,
@@ -95,16 +79,8 @@ fn the_readmes_list_of_metrics_is_the_table() {
         })
         .collect();
     let readme = include_str!("../../../../README.md");
-    let listed: Vec<&str> = readme
-        .lines()
-        .filter(|line| line.starts_with("| `gridwatch_"))
-        .collect();
-    assert_eq!(
-        listed,
-        rows,
-        "README's rows should be:\n{}",
-        rows.join("\n")
-    );
+    let listed: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `gridwatch_")).collect();
+    assert_eq!(listed, rows, "README's rows should be:\n{}", rows.join("\n"));
 }
 
 #[test]
@@ -113,10 +89,6 @@ fn series_of_one_metric_are_limited() {
     for lane in 0..10_000 {
         page.add(&table::READINGS, &[&lane.to_string()], 1.0);
     }
-    let lines = page
-        .text()
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .count();
+    let lines = page.text().lines().filter(|line| !line.starts_with('#')).count();
     assert_eq!(lines, 2_000);
 }

@@ -45,13 +45,7 @@ pub fn settings_of<'a>(
     deployments: &'a [Arc<Deployment>],
     dormant: &'a [String],
 ) -> LaneBase<'a> {
-    LaneBase {
-        engine: &config.engine,
-        decode: &config.decode,
-        assets: &config.assets,
-        deployments,
-        dormant,
-    }
+    LaneBase { engine: &config.engine, decode: &config.decode, assets: &config.assets, deployments, dormant }
 }
 
 impl LaneBase<'_> {
@@ -91,19 +85,12 @@ impl LaneBase<'_> {
 pub fn of_source(source: &Source, base: &LaneBase<'_>, replays: bool) -> Result<Lanes, Failure> {
     match source {
         Source::Files(files) if replays => {
-            let files = FileSource {
-                follow: false,
-                ..files.clone()
-            };
+            let files = FileSource { follow: false, ..files.clone() };
             file_lane(&files, base)
         }
         Source::Files(files) => file_lane(files, base),
         Source::Simulator(simulator) if replays => {
-            let simulator = SimulatorSource {
-                endless: false,
-                speed: None,
-                ..simulator.clone()
-            };
+            let simulator = SimulatorSource { endless: false, speed: None, ..simulator.clone() };
             simulated(&simulator, base)
         }
         Source::Simulator(simulator) => simulated(simulator, base),
@@ -134,8 +121,8 @@ fn file_lane(source: &FileSource, base: &LaneBase<'_>) -> Result<Lanes, Failure>
         },
         ..FileFeedOptions::new(format)
     };
-    let feed = FileFeed::open(source.paths.clone(), options)
-        .map_err(|error| Failure::Start(error.to_string()))?;
+    let feed =
+        FileFeed::open(source.paths.clone(), options).map_err(|error| Failure::Start(error.to_string()))?;
     let record_format = match feed.header() {
         Some(header) => RecordFormat::Csv(header.clone()),
         None => RecordFormat::Json,
@@ -144,10 +131,7 @@ fn file_lane(source: &FileSource, base: &LaneBase<'_>) -> Result<Lanes, Failure>
     let origin = Origin::File { file: name.clone() };
     let source = source.paths.iter().map(|path| file_part(path)).collect();
     let parts = base.parts(name, origin, record_format, base.assets, source);
-    Ok(Lanes {
-        progress: Some(feed.progress()),
-        lanes: vec![(parts, Box::new(feed))],
-    })
+    Ok(Lanes { progress: Some(feed.progress()), lanes: vec![(parts, Box::new(feed))] })
 }
 
 fn format_of(source: &FileSource, path: &Path) -> Result<FileFormat, Failure> {
@@ -175,19 +159,10 @@ fn lane_name(path: &Path) -> String {
         return "stdin".to_owned();
     }
     let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') {
-            c
-        } else {
-            '_'
-        }
+        if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }
     };
     let name = PathBuf::from(path.file_name().unwrap_or_default());
-    let name: String = name
-        .to_string_lossy()
-        .chars()
-        .map(plain)
-        .take(LANE_NAME_BYTES_MAX)
-        .collect();
+    let name: String = name.to_string_lossy().chars().map(plain).take(LANE_NAME_BYTES_MAX).collect();
     if name.chars().all(|c| c == '.') {
         return "file".to_owned();
     }
@@ -195,18 +170,14 @@ fn lane_name(path: &Path) -> String {
 }
 
 fn simulated(source: &SimulatorSource, base: &LaneBase<'_>) -> Result<Lanes, Failure> {
-    let world = World::new(source.scenario.clone())
-        .map_err(|error| Failure::Arguments(error.to_string()))?;
+    let world = World::new(source.scenario.clone()).map_err(|error| Failure::Arguments(error.to_string()))?;
     simulator_lanes(
         &world,
         source.lanes,
         source.endless,
         |_| match source.speed {
             None => Pace::Free,
-            Some(speed) => Pace::Times {
-                speed,
-                clock: Box::new(SystemClock::default()),
-            },
+            Some(speed) => Pace::Times { speed, clock: Box::new(SystemClock::default()) },
         },
         base,
     )
@@ -233,18 +204,16 @@ pub fn simulator_lanes(
         let feed = SimulatorFeed::new(world.clone(), lane, lanes, endless, pace(lane))
             .map_err(|error| Failure::Arguments(error.to_string()))?;
         let name = format!("simulator-{lane}");
-        let origin = Origin::Simulator {
-            simulator: name.clone(),
-        };
+        let origin = Origin::Simulator { simulator: name.clone() };
         let scenario = world.scenario();
-        let source = SourcePart { name: format!("{name} of {lanes}"), beginning: digest_of(format!("{scenario:?}").as_bytes()) };
+        let source = SourcePart {
+            name: format!("{name} of {lanes}"),
+            beginning: digest_of(format!("{scenario:?}").as_bytes()),
+        };
         let parts = base.parts(name, origin, RecordFormat::Json, assets, vec![source]);
         made.push((parts, Box::new(feed)));
     }
-    Ok(Lanes {
-        lanes: made,
-        progress: None,
-    })
+    Ok(Lanes { lanes: made, progress: None })
 }
 
 fn simulators_assets(world: &World) -> Result<AssetTable, Failure> {
@@ -253,10 +222,7 @@ fn simulators_assets(world: &World) -> Result<AssetTable, Failure> {
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::Start(all.join("\n"))
     })?;
-    Ok(AssetTable {
-        assets: Arc::new(assets),
-        digest: digest_of(csv.as_bytes()),
-    })
+    Ok(AssetTable { assets: Arc::new(assets), digest: digest_of(csv.as_bytes()) })
 }
 
 fn digest_of(bytes: &[u8]) -> String {
@@ -270,7 +236,9 @@ const BEGINNING_BYTES: usize = 256;
 /// A file by its name, without its folder, and its first bytes. One that cannot be read says so elsewhere.
 fn file_part(path: &Path) -> SourcePart {
     let mut beginning = Vec::with_capacity(BEGINNING_BYTES);
-    if path != Path::new("-") && let Ok(file) = File::open(path) {
+    if path != Path::new("-")
+        && let Ok(file) = File::open(path)
+    {
         let _ = file.take(BEGINNING_BYTES as u64).read_to_end(&mut beginning);
     }
     let whole = beginning.len() == BEGINNING_BYTES;

@@ -19,14 +19,10 @@ pub fn show(progress: Option<&Arc<Progress>>) -> Option<Bar> {
         return None;
     }
     let (bar, template) = match progress.bytes_total() {
-        0 => (
-            ProgressBar::no_length(),
-            "{spinner} {bytes} {binary_bytes_per_sec}  {msg}",
-        ),
-        total => (
-            ProgressBar::new(total),
-            "{bar:32} {percent:>3} %  {bytes} of {total_bytes}, {eta} left  {msg}",
-        ),
+        0 => (ProgressBar::no_length(), "{spinner} {bytes} {binary_bytes_per_sec}  {msg}"),
+        total => {
+            (ProgressBar::new(total), "{bar:32} {percent:>3} %  {bytes} of {total_bytes}, {eta} left  {msg}")
+        }
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

@@ -39,11 +39,7 @@ impl Running {
 
     pub fn snapshot(&self) -> Snapshot {
         let shared = self.lock();
-        shared
-            .pipeline
-            .as_ref()
-            .map(Pipeline::snapshot)
-            .unwrap_or_default()
+        shared.pipeline.as_ref().map(Pipeline::snapshot).unwrap_or_default()
     }
 
     /// The text of `/metrics`.
@@ -60,18 +56,12 @@ impl Running {
     }
 
     fn has_ended(&self) -> bool {
-        self.lock()
-            .pipeline
-            .as_ref()
-            .is_none_or(Pipeline::has_ended)
+        self.lock().pipeline.as_ref().is_none_or(Pipeline::has_ended)
     }
 
     /// Until the pipeline has ended. `look` is called again and again and says whether to go on; once it
     /// does not, the pipeline is asked to drain.
-    pub fn wait(
-        &self,
-        mut look: impl FnMut(&Running) -> bool,
-    ) -> (Snapshot, Result<(), PipelineError>) {
+    pub fn wait(&self, mut look: impl FnMut(&Running) -> bool) -> (Snapshot, Result<(), PipelineError>) {
         let mut drains = false;
         while !self.has_ended() {
             if !look(self) && !drains {

@@ -32,19 +32,10 @@ impl Label {
 }
 
 pub fn sample(snapshot: &Snapshot, labels: &[Label]) -> Sample {
-    let now_ms = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as i64);
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     Sample {
-        lanes: snapshot
-            .lanes
-            .iter()
-            .map(|lane| lane_sample(lane, now_ms))
-            .collect(),
-        detectors: labels
-            .iter()
-            .map(|label| detector_sample(snapshot, label))
-            .collect(),
+        lanes: snapshot.lanes.iter().map(|lane| lane_sample(lane, now_ms)).collect(),
+        detectors: labels.iter().map(|label| detector_sample(snapshot, label)).collect(),
     }
 }
 
@@ -54,9 +45,7 @@ fn lane_sample(lane: &LaneSnapshot, now_ms: i64) -> LaneSample {
         account: lane.account.clone(),
         sensors: lane.sensors as u64,
         lag_readings: lane.lag,
-        watermark_lag_seconds: lane
-            .watermark
-            .map(|watermark| (now_ms - watermark) as f64 / 1000.0),
+        watermark_lag_seconds: lane.watermark.map(|watermark| (now_ms - watermark) as f64 / 1000.0),
         checkpoint_age_seconds: lane.checkpoint_age_seconds,
     }
 }
@@ -71,10 +60,7 @@ fn detector_sample(snapshot: &Snapshot, label: &Label) -> DetectorSample {
         ..DetectorSample::default()
     };
     for lane in &snapshot.lanes {
-        let here = lane
-            .detectors
-            .iter()
-            .find(|detector| detector.detector == label.name);
+        let here = lane.detectors.iter().find(|detector| detector.detector == label.name);
         let Some(here) = here else { continue };
         sample.seconds += here.usage.busy_ns as f64 / 1e9;
         sample.memory_bytes += here.usage.memory_bytes as u64;
@@ -119,12 +105,7 @@ mod tests {
     fn seat(busy_ns: u64, rows: u64, quarantine: Option<&str>) -> DetectorSnapshot {
         DetectorSnapshot {
             detector: "d".into(),
-            usage: Usage {
-                busy_ns,
-                rows,
-                memory_bytes: 10,
-                ..Usage::default()
-            },
+            usage: Usage { busy_ns, rows, memory_bytes: 10, ..Usage::default() },
             quarantine: quarantine.map(str::to_owned),
             faults: quarantine.map(|_| ("trap", 1)).into_iter().collect(),
             open_episodes: 0,
@@ -134,11 +115,7 @@ mod tests {
     fn lane(name: &str, received: u64, seat: DetectorSnapshot) -> LaneSnapshot {
         LaneSnapshot {
             lane: name.into(),
-            account: Account {
-                received,
-                judged: received,
-                ..Account::default()
-            },
+            account: Account { received, judged: received, ..Account::default() },
             detectors: vec![seat],
             ..LaneSnapshot::default()
         }
@@ -147,10 +124,7 @@ mod tests {
     #[test]
     fn a_detector_is_the_sum_over_its_lanes() {
         let snapshot = Snapshot {
-            lanes: vec![
-                lane("0", 3, seat(600, 3, None)),
-                lane("1", 1, seat(200, 1, Some("trapped"))),
-            ],
+            lanes: vec![lane("0", 3, seat(600, 3, None)), lane("1", 1, seat(200, 1, Some("trapped")))],
             ..Snapshot::default()
         };
         let label = Label {
@@ -167,9 +141,6 @@ mod tests {
         assert_eq!(detector.faults, BTreeMap::from([("trap", 1)]));
         assert_eq!(sample.lanes[1].account.received, 1);
         assert_eq!(account_of(&snapshot).received, 4);
-        assert_eq!(
-            cost_ns(&snapshot),
-            BTreeMap::from([("d".to_owned(), 200.0)])
-        );
+        assert_eq!(cost_ns(&snapshot), BTreeMap::from([("d".to_owned(), 200.0)]));
     }
 }

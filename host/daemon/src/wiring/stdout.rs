@@ -15,8 +15,7 @@ pub fn reader_gone(error: &PipelineError) -> bool {
     let (SinkError::Write { place, what } | SinkError::Commit { place, what }) = sink else {
         return false;
     };
-    place == "standard output"
-        && *what == std::io::Error::from_raw_os_error(PIPE_BROKEN).to_string()
+    place == "standard output" && *what == std::io::Error::from_raw_os_error(PIPE_BROKEN).to_string()
 }
 
 #[cfg(test)]

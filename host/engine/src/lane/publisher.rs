@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use gridwatch_core::Timestamp;
 use gridwatch_core::account::AnomalyLabel;
 use gridwatch_core::anomaly::{Anomaly, EpisodeKey, Ordinal, PublicSubject};
 use gridwatch_core::checkpoint::OpenEpisode;
@@ -9,7 +10,6 @@ use gridwatch_core::finding::{Finding, Phase, Severity, Subject};
 use gridwatch_core::record::Position;
 use gridwatch_core::sensors::Attributes;
 use gridwatch_core::sink::{Outgoing, Stream};
-use gridwatch_core::Timestamp;
 
 use sha2::{Digest, Sha256};
 
@@ -88,7 +88,8 @@ impl Lane {
         }
         // Readings of several sensors may say the same of one subject at one time.
         let by_other = cause.sensor.filter(|_| finding.subject != Subject::Reading);
-        let occasion = by_other.map_or(cause.occasion, |by| cause.occasion ^ fingerprint(self.sensors.id(by)));
+        let occasion =
+            by_other.map_or(cause.occasion, |by| cause.occasion ^ fingerprint(self.sensors.id(by)));
         let none = Attributes::new();
         let anomaly = Anomaly {
             detector: &seat.deployment.name,
@@ -119,7 +120,8 @@ impl Lane {
     pub(super) fn close(&mut self, at: usize, reason: String, position: Position, live: bool) {
         let seat = &mut self.seats[at];
         let episodes = std::mem::take(&mut seat.episodes);
-        let explanation = format!("closed by the host: detector {} is quarantined: {reason}", seat.deployment.name);
+        let explanation =
+            format!("closed by the host: detector {} is quarantined: {reason}", seat.deployment.name);
         seat.life = Life::Quarantined { reason };
         if live {
             let descriptor = seat.deployment.module.descriptor();

@@ -51,7 +51,8 @@ impl Lane {
         let sensors = SensorTable::new(parts.settings.sensors_max);
         let (mut lane, deployments) = Lane::empty(parts, position, Vec::new(), sensors)?;
         for deployment in deployments {
-            let seat = Seat::cold(deployment.clone(), &[]).map_err(|fault| lane.start_error(&deployment, fault))?;
+            let seat =
+                Seat::cold(deployment.clone(), &[]).map_err(|fault| lane.start_error(&deployment, fault))?;
             lane.seats.push(seat);
         }
         Ok(lane)
@@ -61,7 +62,8 @@ impl Lane {
     /// is lived in silence.
     pub fn resume(mut parts: LaneParts, resume: Resume) -> Result<Lane, LaneError> {
         let Resume { checkpoint, committed, decisions } = resume;
-        let inconsistent = |what: &str| LaneError::Inconsistent { lane: checkpoint.lane.clone(), what: what.into() };
+        let inconsistent =
+            |what: &str| LaneError::Inconsistent { lane: checkpoint.lane.clone(), what: what.into() };
         let settings: LaneSettings = serde_json::from_str(&checkpoint.settings)
             .map_err(|error| inconsistent(&format!("its settings cannot be read: {error}")))?;
         if !is_continued(&checkpoint.source, &parts.source) {
@@ -87,7 +89,10 @@ impl Lane {
         };
         let mut states = checkpoint.detectors;
         for deployment in deployments {
-            let state = states.iter().position(|state| state.name == deployment.name).map(|at| states.swap_remove(at));
+            let state = states
+                .iter()
+                .position(|state| state.name == deployment.name)
+                .map(|at| states.swap_remove(at));
             let seat = lane.seat(deployment, &checkpoint.quantities, state)?;
             lane.seats.push(seat);
         }
@@ -141,14 +146,17 @@ impl Lane {
         state: Option<DetectorState>,
     ) -> Result<Seat, LaneError> {
         let Some(state) = state else {
-            return Seat::cold(deployment.clone(), quantities).map_err(|fault| self.start_error(&deployment, fault));
+            return Seat::cold(deployment.clone(), quantities)
+                .map_err(|fault| self.start_error(&deployment, fault));
         };
         let from_version = state.saved.state_version;
-        Seat::restored(deployment.clone(), quantities, &self.sensors, state).map_err(|fault| LaneError::State {
-            lane: self.name.clone(),
-            detector: deployment.name.clone(),
-            from_version,
-            fault,
+        Seat::restored(deployment.clone(), quantities, &self.sensors, state).map_err(|fault| {
+            LaneError::State {
+                lane: self.name.clone(),
+                detector: deployment.name.clone(),
+                from_version,
+                fault,
+            }
         })
     }
 

@@ -113,7 +113,10 @@ impl Seat {
         if let Some(reason) = state.quarantine {
             // The same bytes would fail the same way; changed ones begin anew.
             if same {
-                tracing::warn!(detector = state.name, "stays quarantined until its file or settings change: {reason}");
+                tracing::warn!(
+                    detector = state.name,
+                    "stays quarantined until its file or settings change: {reason}"
+                );
                 seat.life = Life::Quarantined { reason };
             }
             return Ok(seat);
@@ -258,7 +261,11 @@ impl Seat {
     }
 }
 
-fn configure(judge: &mut dyn Judge, deployment: &Deployment, quantities: &[Quantity]) -> Result<Vec<u32>, Fault> {
+fn configure(
+    judge: &mut dyn Judge,
+    deployment: &Deployment,
+    quantities: &[Quantity],
+) -> Result<Vec<u32>, Fault> {
     let chosen = judge.configure(&deployment.parameters, quantities)?;
     let mut seen = vec![false; quantities.len()];
     for &quantity in &chosen {

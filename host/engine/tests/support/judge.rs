@@ -117,7 +117,11 @@ impl NativeJudge {
             let open = state.high.contains_key(&self.names[q]);
             if value > HIGH && !open {
                 state.high.insert(self.names[q].clone(), time);
-                out.push(Finding { quantity: Some(q as u32), observed: Some(value), ..say(0, Phase::Raised) });
+                out.push(Finding {
+                    quantity: Some(q as u32),
+                    observed: Some(value),
+                    ..say(0, Phase::Raised)
+                });
             } else if value <= HIGH && open {
                 let since = state.high.remove(&self.names[q]);
                 out.push(Finding { quantity: Some(q as u32), since, ..say(0, Phase::Cleared) });
@@ -139,8 +143,9 @@ fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 
 impl Judge for NativeJudge {
     fn configure(&mut self, _parameters: &str, available: &[Quantity]) -> Result<Vec<u32>, Fault> {
-        let chosen: Vec<u32> =
-            (0..available.len() as u32).filter(|&q| available[q as usize].name.starts_with(self.prefix)).collect();
+        let chosen: Vec<u32> = (0..available.len() as u32)
+            .filter(|&q| available[q as usize].name.starts_with(self.prefix))
+            .collect();
         self.names = chosen.iter().map(|&q| available[q as usize].name.clone()).collect();
         Ok(chosen)
     }
@@ -148,7 +153,11 @@ impl Judge for NativeJudge {
         let end = first as usize + sensors.len();
         self.locations.resize(self.locations.len().max(end), String::new());
         for (sensor, location) in sensors.iter().zip(&mut self.locations[first as usize..]) {
-            *location = sensor.attributes.iter().find(|(k, _)| k == "location").map_or(String::new(), |(_, v)| v.clone());
+            *location = sensor
+                .attributes
+                .iter()
+                .find(|(k, _)| k == "location")
+                .map_or(String::new(), |(_, v)| v.clone());
         }
         Ok(())
     }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use wasmparser::{
-    BinaryReaderError, FuncToValidate, FuncValidatorAllocations, FunctionBody, Operator, Parser,
-    ValType, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    BinaryReaderError, FuncToValidate, FuncValidatorAllocations, FunctionBody, Operator, Parser, ValType,
+    ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 use super::class::{self, Class, Shape};
@@ -36,10 +36,7 @@ pub fn checks(binary: &[u8]) -> Result<Vec<Checks>, BinaryReaderError> {
         if let ValidPayload::Func(function, body) = validator.payload(&payload?)? {
             let (code, used) = Code::read(function, &body, allocations)?;
             allocations = used;
-            functions.push(Checks {
-                locals: code.locals,
-                after: code.seen(),
-            });
+            functions.push(Checks { locals: code.locals, after: code.seen() });
         }
     }
     Ok(functions)
@@ -120,21 +117,14 @@ impl Code {
             steps.push(Step {
                 class,
                 control: control(&operator, at, &mut open)?,
-                operands: if has_floats {
-                    operands.into()
-                } else {
-                    Box::default()
-                },
+                operands: if has_floats { operands.into() } else { Box::default() },
             });
         }
         operators.finish()?;
         let code = Code {
             locals: validator.len_locals(),
             shapes,
-            parameters: numbers
-                .range(..parameters)
-                .map(|(_, number)| *number)
-                .collect(),
+            parameters: numbers.range(..parameters).map(|(_, number)| *number).collect(),
             steps,
         };
         Ok((code, validator.into_allocations()))
@@ -165,17 +155,13 @@ impl Code {
             };
             Some((at as u32, shape))
         };
-        (0..self.steps.len())
-            .filter(is_seen)
-            .filter_map(check)
-            .collect()
+        (0..self.steps.len()).filter(is_seen).filter_map(check).collect()
     }
 
     /// Of each operator: whether what it gives may be a NaN of the guest's own making.
     fn foreign(&self) -> Vec<bool> {
         let mut results = vec![true; self.steps.len()];
-        let mut foreign =
-            Foreign::new(self.shapes.len() as u32, self.steps.len(), &self.parameters);
+        let mut foreign = Foreign::new(self.shapes.len() as u32, self.steps.len(), &self.parameters);
         loop {
             for (at, step) in self.steps.iter().enumerate() {
                 foreign.on(at as u32, &step.control);
@@ -234,8 +220,7 @@ impl Step {
         };
         for (place, from) in self.operands.iter().enumerate() {
             let is_seen = if place == 0 { first } else { others };
-            if let (true, Some(from)) = (is_seen, from.and_then(|from| seen.get_mut(from as usize)))
-            {
+            if let (true, Some(from)) = (is_seen, from.and_then(|from| seen.get_mut(from as usize))) {
                 *from = true;
             }
         }
@@ -243,11 +228,7 @@ impl Step {
 }
 
 /// `open`: what the operators before have begun.
-fn control(
-    operator: &Operator<'_>,
-    at: u32,
-    open: &mut Vec<u32>,
-) -> Result<Control, BinaryReaderError> {
+fn control(operator: &Operator<'_>, at: u32, open: &mut Vec<u32>) -> Result<Control, BinaryReaderError> {
     use Operator as O;
     if let O::Block { .. } | O::Loop { .. } | O::If { .. } = operator {
         open.push(at);
@@ -264,9 +245,7 @@ fn control(
             let all = targets.targets().chain([Ok(targets.default())]);
             Control::BranchTable(all.collect::<Result<_, _>>()?)
         }
-        O::Return | O::Unreachable | O::ReturnCall { .. } | O::ReturnCallIndirect { .. } => {
-            Control::Out
-        }
+        O::Return | O::Unreachable | O::ReturnCall { .. } | O::ReturnCallIndirect { .. } => Control::Out,
         _ => Control::On,
     })
 }

@@ -41,9 +41,7 @@ impl Foreign {
             passes: 0,
             all: is_too_much(locals, operators),
         };
-        parameters
-            .iter()
-            .for_each(|local| foreign.set(*local, true));
+        parameters.iter().for_each(|local| foreign.set(*local, true));
         foreign.parameters = foreign.now.clone();
         foreign
     }
@@ -91,11 +89,7 @@ impl Foreign {
     }
 
     fn enter(&mut self, head: Option<u32>, otherwise: Option<Set>) {
-        self.frames.push(Frame {
-            head,
-            end: vec![0; self.now.len()],
-            otherwise,
-        });
+        self.frames.push(Frame { head, end: vec![0; self.now.len()], otherwise });
     }
 
     fn bring(&mut self, depth: u32) {
@@ -108,10 +102,7 @@ impl Foreign {
                 join(&mut frame.end, &self.now);
             }
             Some(at) => {
-                let head = self
-                    .heads
-                    .entry(at)
-                    .or_insert_with(|| vec![0; self.now.len()]);
+                let head = self.heads.entry(at).or_insert_with(|| vec![0; self.now.len()]);
                 self.has_grown |= join(head, &self.now);
             }
         }
@@ -125,11 +116,7 @@ impl Foreign {
     pub fn set(&mut self, local: u32, is_foreign: bool) {
         if let Some(word) = self.now.get_mut(local as usize / 64) {
             let bit = 1 << (local % 64);
-            *word = if is_foreign {
-                *word | bit
-            } else {
-                *word & !bit
-            };
+            *word = if is_foreign { *word | bit } else { *word & !bit };
         }
     }
 

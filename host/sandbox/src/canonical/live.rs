@@ -76,10 +76,7 @@ impl Live {
             }
             Control::Loop => {
                 self.frames.pop();
-                let head = self
-                    .heads
-                    .entry(at)
-                    .or_insert_with(|| vec![0; self.now.len()]);
+                let head = self.heads.entry(at).or_insert_with(|| vec![0; self.now.len()]);
                 self.has_grown |= join(head, &self.now);
             }
             Control::Branch(depth) => {
@@ -101,11 +98,7 @@ impl Live {
             None => vec![0; self.now.len()],
             Some(opener) => self.heads.get(&opener).unwrap_or(&self.now).clone(),
         };
-        self.frames.push(Frame {
-            label,
-            after: self.now.clone(),
-            otherwise: None,
-        });
+        self.frames.push(Frame { label, after: self.now.clone(), otherwise: None });
     }
 
     fn join_label(&mut self, depth: u32) {

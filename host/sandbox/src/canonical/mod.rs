@@ -41,12 +41,8 @@ pub const VERSION: u32 = 2;
 
 /// The same component (or module) with checks. Validates it on the way.
 pub fn canonical(binary: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let checks = flow::checks(binary).map_err(|e| Refusal::Invalid {
-        at: Some(e.offset()),
-        what: e.message().to_owned(),
-    })?;
-    rewrite::with_checks(binary, checks).map_err(|e| Refusal::Invalid {
-        at: None,
-        what: format!("cannot be rewritten: {e}"),
-    })
+    let checks = flow::checks(binary)
+        .map_err(|e| Refusal::Invalid { at: Some(e.offset()), what: e.message().to_owned() })?;
+    rewrite::with_checks(binary, checks)
+        .map_err(|e| Refusal::Invalid { at: None, what: format!("cannot be rewritten: {e}") })
 }

@@ -11,15 +11,9 @@ use super::flow::Checks;
 
 /// `checks`: of all functions of the binary, in its order.
 pub fn with_checks(binary: &[u8], checks: Vec<Checks>) -> Result<Vec<u8>, Error> {
-    let mut rewrite = Rewrite {
-        checks: checks.into_iter(),
-    };
+    let mut rewrite = Rewrite { checks: checks.into_iter() };
     let first = Parser::new(0).parse_all(binary).next();
-    if let Some(Ok(Payload::Version {
-        encoding: Encoding::Module,
-        ..
-    })) = first
-    {
+    if let Some(Ok(Payload::Version { encoding: Encoding::Module, .. })) = first {
         let mut module = Module::new();
         rewrite.parse_core_module(&mut module, Parser::new(0), binary)?;
         return Ok(module.finish());
@@ -38,11 +32,7 @@ impl ReencodeComponent for Rewrite {}
 impl Reencode for Rewrite {
     type Error = Infallible;
 
-    fn parse_function_body(
-        &mut self,
-        code: &mut CodeSection,
-        body: FunctionBody<'_>,
-    ) -> Result<(), Error> {
+    fn parse_function_body(&mut self, code: &mut CodeSection, body: FunctionBody<'_>) -> Result<(), Error> {
         // As many bodies as were followed; without, all is as it was, and nothing of it is compiled.
         let Some(checks) = self.checks.next() else {
             return utils::parse_function_body(self, code, body);
@@ -64,12 +54,8 @@ impl Reencode for Rewrite {
             let operator = operators.read()?;
             let instruction = self.instruction(operator)?;
             match instruction {
-                Instruction::F32Gt if has_spare => {
-                    turn(&mut function, checks.locals, 0, Instruction::F32Lt)
-                }
-                Instruction::F64Gt if has_spare => {
-                    turn(&mut function, checks.locals, 1, Instruction::F64Lt)
-                }
+                Instruction::F32Gt if has_spare => turn(&mut function, checks.locals, 0, Instruction::F32Lt),
+                Instruction::F64Gt if has_spare => turn(&mut function, checks.locals, 1, Instruction::F64Lt),
                 other => {
                     function.instruction(&other);
                 }
@@ -85,30 +71,14 @@ impl Reencode for Rewrite {
 }
 
 /// Locals added to functions that have checks.
-const SPARE: [ValType; 5] = [
-    ValType::F32,
-    ValType::F64,
-    ValType::V128,
-    ValType::F32,
-    ValType::F64,
-];
+const SPARE: [ValType; 5] = [ValType::F32, ValType::F64, ValType::V128, ValType::F32, ValType::F64];
 
 /// The value on the stack, or the canonical NaN if it is one. `spare`: the first of `SPARE`.
 fn check(function: &mut Function, shape: Shape, spare: u32) {
     use Instruction as I;
     let (place, canonical, equal, choose) = match shape {
-        Shape::F32 => (
-            0,
-            I::F32Const(f32::from_bits(NAN_32).into()),
-            I::F32Ge,
-            I::Select,
-        ),
-        Shape::F64 => (
-            1,
-            I::F64Const(f64::from_bits(NAN_64).into()),
-            I::F64Ge,
-            I::Select,
-        ),
+        Shape::F32 => (0, I::F32Const(f32::from_bits(NAN_32).into()), I::F32Ge, I::Select),
+        Shape::F64 => (1, I::F64Const(f64::from_bits(NAN_64).into()), I::F64Ge, I::Select),
         Shape::F32x4 => (2, I::V128Const(NAN_32X4), I::F32x4Eq, I::V128Bitselect),
         Shape::F64x2 => (2, I::V128Const(NAN_64X2), I::F64x2Eq, I::V128Bitselect),
     };

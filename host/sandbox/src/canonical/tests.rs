@@ -14,9 +14,7 @@ fn run(binary: &[u8], by_cranelift: bool) -> Option<Vec<u8>> {
     let module = Module::new(&engine, binary).unwrap();
     let mut store = Store::new(&engine, ());
     let instance = Instance::new(&mut store, &module, &[]).unwrap();
-    let run = instance
-        .get_typed_func::<(), ()>(&mut store, "run")
-        .unwrap();
+    let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
     run.call(&mut store, ()).ok()?;
     let memory = instance.get_memory(&mut store, "memory").unwrap();
     Some(memory.data(&store)[..4096].to_vec())
@@ -44,35 +42,17 @@ const NAN: &str = "(f64.div (f64.load (i32.const 64)) (f64.load (i32.const 64)))
 fn a_nan_is_canonical_wherever_its_bits_are_seen() {
     let store = |value: &str| bits(&format!("(f64.store (i32.const 0) {value})"));
     assert_eq!(store(NAN), CANONICAL);
-    assert_eq!(
-        store(&format!("(f64.sqrt (f64.add {NAN} {NAN}))")),
-        CANONICAL
-    );
+    assert_eq!(store(&format!("(f64.sqrt (f64.add {NAN} {NAN}))")), CANONICAL);
     assert_eq!(store(&format!("(f64.abs {NAN})")), CANONICAL);
     assert_eq!(store(&format!("(f64.neg {NAN})")), CANONICAL | NEGATIVE);
-    assert_eq!(
-        store(&format!("(f64.copysign (f64.const 1) {NAN})")),
-        1.0_f64.to_bits()
-    );
+    assert_eq!(store(&format!("(f64.copysign (f64.const 1) {NAN})")), 1.0_f64.to_bits());
     assert_eq!(store(&format!("(call $given {NAN})")), CANONICAL);
     assert_eq!(store(&format!("(block (result f64) {NAN})")), CANONICAL);
-    assert_eq!(
-        store(&format!("(select (f64.const 1) {NAN} (i32.const 0))")),
-        CANONICAL
-    );
-    assert_eq!(
-        store(&format!("(f64x2.extract_lane 0 (f64x2.splat {NAN}))")),
-        CANONICAL
-    );
-    assert_eq!(
-        store(&format!("(f64.promote_f32 (f32.demote_f64 {NAN}))")),
-        CANONICAL
-    );
+    assert_eq!(store(&format!("(select (f64.const 1) {NAN} (i32.const 0))")), CANONICAL);
+    assert_eq!(store(&format!("(f64x2.extract_lane 0 (f64x2.splat {NAN}))")), CANONICAL);
+    assert_eq!(store(&format!("(f64.promote_f32 (f32.demote_f64 {NAN}))")), CANONICAL);
     let lanes = "(f64x2.div (v128.load (i32.const 64)) (v128.load (i32.const 64)))";
-    assert_eq!(
-        bits(&format!("(v128.store (i32.const 0) {lanes})")),
-        CANONICAL
-    );
+    assert_eq!(bits(&format!("(v128.store (i32.const 0) {lanes})")), CANONICAL);
     let reinterpreted = format!("(i64.store (i32.const 0) (i64.reinterpret_f64 {NAN}))");
     assert_eq!(bits(&reinterpreted), CANONICAL);
     let local = format!("(local.set $a {NAN}) (f64.store (i32.const 0) (local.get $a))");
@@ -124,19 +104,12 @@ impl Writer {
 
     fn float(&mut self, kind: &str, depth: u32) -> String {
         let other = if kind == "f64" { "f32" } else { "f64" };
-        let pick = if depth == 0 {
-            self.below(3)
-        } else {
-            self.below(14)
-        };
+        let pick = if depth == 0 { self.below(3) } else { self.below(14) };
         match pick {
             12 | 13 => self.choice(kind),
             0 => format!("({kind}.load {})", self.place()),
             1 => format!("(local.get ${kind}{})", self.below(4)),
-            2 => format!(
-                "({kind}.const {})",
-                self.one_of(&["0", "1", "-2.5", "inf", "nan"])
-            ),
+            2 => format!("({kind}.const {})", self.one_of(&["0", "1", "-2.5", "inf", "nan"])),
             3 => {
                 let operator = self.one_of(&["abs", "neg", "sqrt", "floor"]);
                 format!("({kind}.{operator} {})", self.float(kind, depth - 1))
@@ -150,24 +123,13 @@ impl Writer {
                 format!("({kind}.copysign {a} {b})")
             }
             6 => {
-                let convert = if kind == "f64" {
-                    "f64.promote_f32"
-                } else {
-                    "f32.demote_f64"
-                };
+                let convert = if kind == "f64" { "f64.promote_f32" } else { "f32.demote_f64" };
                 format!("({convert} {})", self.float(other, depth - 1))
             }
-            7 => format!(
-                "(local.tee ${kind}{} {})",
-                self.below(4),
-                self.float(kind, depth - 1)
-            ),
+            7 => format!("(local.tee ${kind}{} {})", self.below(4), self.float(kind, depth - 1)),
             8 => {
                 let (a, b) = (self.float(kind, depth - 1), self.float(kind, depth - 1));
-                format!(
-                    "(if (result {kind}) {} (then {a}) (else {b}))",
-                    self.condition(depth - 1)
-                )
+                format!("(if (result {kind}) {} (then {a}) (else {b}))", self.condition(depth - 1))
             }
             _ => {
                 let operator = self.one_of(&["add", "sub", "mul", "div", "min", "max"]);
@@ -188,10 +150,7 @@ impl Writer {
     fn choice(&mut self, kind: &str) -> String {
         let (a, b) = (self.below(4), self.below(4));
         let operator = self.one_of(&["lt", "gt"]);
-        let (a, b) = (
-            format!("(local.get ${kind}{a})"),
-            format!("(local.get ${kind}{b})"),
-        );
+        let (a, b) = (format!("(local.get ${kind}{a})"), format!("(local.get ${kind}{b})"));
         format!("(select {a} {b} ({kind}.{operator} {a} {b}))")
     }
 
@@ -201,35 +160,20 @@ impl Writer {
 
     fn statement(&mut self, depth: u32) -> String {
         let kind = self.one_of(&["f32", "f64"]);
-        let pick = if depth == 0 {
-            self.below(4)
-        } else {
-            self.below(9)
-        };
+        let pick = if depth == 0 { self.below(4) } else { self.below(9) };
         match pick {
-            0 | 1 => format!(
-                "(local.set ${kind}{} {})\n",
-                self.below(4),
-                self.float(kind, 3)
-            ),
+            0 | 1 => format!("(local.set ${kind}{} {})\n", self.below(4), self.float(kind, 3)),
             2 | 3 => format!("({kind}.store {} {})\n", self.place(), self.float(kind, 2)),
             4 => {
                 let (yes, no) = (self.statements(depth - 1), self.statements(depth - 1));
                 format!("(if {} (then {yes}) (else {no}))\n", self.condition(1))
             }
-            5 => format!(
-                "(if {} (then {}))\n",
-                self.condition(1),
-                self.statements(depth - 1)
-            ),
+            5 => format!("(if {} (then {}))\n", self.condition(1), self.statements(depth - 1)),
             6 => {
                 self.labels += 1;
                 let label = format!("$l{}", self.labels);
                 let (before, after) = (self.statements(depth - 1), self.statements(depth - 1));
-                format!(
-                    "(block {label} {before} (br_if {label} {}) {after})\n",
-                    self.condition(1)
-                )
+                format!("(block {label} {before} (br_if {label} {}) {after})\n", self.condition(1))
             }
             _ => {
                 self.labels += 1;
@@ -245,8 +189,7 @@ impl Writer {
     }
 
     fn program(&mut self) -> String {
-        let mut text =
-            String::from("(module (memory (export \"memory\") 1)\n(data (i32.const 0) \"");
+        let mut text = String::from("(module (memory (export \"memory\") 1)\n(data (i32.const 0) \"");
         // Zeros, numbers and NaNs with bits of their own.
         for _ in 0..64 {
             let bytes: u64 = match self.below(4) {
@@ -276,11 +219,7 @@ impl Writer {
 fn random_programs_leave_the_same_bits_as_with_checks_everywhere() {
     let mut changed = 0;
     for seed in 0..150 {
-        let text = Writer {
-            state: seed,
-            labels: 0,
-        }
-        .program();
+        let text = Writer { state: seed, labels: 0 }.program();
         let binary = wat::parse_str(&text).unwrap();
         let expected = run(&binary, true);
         let seen = run(&canonical(&binary).unwrap(), false);
@@ -289,8 +228,5 @@ fn random_programs_leave_the_same_bits_as_with_checks_everywhere() {
         changed += u32::from(run(&binary, false) != expected);
     }
     // On machines whose own NaN is the canonical one there is less to see.
-    assert!(
-        changed > 10 || !cfg!(target_arch = "x86_64"),
-        "only {changed} had a NaN to see"
-    );
+    assert!(changed > 10 || !cfg!(target_arch = "x86_64"), "only {changed} had a NaN to see");
 }

@@ -18,10 +18,7 @@ fn sandbox(dir: &Path) -> Result<Sandbox, SandboxError> {
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
@@ -32,20 +29,13 @@ fn a_warm_start_gives_the_same_module() {
     let dir = root.path().join("code");
     let bytes = Wat::new().core();
     let cold = sandbox(&dir).unwrap().load(&bytes).unwrap();
-    assert_eq!(
-        fs::metadata(&dir).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
+    assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
     let [file] = files(&dir).try_into().unwrap();
     let written = fs::metadata(&file).unwrap().modified().unwrap();
     let warm = sandbox(&dir).unwrap().load(&bytes).unwrap();
     assert_eq!(format!("{cold:?}"), format!("{warm:?}"));
     assert_eq!(warm.descriptor().kinds[0].name, "kind");
-    assert_eq!(
-        fs::metadata(&file).unwrap().modified().unwrap(),
-        written,
-        "it was compiled again"
-    );
+    assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), written, "it was compiled again");
 }
 
 #[test]
@@ -75,11 +65,7 @@ fn a_damaged_file_is_compiled_anew_wherever_it_is_damaged() {
         fs::write(&file, &bad).unwrap();
         sandbox.load(&bytes).unwrap();
         let mended = fs::read(&file).unwrap();
-        assert!(
-            mended == whole,
-            "a file of {} bytes was not replaced",
-            bad.len()
-        );
+        assert!(mended == whole, "a file of {} bytes was not replaced", bad.len());
     }
 }
 
@@ -92,18 +78,10 @@ fn a_file_under_another_modules_name_is_not_taken() {
     sandbox.load(&one.core()).unwrap();
     let [first] = files(root.path()).try_into().unwrap();
     sandbox.load(&other.core()).unwrap();
-    let second = files(root.path())
-        .into_iter()
-        .find(|file| *file != first)
-        .unwrap();
+    let second = files(root.path()).into_iter().find(|file| *file != first).unwrap();
     fs::copy(&first, &second).unwrap();
     let digest = sandbox.load(&other.core()).unwrap().digest().to_owned();
-    assert!(
-        second
-            .to_str()
-            .unwrap()
-            .contains(digest.trim_start_matches("sha256:"))
-    );
+    assert!(second.to_str().unwrap().contains(digest.trim_start_matches("sha256:")));
     assert_ne!(fs::read(&first).unwrap(), fs::read(&second).unwrap());
 }
 
@@ -113,9 +91,7 @@ fn the_oldest_files_go() {
     let sandbox = sandbox(root.path()).unwrap();
     for n in 0..4 {
         let body = format!("(drop (i32.const {n}))");
-        sandbox
-            .load(&Wat::new().body("remove-sensors", &body).core())
-            .unwrap();
+        sandbox.load(&Wat::new().body("remove-sensors", &body).core()).unwrap();
     }
     assert_eq!(files(root.path()).len(), 2);
 }

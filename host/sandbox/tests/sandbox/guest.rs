@@ -22,21 +22,12 @@ const SIGNATURES: [(&str, &str); 11] = [
     ("configure", "(param i32 i32 i32 i32) (result i32)"),
     ("set-sensors", "(param i32 i32 i32) (result i32)"),
     ("remove-sensors", "(param i32 i32)"),
-    (
-        "observe",
-        "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)",
-    ),
+    ("observe", "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)"),
     ("advance", "(param i64) (result i32)"),
-    (
-        "trace",
-        "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)",
-    ),
+    ("trace", "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)"),
     ("save", "(param i32 i32) (result i32)"),
     ("save-shared", "(result i32)"),
-    (
-        "begin-restore",
-        "(param i32 i32 i32 i32 i32 i32 i32) (result i32)",
-    ),
+    ("begin-restore", "(param i32 i32 i32 i32 i32 i32 i32) (result i32)"),
     ("restore", "(param i32 i32 i32 i32 i32 i32) (result i32)"),
 ];
 
@@ -91,10 +82,7 @@ impl Wat {
                 "(func ${name} (export \"gridwatch:detector/detector@{version}#{name}\") {signature} {body})\n"
             );
         }
-        text += &REALLOC.replace(
-            "(BODY)",
-            self.bodies.get("cabi_realloc").map_or(BUMP, String::as_str),
-        );
+        text += &REALLOC.replace("(BODY)", self.bodies.get("cabi_realloc").map_or(BUMP, String::as_str));
         text += &data(256, &self.descriptor());
         text += &data(512, b"test0.1.0kinda kind");
         text += &data(640, self.parameters.as_bytes());
@@ -108,25 +96,18 @@ impl Wat {
     fn descriptor(&self) -> Vec<u8> {
         let parameters = u32::try_from(self.parameters.len()).unwrap();
         let words = [512, 4, 516, 5, 1, 320, 1, 640, parameters, 0, 0];
-        let mut bytes: Vec<u8> = words
-            .iter()
-            .flat_map(|word: &u32| word.to_le_bytes())
-            .collect();
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
         bytes.resize(64, 0);
         // kinds[0]: name, description.
-        bytes.extend(
-            [521_u32, 4, 525, 6]
-                .iter()
-                .flat_map(|word| word.to_le_bytes()),
-        );
+        bytes.extend([521_u32, 4, 525, 6].iter().flat_map(|word| word.to_le_bytes()));
         bytes
     }
 
     /// A core module with its world in a custom section, as `cargo build` leaves it.
     pub fn core(&self) -> Vec<u8> {
         let mut bytes = wat::parse_str(self.text()).unwrap();
-        let wit = include_str!("../../../../wit/detector.wit")
-            .replace("@0.1.0", &format!("@{}", self.version));
+        let wit =
+            include_str!("../../../../wit/detector.wit").replace("@0.1.0", &format!("@{}", self.version));
         let mut resolve = Resolve::default();
         let package = resolve.push_str("detector.wit", &wit).unwrap();
         let world = resolve.select_world(&[package], None).unwrap();
@@ -199,21 +180,14 @@ pub fn limits() -> Limits {
 
 /// An instance that has been configured with one quantity and told of three sensors.
 pub fn alive(wat: &Wat) -> Box<dyn Judge> {
-    let mut judge = load(wat)
-        .instantiate(limits(), Arc::new(Heard::default()))
-        .unwrap();
-    let available = [Quantity {
-        name: "voltage".to_owned(),
-        unit: Some("V".to_owned()),
-    }];
+    let mut judge = load(wat).instantiate(limits(), Arc::new(Heard::default())).unwrap();
+    let available = [Quantity { name: "voltage".to_owned(), unit: Some("V".to_owned()) }];
     assert_eq!(judge.configure("{}", &available).unwrap(), [0]);
     let sensor = |id: &str| gridwatch_core::batch::Sensor {
         id: id.to_owned(),
         attributes: vec![("location".to_owned(), "feeder-07".to_owned())],
     };
-    judge
-        .set_sensors(0, &[sensor("a"), sensor("b"), sensor("c")])
-        .unwrap();
+    judge.set_sensors(0, &[sensor("a"), sensor("b"), sensor("c")]).unwrap();
     judge
 }
 

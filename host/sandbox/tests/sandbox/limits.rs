@@ -11,45 +11,29 @@ fn fault_of(wat: &Wat) -> Fault {
     let mut judge = alive(wat);
     let fault = observe(&mut *judge).unwrap_err();
     let after = judge.advance(0).unwrap_err();
-    assert!(
-        matches!(&after, Fault::Host { what, .. } if what.contains(&fault.to_string())),
-        "{after}"
-    );
+    assert!(matches!(&after, Fault::Host { what, .. } if what.contains(&fault.to_string())), "{after}");
     fault
 }
 
 #[test]
 fn an_endless_loop() {
     let fault = fault_of(&Wat::new().body("observe", "(loop (br 0)) (unreachable)"));
-    assert_eq!(
-        fault,
-        Fault::Deadline {
-            call: Call::Observe,
-            limit_ms: 30
-        }
-    );
+    assert_eq!(fault, Fault::Deadline { call: Call::Observe, limit_ms: 30 });
 }
 
 #[test]
 fn an_endless_loop_while_the_host_hands_over_its_columns() {
     let wat = Wat::new().body("cabi_realloc", "(loop (br 0)) (unreachable)");
     let module = load(&wat);
-    let mut judge = module
-        .instantiate(limits(), Arc::new(Heard::default()))
-        .unwrap();
-    let deadline = Fault::Deadline {
-        call: Call::Configure,
-        limit_ms: 30,
-    };
+    let mut judge = module.instantiate(limits(), Arc::new(Heard::default())).unwrap();
+    let deadline = Fault::Deadline { call: Call::Configure, limit_ms: 30 };
     assert_eq!(judge.configure("{}", &[]).unwrap_err(), deadline);
 }
 
 #[test]
 fn an_allocator_that_answers_with_memory_that_is_not_there() {
     let wat = Wat::new().body("cabi_realloc", "(i32.const 0x7fff0000)");
-    let mut judge = load(&wat)
-        .instantiate(limits(), Arc::new(Heard::default()))
-        .unwrap();
+    let mut judge = load(&wat).instantiate(limits(), Arc::new(Heard::default())).unwrap();
     let fault = judge.configure("{}", &[]).unwrap_err();
     assert!(
         matches!(&fault, Fault::Contract { call: Call::Configure, what } if what.contains("realloc")),
@@ -59,17 +43,10 @@ fn an_allocator_that_answers_with_memory_that_is_not_there() {
 
 #[test]
 fn memory_without_end() {
-    let fault = fault_of(&Wat::new().body(
-        "observe",
-        "(loop (drop (memory.grow (i32.const 1))) (br 0)) (unreachable)",
-    ));
-    assert_eq!(
-        fault,
-        Fault::Memory {
-            call: Call::Observe,
-            limit_bytes: 4 << 20
-        }
+    let fault = fault_of(
+        &Wat::new().body("observe", "(loop (drop (memory.grow (i32.const 1))) (br 0)) (unreachable)"),
     );
+    assert_eq!(fault, Fault::Memory { call: Call::Observe, limit_bytes: 4 << 20 });
 }
 
 #[test]
@@ -77,17 +54,8 @@ fn more_memory_than_allowed_from_the_start() {
     let mut wat = Wat::new();
     wat.memory = "(memory (export \"memory\") 100)".to_owned();
     let module = load(&wat);
-    let fault = module
-        .instantiate(limits(), Arc::new(Heard::default()))
-        .err()
-        .unwrap();
-    assert_eq!(
-        fault,
-        Fault::Memory {
-            call: Call::Instantiate,
-            limit_bytes: 4 << 20
-        }
-    );
+    let fault = module.instantiate(limits(), Arc::new(Heard::default())).err().unwrap();
+    assert_eq!(fault, Fault::Memory { call: Call::Instantiate, limit_bytes: 4 << 20 });
 }
 
 #[test]
@@ -108,20 +76,12 @@ fn a_table_without_end() {
         "observe",
         "(loop (drop (table.grow $t (ref.null func) (i32.const 100000))) (br 0)) (unreachable)",
     );
-    assert!(matches!(
-        fault_of(&wat),
-        Fault::Memory {
-            call: Call::Observe,
-            ..
-        }
-    ));
+    assert!(matches!(fault_of(&wat), Fault::Memory { call: Call::Observe, .. }));
 }
 
 #[test]
 fn instances_without_end() {
-    let many: String = (0..300)
-        .map(|_| "(core instance (instantiate $m))")
-        .collect();
+    let many: String = (0..300).map(|_| "(core instance (instantiate $m))").collect();
     let whole = Wat::new().component();
     // The same component, with 300 more core instances in it.
     let extra = wat::parse_str(format!("(component (core module $m) {many})")).unwrap();
@@ -180,10 +140,7 @@ fn recursion_without_end() {
 fn a_trap_names_the_guests_functions() {
     let wat = Wat::new()
         .field("(func $_ZN6vitals5judge17h0123456789abcdefE (unreachable))")
-        .body(
-            "observe",
-            "(call $_ZN6vitals5judge17h0123456789abcdefE) (unreachable)",
-        );
+        .body("observe", "(call $_ZN6vitals5judge17h0123456789abcdefE) (unreachable)");
     let fault = fault_of(&wat);
     assert!(
         matches!(&fault, Fault::Trap { what, .. } if what.contains("in vitals::judge < observe")),
@@ -195,23 +152,16 @@ fn a_trap_names_the_guests_functions() {
 fn more_findings_than_allowed() {
     // ok(list of 5 zero findings): 152 bytes each, all zero.
     let list = crate::guest::data(FREE, &[0, 0, 0, 0, 0, 16, 0, 0, 5, 0, 0, 0]);
-    let wat = Wat::new()
-        .field(&list)
-        .body("observe", &format!("(i32.const {FREE})"));
+    let wat = Wat::new().field(&list).body("observe", &format!("(i32.const {FREE})"));
     let fault = fault_of(&wat);
-    assert!(
-        matches!(&fault, Fault::Output { what, .. } if what.contains("5 findings")),
-        "{fault}"
-    );
+    assert!(matches!(&fault, Fault::Output { what, .. } if what.contains("5 findings")), "{fault}");
 }
 
 #[test]
 fn more_bytes_than_allowed() {
     // save-shared: ok(list<u8> of 65537 bytes at 0).
     let list = crate::guest::data(FREE, &[0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0]);
-    let mut wat = Wat::new()
-        .field(&list)
-        .body("save-shared", &format!("(i32.const {FREE})"));
+    let mut wat = Wat::new().field(&list).body("save-shared", &format!("(i32.const {FREE})"));
     wat.memory = "(memory (export \"memory\") 3)".to_owned();
     let mut judge = alive(&wat);
     let fault = judge.save_shared().unwrap_err();
@@ -248,10 +198,7 @@ fn a_flood_of_log_lines() {
     let wat = Wat::new().field(&text).body("advance", &flood);
     let heard = Arc::new(Heard::default());
     // A loop of a thousand lines may take a while on a busy machine.
-    let limits = Limits {
-        call_deadline_ms: 10_000,
-        ..limits()
-    };
+    let limits = Limits { call_deadline_ms: 10_000, ..limits() };
     let mut judge = load(&wat).instantiate(limits, heard.clone()).unwrap();
     assert_eq!(judge.advance(0).unwrap(), []);
     drop(judge);
@@ -260,8 +207,5 @@ fn a_flood_of_log_lines() {
     assert_eq!(lines.len() as u64 + *heard.dropped.lock().unwrap(), 1000);
     let (level, line) = &lines[0];
     assert_eq!(*level, LogLevel::Error);
-    assert!(
-        line.starts_with("one two xxx") && line.ends_with("x…") && line.len() < 2060,
-        "{line}"
-    );
+    assert!(line.starts_with("one two xxx") && line.ends_with("x…") && line.len() < 2060, "{line}");
 }

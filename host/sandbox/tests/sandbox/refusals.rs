@@ -15,23 +15,12 @@ fn a_core_module_and_its_component_are_the_same_detector() {
     let component = Wat::new().component();
     let from_core = sandbox().load(&core).unwrap();
     let from_component = sandbox().load(&component).unwrap();
-    assert_eq!(
-        (from_core.form(), from_component.form()),
-        (Form::Core, Form::Component)
-    );
+    assert_eq!((from_core.form(), from_component.form()), (Form::Core, Form::Component));
     assert_eq!(from_core.descriptor(), from_component.descriptor());
     assert_eq!(from_core.descriptor().name, "test");
     assert_eq!(from_core.contract_version(), "0.1.0");
-    let log_and_types = [
-        "gridwatch:detector/types@0.1.0",
-        "gridwatch:detector/log@0.1.0",
-    ];
-    assert!(
-        from_core
-            .imports()
-            .iter()
-            .all(|import| log_and_types.contains(&import.as_str()))
-    );
+    let log_and_types = ["gridwatch:detector/types@0.1.0", "gridwatch:detector/log@0.1.0"];
+    assert!(from_core.imports().iter().all(|import| log_and_types.contains(&import.as_str())));
     assert_eq!(from_core.exports(), ["gridwatch:detector/detector@0.1.0"]);
     assert_eq!(from_core.size_bytes(), core.len() as u64);
     assert!(from_core.digest().starts_with("sha256:") && from_core.digest().len() == 71);
@@ -79,27 +68,16 @@ fn a_half_written_copy_wherever_it_ends() {
 #[test]
 fn native_code_compiled_elsewhere() {
     let engine = wasmtime::Engine::default();
-    let compiled = engine
-        .precompile_component(&Wat::new().component())
-        .unwrap();
+    let compiled = engine.precompile_component(&Wat::new().component()).unwrap();
     assert_eq!(refused(&compiled), Refusal::Precompiled);
 }
 
 #[test]
 fn a_file_that_is_too_large() {
-    let sandbox = Sandbox::new(SandboxSettings {
-        module_bytes_max: 1000,
-        ..SandboxSettings::default()
-    })
-    .unwrap();
+    let sandbox =
+        Sandbox::new(SandboxSettings { module_bytes_max: 1000, ..SandboxSettings::default() }).unwrap();
     let refusal = sandbox.load(&[0; 1001]).unwrap_err();
-    assert_eq!(
-        refusal,
-        Refusal::TooLarge {
-            bytes: 1001,
-            max: 1000
-        }
-    );
+    assert_eq!(refusal, Refusal::TooLarge { bytes: 1001, max: 1000 });
 }
 
 #[test]
@@ -110,16 +88,10 @@ fn a_core_module_without_a_world() {
 
 #[test]
 fn a_component_of_another_world() {
-    let bytes = wat::parse_str(
-        "(component (core module $m) (export \"other:thing/m@1.0.0\" (core module $m)))",
-    )
-    .unwrap();
-    assert_eq!(
-        refused(&bytes),
-        Refusal::MissingExport {
-            exports: vec!["other:thing/m@1.0.0".to_owned()]
-        }
-    );
+    let bytes =
+        wat::parse_str("(component (core module $m) (export \"other:thing/m@1.0.0\" (core module $m)))")
+            .unwrap();
+    assert_eq!(refused(&bytes), Refusal::MissingExport { exports: vec!["other:thing/m@1.0.0".to_owned()] });
 }
 
 #[test]
@@ -128,10 +100,8 @@ fn another_version_of_the_contract() {
     wat.version = "0.2.0";
     for bytes in [wat.core(), wat.component()] {
         let refusal = refused(&bytes);
-        let expected = Refusal::WrongContract {
-            found: "0.2.0".to_owned(),
-            spoken: gridwatch_sandbox::CONTRACT,
-        };
+        let expected =
+            Refusal::WrongContract { found: "0.2.0".to_owned(), spoken: gridwatch_sandbox::CONTRACT };
         assert_eq!(refusal, expected);
     }
     wat.version = "0.1.3";
@@ -148,12 +118,7 @@ fn an_import_that_detectors_are_not_given() {
     assert!(
         matches!(&refusal, Refusal::ForbiddenImport { import, .. } if import == "wasi:clocks/wall-clock@0.2.0")
     );
-    assert!(
-        refusal
-            .to_string()
-            .contains("--target wasm32-unknown-unknown"),
-        "{refusal}"
-    );
+    assert!(refusal.to_string().contains("--target wasm32-unknown-unknown"), "{refusal}");
 
     for (module, name) in [
         ("wasi_snapshot_preview1", "fd_write"),
@@ -200,41 +165,23 @@ fn a_describe_that_fails_or_lies() {
     );
 
     let outside = refused(&Wat::new().body("describe", "(i32.const 1048576)").core());
-    assert!(
-        matches!(&outside, Refusal::Describe(Fault::Contract { .. })),
-        "{outside}"
-    );
+    assert!(matches!(&outside, Refusal::Describe(Fault::Contract { .. })), "{outside}");
 
     for parameters in ["", "no JSON", "[1]"] {
         let mut wat = Wat::new();
         wat.parameters = parameters.to_owned();
         let refusal = refused(&wat.core());
-        assert!(
-            matches!(&refusal, Refusal::Descriptor { field, .. } if field == "parameters"),
-            "{refusal}"
-        );
+        assert!(matches!(&refusal, Refusal::Descriptor { field, .. } if field == "parameters"), "{refusal}");
     }
 }
 
 #[test]
 fn a_start_function_without_end() {
     let settings = SandboxSettings {
-        describe_limits: Limits {
-            call_deadline_ms: 30,
-            ..Limits::default()
-        },
+        describe_limits: Limits { call_deadline_ms: 30, ..Limits::default() },
         ..SandboxSettings::default()
     };
     let endless = Wat::new().field("(func $start (loop (br 0))) (start $start)");
-    let refusal = Sandbox::new(settings)
-        .unwrap()
-        .load(&endless.core())
-        .unwrap_err();
-    assert!(
-        matches!(
-            refusal,
-            Refusal::Describe(Fault::Deadline { limit_ms: 30, .. })
-        ),
-        "{refusal}"
-    );
+    let refusal = Sandbox::new(settings).unwrap().load(&endless.core()).unwrap_err();
+    assert!(matches!(refusal, Refusal::Describe(Fault::Deadline { limit_ms: 30, .. })), "{refusal}");
 }

@@ -59,10 +59,7 @@ struct Message {
 
 impl Heard {
     pub fn new(world: Arc<World>) -> Self {
-        Heard {
-            world,
-            shared: Arc::default(),
-        }
+        Heard { world, shared: Arc::default() }
     }
 
     pub fn observer(&self) -> Observer {
@@ -106,11 +103,7 @@ impl Heard {
         let is_first = injected.is_some_and(|number| shared.answered.insert(number));
         let line = Line {
             is_repeat: !is_first,
-            text: words(
-                &message,
-                &found,
-                injected.map(|number| &self.world.labels()[number]),
-            ),
+            text: words(&message, &found, injected.map(|number| &self.world.labels()[number])),
         };
         if shared.lines.len() < LINES_MAX {
             shared.lines.push(line);
@@ -159,12 +152,9 @@ fn words(message: &Message, found: &Found, injected: Option<&Label>) -> String {
         message.quantity.as_deref().unwrap_or("")
     );
     let truth = match injected {
-        Some(label) => format!(
-            "injected: {} since {} ({})",
-            label.kind.name(),
-            minute(label.start),
-            label.what
-        ),
+        Some(label) => {
+            format!("injected: {} since {} ({})", label.kind.name(), minute(label.start), label.what)
+        }
         None => "nothing injected there".to_owned(),
     };
     format!("{what:<64} | {truth}")
@@ -189,11 +179,7 @@ impl Truth {
         for (number, label) in world.labels().iter().enumerate() {
             // A clock that is wrong makes findings bear wrong times.
             let off = label.clock_off_ms;
-            let span = (
-                number,
-                label.start + off.min(0),
-                label.end + off.max(0) + after,
-            );
+            let span = (number, label.start + off.min(0), label.end + off.max(0) + after);
             for subject in [&label.sensor_id, &label.feeder, &label.area] {
                 by_sensor.entry(subject.clone()).or_default().push(span);
             }
@@ -262,10 +248,7 @@ mod tests {
     fn updates_ends_and_dead_letters_are_nothing_new() {
         let heard = heard();
         let observer = heard.observer();
-        let dead = Outgoing {
-            stream: Stream::DeadLetters,
-            ..anomaly("a", "raised", 0)
-        };
+        let dead = Outgoing { stream: Stream::DeadLetters, ..anomaly("a", "raised", 0) };
         observer(&[anomaly("a", "updated", 0), anomaly("a", "cleared", 0), dead]);
         assert_eq!(heard.found(), (Vec::new(), 0));
     }

@@ -33,16 +33,7 @@ impl Live {
     pub fn new(world: &World, speed: f64) -> Self {
         let now = Instant::now();
         let start = world.scenario().start;
-        Live {
-            start,
-            speed,
-            since: now,
-            last: Sight {
-                at: now,
-                readings: 0,
-                event_time: start,
-            },
-        }
+        Live { start, speed, since: now, last: Sight { at: now, readings: 0, event_time: start } }
     }
 
     /// To be called often; speaks once a second.
@@ -63,17 +54,8 @@ impl Live {
 
     fn line(&mut self, snapshot: &Snapshot) -> String {
         let account = wiring::account_of(snapshot);
-        let event_time = snapshot
-            .lanes
-            .iter()
-            .filter_map(|lane| lane.event_time)
-            .max()
-            .unwrap_or(self.start);
-        let seen = Sight {
-            at: Instant::now(),
-            readings: account.received,
-            event_time,
-        };
+        let event_time = snapshot.lanes.iter().filter_map(|lane| lane.event_time).max().unwrap_or(self.start);
+        let seen = Sight { at: Instant::now(), readings: account.received, event_time };
         let seconds = (seen.at - self.last.at).as_secs_f64().max(1e-9);
         let rate = (seen.readings - self.last.readings) as f64 / seconds;
         let times = (seen.event_time - self.last.event_time) as f64 / 1000.0 / seconds;
@@ -86,10 +68,8 @@ impl Live {
             .flat_map(|lane| &lane.detectors)
             .map(|detector| detector.open_episodes)
             .sum();
-        let costs: Vec<String> = wiring::cost_ns(snapshot)
-            .into_iter()
-            .map(|(name, ns)| format!("{name} {ns:.0}"))
-            .collect();
+        let costs: Vec<String> =
+            wiring::cost_ns(snapshot).into_iter().map(|(name, ns)| format!("{name} {ns:.0}")).collect();
         self.last = seen;
         format!(
             "{} {:>8} readings/s {:>7} × real time  lag {lag:.1} s  open {open:>2}  ns/reading: {}",

@@ -33,22 +33,18 @@ use verdict::Verdict;
 const MARGIN: Duration = Duration::from_secs(2);
 
 pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
-    let scenario = Scenario {
-        seed: args.seed,
-        ..Scenario::default()
-    };
+    let scenario = Scenario { seed: args.seed, ..Scenario::default() };
     let world = World::new(scenario).map_err(|error| Failure::Arguments(error.to_string()))?;
     let config = config::read(Path::new("demo"), "")?;
     let runtime = http_runtime()?;
-    let signals = Signals::watch(runtime.handle())
-        .map_err(|error| Failure::Start(format!("signals: {error}")))?;
+    let signals =
+        Signals::watch(runtime.handle()).map_err(|error| Failure::Start(format!("signals: {error}")))?;
     let running = Running::default();
     let readiness = Readiness::default();
     let ready = readiness.condition("pipeline");
     let _servers = serve(&runtime, &config, readiness, &running)?;
     let dir = args.dir.clone().unwrap_or_else(super::usual_dir);
-    let sandbox = admission::sandbox()
-        .map_err(|error| Failure::Start(error.to_string()))?;
+    let sandbox = admission::sandbox().map_err(|error| Failure::Start(error.to_string()))?;
     let candidates = super::detectors_in(&sandbox, &dir)?;
     running.label(&candidates);
 
@@ -66,15 +62,7 @@ pub fn demo(args: &DemoArgs) -> Result<(), Failure> {
         !signals.asked()
     });
     live.rest(&heard);
-    report(
-        args,
-        &world,
-        &heard,
-        snapshot,
-        ended,
-        started.elapsed(),
-        signals.asked(),
-    )
+    report(args, &world, &heard, snapshot, ended, started.elapsed(), signals.asked())
 }
 
 /// So much event time a second that the scenario is through within `duration`.
@@ -104,10 +92,7 @@ fn serve(
             servers
         }
     };
-    say(&format!(
-        "http://{}/metrics   http://{}/healthz\n",
-        servers.metrics, servers.api
-    ));
+    say(&format!("http://{}/metrics   http://{}/healthz\n", servers.metrics, servers.api));
     Ok(servers)
 }
 
@@ -119,16 +104,10 @@ fn plan(
     candidates: &[Candidate],
     heard: &Heard,
 ) -> Result<Plan, Failure> {
-    let deployments: Vec<Arc<Deployment>> = candidates
-        .iter()
-        .filter_map(Candidate::deployment)
-        .collect();
+    let deployments: Vec<Arc<Deployment>> = candidates.iter().filter_map(Candidate::deployment).collect();
     let base = wiring::settings_of(config, &deployments, &[]);
     // One lane, so that every group (a feeder, an area) is whole.
-    let pace = |_| Pace::Times {
-        speed,
-        clock: Box::new(SystemClock::default()),
-    };
+    let pace = |_| Pace::Times { speed, clock: Box::new(SystemClock::default()) };
     let lanes = wiring::simulator_lanes(world, 1, false, pace, &base)?;
     let anomalies = state.join("anomalies.jsonl");
     let sink = FileSink::open(FileSinkOptions {
@@ -137,8 +116,8 @@ fn plan(
         dead_letters: Output::File(state.join("dead-letters.jsonl")),
     })
     .map_err(|error| Failure::Start(error.to_string()))?;
-    let store = Objects::local(state)
-        .map_err(|error| Failure::Start(format!("the checkpoint store: {error}")))?;
+    let store =
+        Objects::local(state).map_err(|error| Failure::Start(format!("the checkpoint store: {error}")))?;
     Ok(Plan {
         lanes: lanes.lanes,
         sink: Box::new(sink),
@@ -190,9 +169,7 @@ fn report(
         return Err(Failure::Ended(error.to_string()));
     }
     if interrupted {
-        return Err(Failure::Verdict(
-            "interrupted before the scenario was through".to_owned(),
-        ));
+        return Err(Failure::Verdict("interrupted before the scenario was through".to_owned()));
     }
     match verdict.failures() {
         failures if failures.is_empty() => Ok(()),
@@ -208,10 +185,7 @@ struct FreshFolder {
 impl FreshFolder {
     fn make(state: &Path) -> Result<FreshFolder, Failure> {
         let path = state.join(format!("demo-{}", std::process::id()));
-        let failed = |source| Failure::File {
-            path: path.clone(),
-            source,
-        };
+        let failed = |source| Failure::File { path: path.clone(), source };
         // Left behind by a run that was killed, under the same number.
         if path.exists() {
             std::fs::remove_dir_all(&path).map_err(failed)?;

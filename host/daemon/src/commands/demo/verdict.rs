@@ -32,20 +32,10 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    pub fn new(
-        world: &World,
-        heard: &Heard,
-        snapshot: &Snapshot,
-        account: Account,
-        took: Duration,
-    ) -> Self {
+    pub fn new(world: &World, heard: &Heard, snapshot: &Snapshot, account: Account, took: Duration) -> Self {
         let scenario = world.scenario();
         let (found, unscored) = heard.found();
-        let reached = snapshot
-            .lanes
-            .iter()
-            .filter_map(|lane| lane.event_time)
-            .max();
+        let reached = snapshot.lanes.iter().filter_map(|lane| lane.event_time).max();
         let quarantined = snapshot
             .lanes
             .iter()
@@ -182,10 +172,7 @@ impl Verdict {
 }
 
 fn counted(by: &BTreeMap<String, u32>) -> String {
-    let words: Vec<String> = by
-        .iter()
-        .map(|(name, count)| format!("{name} {count}"))
-        .collect();
+    let words: Vec<String> = by.iter().map(|(name, count)| format!("{name} {count}")).collect();
     words.join(", ")
 }
 
@@ -241,10 +228,7 @@ mod tests {
         let verdict = verdict(&all_found(), Account::default());
         assert_eq!(verdict.failures(), Vec::<String>::new());
         let text = verdict.text();
-        assert!(
-            text.starts_with("30,240 × real time: 7.0 days in 20.0 s"),
-            "{text}"
-        );
+        assert!(text.starts_with("30,240 × real time: 7.0 days in 20.0 s"), "{text}");
         assert!(text.ends_with("PASS"), "{text}");
         assert_eq!(verdict.json()["passed"], true);
         assert_eq!(verdict.json()["score"]["kinds_found"], 14);
@@ -259,11 +243,7 @@ mod tests {
 
     #[test]
     fn an_account_that_does_not_add_up_fails() {
-        let account = Account {
-            received: 2,
-            judged: 1,
-            ..Account::default()
-        };
+        let account = Account { received: 2, judged: 1, ..Account::default() };
         let verdict = verdict(&all_found(), account);
         assert_eq!(verdict.failures(), ["the account does not add up"]);
         assert_eq!(verdict.json()["passed"], false);
@@ -272,9 +252,7 @@ mod tests {
     #[test]
     fn a_detector_that_failed_fails_the_demo() {
         let mut verdict = verdict(&all_found(), Account::default());
-        verdict
-            .quarantined
-            .insert("d".into(), "observe: trapped".into());
+        verdict.quarantined.insert("d".into(), "observe: trapped".into());
         assert_eq!(verdict.failures(), ["detector d failed: observe: trapped"]);
     }
 }
