@@ -52,7 +52,7 @@ macro_rules! guest_exports {
 
         #[allow(unsafe_code, reason = "exported functions, generated from the contract")]
         const _: () = {
-            $crate::guest::bindings::export_world!(Exports with_types_in $crate::guest::bindings);
+    $crate::guest::bindings::export_world!(Exports with_types_in $crate::guest::bindings);
         };
     };
 }
