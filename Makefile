@@ -20,7 +20,7 @@ demo: build ## The whole of it on simulated readings; DURATION=20s, SEED=n, JSON
 build: guests host ## The binary target/release/gridwatch and detectors/*.wasm
 
 guests: setup ## The built-in detectors, as WebAssembly, into detectors/
-	@detectors/build.sh $(BUILT_IN)
+	@detectors/build.sh $(BUILT_IN) >&2
 
 host: setup
 	@$(CARGO) build $(PROFILE) --quiet --bin gridwatch
