@@ -1,6 +1,6 @@
 //! `kill -9` at random: what the sink holds in the end is what an undisturbed run writes, byte for byte.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gridwatch_tests::house::{House, simulated};
 use rand::{RngExt, SeedableRng};
@@ -24,15 +24,19 @@ fn killed_at_random_the_sink_is_the_undisturbed_one() {
     let mut readings = simulated(3, READINGS);
     readings.push_str("{\"sensor_id\":\n");
     let undisturbed = house(&readings);
+    // Once to warm the code cache, and once to see how long a life is here.
+    house(&readings).run();
+    let start = Instant::now();
     undisturbed.run();
+    let life = start.elapsed();
 
     let disturbed = house(&readings);
     let whole = undisturbed.text("anomalies.jsonl").len();
     let (mut kills, mut midway) = (0, 0);
     while kills < KILLS {
         let mut process = disturbed.spawn();
-        // A life long enough to get somewhere, short enough not to reach the end.
-        let death = Instant::now() + Duration::from_millis(random.random_range(30..250));
+        // Long enough to get somewhere, short enough not to reach the end.
+        let death = Instant::now() + life.mul_f64(random.random_range(0.1..0.7));
         while Instant::now() < death {
             if process.try_wait().unwrap().is_some() {
                 break;

@@ -39,8 +39,20 @@ pub fn scan(dir: &Path) -> Result<Vec<Found>, ScanError> {
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let file = entry.map_err(failed)?.path();
         let hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if hidden || file.extension().is_none_or(|end| end != "wasm") || !file.is_file() {
+        if hidden {
             continue;
+        }
+        match file.extension().and_then(|end| end.to_str()) {
+            Some("wasm") if file.is_file() => {}
+            Some("wasm") => {
+                tracing::warn!(file = %file.display(), "is no file, or a link that leads nowhere: passed over");
+                continue;
+            }
+            Some("toml") if !file.with_extension("wasm").exists() => {
+                tracing::warn!(file = %file.display(), "belongs to no detector: there is no .wasm of that name");
+                continue;
+            }
+            _ => continue,
         }
         if found.len() == DETECTORS_MAX {
             return Err(ScanError::TooMany { dir: dir.to_owned() });

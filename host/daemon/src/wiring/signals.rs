@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first asks for an end in good order, a second SIGINT ends at once.
+//! SIGTERM and SIGINT: the first asks for an end in good order, a second one ends at once (a reader of
+//! standard output that has stopped reading would hold up a good end for ever).
 
 use std::io;
 use std::sync::Arc;
@@ -22,9 +23,12 @@ impl Signals {
             let asked = signals.asked.clone();
             runtime.spawn(async move {
                 while arrivals.recv().await.is_some() {
-                    if asked.swap(true, Ordering::AcqRel) && kind == SignalKind::interrupt() {
-                        tracing::warn!("interrupted twice; ending at once");
-                        std::process::exit(130);
+                    if asked.swap(true, Ordering::AcqRel) {
+                        tracing::warn!(
+                            "asked twice; ending at once, what is not committed will be read again"
+                        );
+                        // As shells tell it: 128 and the signal's number.
+                        std::process::exit(128 + kind.as_raw_value());
                     }
                     tracing::info!("asked to end: what was read is judged and committed first");
                 }
