@@ -6,7 +6,8 @@ use gridwatch_tests::house::{House, simulated};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-const READINGS: usize = 150_000;
+/// More than three days: the first has no faults.
+const READINGS: usize = 400_000;
 const KILLS: usize = 8;
 
 fn house(readings: &str) -> House {
@@ -36,7 +37,7 @@ fn killed_at_random_the_sink_is_the_undisturbed_one() {
     while kills < KILLS {
         let mut process = disturbed.spawn();
         // Long enough to get somewhere, short enough not to reach the end.
-        let death = Instant::now() + life.mul_f64(random.random_range(0.1..0.7));
+        let death = Instant::now() + life.mul_f64(random.random_range(0.15..0.35));
         while Instant::now() < death {
             if process.try_wait().unwrap().is_some() {
                 break;
