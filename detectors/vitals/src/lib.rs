@@ -26,6 +26,7 @@ mod state;
 mod stuck;
 mod timing;
 mod units;
+mod values;
 mod wellformed;
 
 use gridwatch_sdk::detector::Timestamp;
@@ -69,15 +70,28 @@ impl Detector for Vitals {
 
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
         let Memory { sensor, cells, group, .. } = memory;
-        wellformed::judge(&self.parameters, reading, sensor, out);
-        let order = timing::judge(&self.parameters, reading, sensor, out);
+        let p = &self.parameters;
+        // What is rarely needed stands in functions of its own: where it were inlined, it would take the
+        // registers of what every reading needs.
+        if !reading.malformed().is_empty() || sensor.malformed.is_open() {
+            wellformed::judge(p, reading, sensor, out);
+        }
+        sensor.seen = sensor.seen.saturating_add(1);
+        let order = if timing::usual(p, reading, sensor) {
+            Order::Forward
+        } else {
+            timing::judge(p, reading, sensor, out)
+        };
         if let Some(lane) = group {
             lane.hear(order, reading, sensor);
         }
         // A row that was sent again says nothing new about values.
         if order == Order::Forward {
-            stuck::judge(&self.parameters, reading, sensor, cells, out);
-            units::judge(&self.parameters, reading, sensor, cells, out);
+            let row = values::learn(p, reading.values(), cells);
+            stuck::judge(p, reading, &row, sensor, cells, out);
+            if row.may_be_far {
+                units::judge(p, reading, sensor, cells, out);
+            }
         }
     }
 

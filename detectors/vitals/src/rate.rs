@@ -9,7 +9,7 @@ use crate::state::Sensor;
 
 /// How far an interval may differ from another and still be called the same: clocks of field devices
 /// and queues jitter, and a lost reading doubles an interval.
-const SAME_INTERVAL: f32 = 0.3;
+pub const SAME_INTERVAL: f32 = 0.3;
 /// Intervals that must agree before the first one is believed.
 const FIRST_INTERVALS: u8 = 3;
 
@@ -29,6 +29,12 @@ pub fn learn(parameters: &Parameters, step: f32, sensor: &mut Sensor, out: &mut 
         other_interval(parameters, step, sensor, out);
     }
     let longest = silence::limit_ms(parameters, sensor).map_or(step, |limit| step.min(limit));
+    learn_gap(longest, sensor);
+}
+
+/// The longest usual gap grows fast and shrinks slowly.
+#[inline(always)]
+pub fn learn_gap(longest: f32, sensor: &mut Sensor) {
     if longest > sensor.gap_ms {
         sensor.gap_ms += (longest - sensor.gap_ms) / 2.0;
     } else {

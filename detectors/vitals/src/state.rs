@@ -76,12 +76,14 @@ pub struct Lane {
 }
 
 impl Lane {
+    #[inline(always)]
     pub fn hear(&mut self, order: Order, reading: &Reading<'_>, sensor: &Sensor) {
         let first = *self == Lane::default();
         self.heard = true;
         if order == Order::Forward && !sensor.has(JUMPED) {
             // A lag of the sensor's (below 0) is no reason to believe that it is later.
-            let time = reading.timestamp.saturating_sub(sensor.clock_ms.max(0.0) as i64);
+            let ahead = if sensor.clock_ms > 0.0 { sensor.clock_ms as i64 } else { 0 };
+            let time = reading.timestamp.saturating_sub(ahead);
             self.latest = if first { time } else { self.latest.max(time) };
         }
     }

@@ -10,52 +10,71 @@ use gridwatch_sdk::prelude::*;
 use crate::kinds::STUCK;
 use crate::parameters::Parameters;
 use crate::state::{Cell, Sensor, WHOLE};
+use crate::values::{Row, is_there};
 
+/// What the values of one reading are, each held against the one before.
+#[inline(always)]
 pub fn judge(
     parameters: &Parameters,
     reading: &Reading<'_>,
+    row: &Row,
     sensor: &mut Sensor,
-    cells: &mut [Cell],
+    cells: &[Cell],
     out: &mut Findings<'_>,
 ) {
-    let hours = f32::from(sensor.seen) * sensor.interval_ms / 3_600_000.0;
-    // The type's end counts as long enough.
-    let mature = hours >= parameters.learn_hours || sensor.seen == u16::MAX;
-    let (mut present, mut same, mut worst) = (0_u32, 0_u32, None);
-    for (quantity, (cell, &value)) in cells.iter_mut().zip(reading.values()).enumerate() {
-        if value.is_nan() || value == 0.0 {
-            continue;
-        }
-        present += 1;
-        cell.seen = cell.seen.saturating_add(1);
-        if value == cell.last {
-            same += 1;
-            cell.run = cell.run.saturating_add(1);
-            let long = cell.run >= limit(parameters, cell.longest);
-            if long && mature && cell.seen >= parameters.learn_readings && worst.is_none() {
-                worst = Some((quantity as u8, cell.run, value));
-            }
-        } else {
-            cell.longest = learnt(parameters, cell.longest, cell.run);
-            cell.run = 1;
-            cell.last = value;
-        }
-    }
-    let whole = present >= 2 && same == present;
-    if whole {
-        sensor.same_run = sensor.same_run.saturating_add(1);
-    } else if same < present {
-        // A whole reading that repeats far beyond the limit is never usual.
-        if sensor.same_run < limit(parameters, sensor.same_longest).saturating_mul(2) {
-            sensor.same_longest = learnt(parameters, sensor.same_longest, sensor.same_run);
+    let whole = row.present >= 2 && row.same == row.present;
+    if !whole && row.same < row.present {
+        if teaches(sensor.same_longest, sensor.same_run) {
+            learn_whole(parameters, sensor);
         }
         sensor.same_run = 1;
     }
-    if whole {
+    if whole || row.may_be_long || sensor.stuck.is_open() {
+        tell(parameters, reading, whole, sensor, cells, out);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn learn_whole(parameters: &Parameters, sensor: &mut Sensor) {
+    // A whole reading that repeats far beyond the limit is never usual.
+    if sensor.same_run < limit(parameters, sensor.same_longest).saturating_mul(2) {
+        sensor.same_longest = learnt(parameters, sensor.same_longest, sensor.same_run);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn tell(
+    parameters: &Parameters,
+    reading: &Reading<'_>,
+    whole: bool,
+    sensor: &mut Sensor,
+    cells: &[Cell],
+    out: &mut Findings<'_>,
+) {
+    let worst = if whole {
+        sensor.same_run = sensor.same_run.saturating_add(1);
         let long = sensor.same_run >= limit(parameters, sensor.same_longest)
             && sensor.seen >= parameters.learn_readings;
-        worst = long.then_some((WHOLE, sensor.same_run, f64::NAN));
-    }
+        long.then_some((WHOLE, sensor.same_run, f64::NAN))
+    } else {
+        let hours = f32::from(sensor.seen) * sensor.interval_ms / 3_600_000.0;
+        // The type's end counts as long enough.
+        let mature = hours >= parameters.learn_hours || sensor.seen == u16::MAX;
+        let is_long = |cell: &Cell, value: f64| {
+            is_there(value)
+                && cell.run >= limit(parameters, cell.longest)
+                && cell.seen >= parameters.learn_readings
+        };
+        cells
+            .iter()
+            .zip(reading.values())
+            .position(|(cell, &value)| is_long(cell, value))
+            .filter(|_| mature)
+            .and_then(|quantity| Some((quantity, cells.get(quantity)?)))
+            .map(|(quantity, cell)| (quantity as u8, cell.run, cell.last))
+    };
     if sensor.stuck.is_open() {
         end(sensor, cells, out);
     } else if let Some((quantity, run, value)) = worst {
@@ -67,15 +86,23 @@ pub fn judge(
     }
 }
 
-/// Runs from which on a value is stuck.
+/// Runs from which on a value is stuck: never below `stuck_readings_min`, and beyond `longest`, but for the type's end.
 fn limit(parameters: &Parameters, longest: u16) -> u16 {
     let runs = f32::from(longest) * parameters.stuck_runs + 2.0;
     (runs as u16).max(parameters.stuck_readings_min)
 }
 
+/// Whether a run that has ended may change the longest one: mostly it is no longer than that, which teaches nothing.
+#[inline(always)]
+pub fn teaches(longest: u16, run: u16) -> bool {
+    run > longest || longest == u16::MAX
+}
+
 /// A run that was called stuck teaches little, but if it keeps coming back (an inverter that repeats its
 /// last values all night) it is usual in the end.
-fn learnt(parameters: &Parameters, longest: u16, run: u16) -> u16 {
+#[cold]
+#[inline(never)]
+pub fn learnt(parameters: &Parameters, longest: u16, run: u16) -> u16 {
     let limit = limit(parameters, longest);
     if run < limit { longest.max(run) } else { longest + ((limit - longest) / 8).max(1) }
 }

@@ -15,6 +15,16 @@ const SLACK: f32 = 2.0;
 /// Readings over which a range is forgotten.
 const FORGET: f32 = 4096.0;
 
+/// Whether this quantity's unit may be in question: then `judge` is to see the reading, and nothing is learnt before.
+/// The two products say at little cost what `factor` would divide for.
+#[inline(always)]
+pub fn may_be_far(cell: &Cell, size: f32) -> bool {
+    cell.other_unit != 0 || size > FAR * cell.most || size * 16.0 < cell.least
+}
+
+/// Quantities whose unit may be in question; those of which `learn` has taken in the value are none.
+#[cold]
+#[inline(never)]
 pub fn judge(
     parameters: &Parameters,
     reading: &Reading<'_>,
@@ -24,7 +34,7 @@ pub fn judge(
 ) {
     for (quantity, (cell, &value)) in cells.iter_mut().zip(reading.values()).enumerate() {
         let size = value.abs() as f32;
-        if !(size > 0.0 && size.is_finite()) {
+        if !(size > 0.0 && size.is_finite() && may_be_far(cell, size)) {
             continue;
         }
         let known = cell.seen >= parameters.learn_readings;
@@ -79,6 +89,7 @@ fn usual(
 }
 
 /// The factor that would bring the value back into its usual range, if it is far out of it.
+#[inline(always)]
 fn factor(cell: &Cell, size: f32) -> Option<&'static str> {
     let within = |size: f32| size >= cell.least / SLACK && size <= cell.most * SLACK;
     if size > FAR * cell.most && within(size / FACTOR) {
@@ -90,7 +101,8 @@ fn factor(cell: &Cell, size: f32) -> Option<&'static str> {
     }
 }
 
-fn learn(cell: &mut Cell, size: f32) {
+#[inline(always)]
+pub fn learn(cell: &mut Cell, size: f32) {
     if cell.most == 0.0 {
         (cell.least, cell.most) = (size, size);
     } else {

@@ -7,6 +7,8 @@ use crate::parameters::Parameters;
 use crate::state::Sensor;
 
 /// One bad row is for information; rows that keep coming are a warning; an episode ends after some good ones.
+#[cold]
+#[inline(never)]
 pub fn judge(parameters: &Parameters, reading: &Reading<'_>, sensor: &mut Sensor, out: &mut Findings<'_>) {
     let Some(&first) = reading.malformed().first() else {
         if sensor.malformed.is_open() {

@@ -1,0 +1,75 @@
+//! The values of a reading, taken in one after the other: what `stuck` and `units` remember of each.
+//!
+//! Both in one loop, which asks only what tells the ordinary from the rest, as this is what nearly all of
+//! the detector's time goes to.
+
+use crate::parameters::Parameters;
+use crate::state::Cell;
+use crate::{stuck, units};
+
+/// What one reading's values are against those before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Row {
+    /// Values that are there and not 0, and those of them that are as before.
+    pub present: u32,
+    pub same: u32,
+    /// A value has stood still for so long that it may be stuck.
+    pub may_be_long: bool,
+    /// A quantity's unit may be in question.
+    pub may_be_far: bool,
+}
+
+/// Neither absent (NaN) nor 0: one comparison of the bits without the sign.
+#[inline(always)]
+pub fn is_there(value: f64) -> bool {
+    const INFINITE: u64 = f64::INFINITY.to_bits() << 1;
+    (value.to_bits() << 1).wrapping_sub(1) < INFINITE
+}
+
+/// Learns runs of equal values and usual magnitudes, but for quantities whose unit may be in question.
+#[inline(never)]
+pub fn learn(parameters: &Parameters, values: &[f64], cells: &mut [Cell]) -> Row {
+    let mut row = Row::default();
+    for (cell, &value) in cells.iter_mut().zip(values) {
+        if !is_there(value) {
+            continue;
+        }
+        row.present += 1;
+        cell.seen = cell.seen.saturating_add(1);
+        if value == cell.last {
+            row.same += 1;
+            cell.run = cell.run.saturating_add(1);
+            row.may_be_long |= cell.run >= parameters.stuck_readings_min;
+        } else {
+            if stuck::teaches(cell.longest, cell.run) {
+                cell.longest = stuck::learnt(parameters, cell.longest, cell.run);
+            }
+            cell.run = 1;
+            cell.last = value;
+        }
+        let size = value.abs() as f32;
+        if size > 0.0 && size.is_finite() {
+            if units::may_be_far(cell, size) {
+                row.may_be_far = true;
+            } else {
+                units::learn(cell, size);
+            }
+        }
+    }
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_there;
+
+    #[test]
+    fn there_is_what_is_no_nan_and_not_0() {
+        for value in [1.0, -1.0, f64::MIN_POSITIVE, 5e-324, -5e-324, f64::INFINITY, -f64::INFINITY] {
+            assert!(is_there(value), "{value}");
+        }
+        for value in [0.0, -0.0, f64::NAN, -f64::NAN, f64::from_bits(0x7ff0_0000_0000_0001)] {
+            assert!(!is_there(value), "{value}");
+        }
+    }
+}
