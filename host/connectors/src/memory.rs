@@ -224,8 +224,8 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        self.objects()?.map.insert(name.to_owned(), bytes.to_vec());
+    fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.objects()?.map.insert(name.to_owned(), bytes);
         Ok(())
     }
 

@@ -57,9 +57,9 @@ fn path_of(name: &str) -> Result<Path, StoreError> {
 }
 
 impl Store for Objects {
-    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let path = path_of(name)?;
-        let payload = PutPayload::from(bytes.to_vec());
+        let payload = PutPayload::from(bytes);
         self.block_on(name, self.store.put(&path, payload)).map(|_| ())
     }
 
@@ -104,10 +104,10 @@ mod tests {
     fn objects_are_put_whole_listed_and_deleted() {
         let folder = tempfile::TempDir::new().unwrap();
         let store = Objects::local(&folder.path().join("made/by/it")).unwrap();
-        store.put("lanes/a/1", b"one").unwrap();
-        store.put("lanes/a/1", b"again").unwrap();
-        store.put("lanes/ab/2", b"").unwrap();
-        store.put("other", b"x").unwrap();
+        store.put("lanes/a/1", b"one".to_vec()).unwrap();
+        store.put("lanes/a/1", b"again".to_vec()).unwrap();
+        store.put("lanes/ab/2", b"".to_vec()).unwrap();
+        store.put("other", b"x".to_vec()).unwrap();
         assert_eq!(store.get("lanes/a/1").unwrap(), b"again");
         assert_eq!(store.list("").unwrap(), ["lanes/a/1", "lanes/ab/2", "other"]);
         assert_eq!(store.list("lanes/a").unwrap(), ["lanes/a/1", "lanes/ab/2"]);
@@ -123,7 +123,7 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let store = Objects::local(folder.path()).unwrap();
         std::fs::write(folder.path().join("file"), "x").unwrap();
-        assert!(matches!(store.put("file/below", b"y"), Err(StoreError::Failed { .. })));
+        assert!(matches!(store.put("file/below", b"y".to_vec()), Err(StoreError::Failed { .. })));
         assert!(matches!(store.get("../outside"), Err(StoreError::Failed { .. })));
         assert!(matches!(store.get(""), Err(StoreError::Failed { .. })));
         let runtime = Builder::new_current_thread().build().unwrap();

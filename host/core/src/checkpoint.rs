@@ -96,13 +96,22 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
-    pub fn encode(&self) -> Result<Vec<u8>, CheckpointError> {
-        let mut bytes = Vec::with_capacity(HEADER_BYTES);
+    /// Takes the checkpoint apart as it goes, so that a large one is never in memory twice.
+    pub fn encode(self) -> Result<Vec<u8>, CheckpointError> {
+        let Checkpoint { lane, position, source, settings, quantities, sensors, clock, tick, detectors } =
+            self;
+        let states = detectors.iter().flat_map(|detector| &detector.states);
+        let states_bytes: usize = states.map(|(_, states)| states.bytes.len() + 5 * states.ends.len()).sum();
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + states_bytes + 64 * sensors.ids.len());
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&VERSION.to_be_bytes());
         bytes.extend_from_slice(&[0; 32]);
-        let mut bytes = postcard::to_extend(self, bytes)
-            .map_err(|error| CheckpointError::Body { what: error.to_string() })?;
+        // Field by field, as the whole would be: a struct is its fields, a list its length and its items.
+        bytes = append(bytes, &(lane, position, source, settings, quantities, sensors, clock, tick))?;
+        bytes = append(bytes, &(detectors.len() as u64))?;
+        for detector in detectors {
+            bytes = append(bytes, &detector)?;
+        }
         let digest = Sha256::digest(&bytes[HEADER_BYTES..]);
         bytes[6..HEADER_BYTES].copy_from_slice(&digest);
         Ok(bytes)
@@ -122,4 +131,8 @@ impl Checkpoint {
         }
         postcard::from_bytes(body).map_err(|error| CheckpointError::Body { what: error.to_string() })
     }
+}
+
+fn append<T: Serialize>(bytes: Vec<u8>, part: &T) -> Result<Vec<u8>, CheckpointError> {
+    postcard::to_extend(part, bytes).map_err(|error| CheckpointError::Body { what: error.to_string() })
 }

@@ -62,7 +62,7 @@ pub enum SinkError {
 
 /// Checkpoints (and later modules) by name. Names are unique; an object is whole or absent.
 pub trait Store: Send + Sync {
-    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError>;
+    fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
     fn get(&self, name: &str) -> Result<Vec<u8>, StoreError>;
     fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError>;
     fn delete(&self, name: &str) -> Result<(), StoreError>;

@@ -92,7 +92,7 @@ impl Outlet {
         self.dirty = true;
         match parcel {
             Parcel::Checkpoint { position, bytes } => {
-                self.store_checkpoint(lane, position, &bytes)?;
+                self.store_checkpoint(lane, position, bytes)?;
                 Ok(false)
             }
             Parcel::Output(output) => {
@@ -136,8 +136,13 @@ impl Outlet {
         self.checkpoint_failures
     }
 
-    fn store_checkpoint(&mut self, lane: &str, position: Position, bytes: &[u8]) -> Result<(), OutletError> {
-        let name = checkpoint_name(lane, position, bytes);
+    fn store_checkpoint(
+        &mut self,
+        lane: &str,
+        position: Position,
+        bytes: Vec<u8>,
+    ) -> Result<(), OutletError> {
+        let name = checkpoint_name(lane, position, &bytes);
         let stored = self.store.put(&name, bytes);
         match (self.lanes.get_mut(lane), stored) {
             (None, Err(what)) => Err(OutletError::FirstCheckpoint { lane: lane.to_owned(), what }),

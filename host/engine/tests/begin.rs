@@ -82,12 +82,12 @@ fn a_damaged_checkpoint_is_never_trusted() {
     for at in (0..good.len()).step_by(7) {
         let mut bad = good.clone();
         bad[at] ^= 0x10;
-        store.put(&commit.checkpoint, &bad).unwrap();
+        store.put(&commit.checkpoint, bad).unwrap();
         let error = begin_error(Some(&commit), &store);
         assert!(matches!(error, StartError::Damaged { .. }), "byte {at}: {error}");
     }
     for length in [0, 3, 40, good.len() - 1] {
-        store.put(&commit.checkpoint, &good[..length]).unwrap();
+        store.put(&commit.checkpoint, good[..length].to_vec()).unwrap();
         assert!(matches!(begin_error(Some(&commit), &store), StartError::Damaged { .. }), "cut to {length}");
     }
 }
