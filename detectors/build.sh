@@ -66,6 +66,18 @@ export CARGO_ENCODED_RUSTFLAGS
 export CARGO_TARGET_DIR=$root/target/guests
 made=$CARGO_TARGET_DIR/$target/release
 
+# Modules' files carry no hash of their checkout, and several checkouts share this directory: what another one
+# built last must not pass for fresh.
+own_directory() {
+  local stamp=$CARGO_TARGET_DIR/.checkout
+  mkdir -p "$CARGO_TARGET_DIR"
+  if [ "$(cat "$stamp" 2> /dev/null)" != "$root" ]; then
+    rm -f "$made"/*.wasm "$made"/deps/*.wasm "$made"/deps/*.d
+    rm -rf "$made"/.fingerprint/{limits,vitals,shift,physics,first-detector,hostile}-*
+    printf '%s\n' "$root" > "$stamp"
+  fi
+}
+
 # At once or not at all: the host may be watching. Unchanged files keep their time.
 put() {
   local from=$1 to=$2
@@ -75,6 +87,7 @@ put() {
 }
 
 build() {
+  own_directory
   "${cargo[@]}" build --release --target "$target" "${build_std[@]}" "$@"
 }
 
