@@ -29,7 +29,7 @@ use crate::reading::{Quantity, Reading, Reason, Rejection};
 
 pub use csv::{CsvHeader, HeaderError};
 pub use settings::{AttributePath, DecodeSettings, IdSource, Mapping, Selection, SettingsError, TimeFormat};
-pub use time::{TIMESTAMP_END, TIMESTAMP_START, parse_rfc3339};
+pub use time::parse_rfc3339;
 pub use units::unit_of;
 
 use layout::Layout;

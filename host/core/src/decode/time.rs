@@ -5,11 +5,7 @@ use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 
 use super::TimeFormat;
 use crate::Timestamp;
-
-/// The first timestamp that is taken: 1970-01-01T00:00:00Z.
-pub const TIMESTAMP_START: Timestamp = 0;
-/// The first timestamp that is not taken any more: 2200-01-01T00:00:00Z.
-pub const TIMESTAMP_END: Timestamp = 7_258_118_400_000;
+use crate::time::{TIMESTAMP_MAX, TIMESTAMP_MIN};
 
 /// Digits in a string count as an epoch time from here on.
 const TEXT_EPOCH_MIN: f64 = 1e8;
@@ -95,7 +91,7 @@ impl Clock {
 fn within(found: Option<Timestamp>, what: impl Fn() -> String) -> Result<Timestamp, String> {
     match found {
         None => Err(what()),
-        Some(time) if (TIMESTAMP_START..TIMESTAMP_END).contains(&time) => Ok(time),
+        Some(time) if (TIMESTAMP_MIN..TIMESTAMP_MAX).contains(&time) => Ok(time),
         Some(_) => Err(format!("{}: not within 1970-01-01 and 2200-01-01", what())),
     }
 }

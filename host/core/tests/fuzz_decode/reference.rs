@@ -4,10 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use gridwatch_core::decode::{
-    DecodeSettings, IdSource, Selection, TIMESTAMP_END, TIMESTAMP_START, TimeFormat, unit_of,
-};
+use gridwatch_core::decode::{DecodeSettings, IdSource, Selection, TimeFormat, unit_of};
 use gridwatch_core::reading::Reason;
+use gridwatch_core::time::{TIMESTAMP_MAX, TIMESTAMP_MIN};
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 use serde_json::Value;
@@ -221,7 +220,7 @@ fn time_of(settings: &DecodeSettings, value: &Scalar) -> Result<Option<i64>, ()>
         Scalar::Json(Value::Number(number)) => integer_time(number.to_string().parse().map_err(|_| ())?),
         _ => return Err(()),
     };
-    let range = i128::from(TIMESTAMP_START)..i128::from(TIMESTAMP_END);
+    let range = i128::from(TIMESTAMP_MIN)..i128::from(TIMESTAMP_MAX);
     if range.contains(&milliseconds) { Ok(Some(milliseconds as i64)) } else { Err(()) }
 }
 
