@@ -8,3 +8,4 @@ mod faults;
 mod floors;
 mod input;
 mod restart;
+mod servers;

@@ -6,3 +6,4 @@ pub mod bench;
 pub mod columns;
 pub mod house;
 pub mod native;
+pub mod servers;
