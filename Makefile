@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test build guests host setup fmt lint unit scenarios clean \
-        bench-border bench-replay bench-start bench-memory
+        bench-border bench-replay bench-start bench-memory \
+        servers servers-stop
 
 CARGO ?= cargo
 # One profile, and always the whole workspace's choice of features, so that dependencies compile once.
@@ -53,6 +54,14 @@ bench-start: build ## From start to ready
 bench-memory: build ## A million sensors of five quantities; ten million readings
 	@$(CARGO) build $(PROFILE) --quiet --bin bench-memory
 	@target/release/bench-memory
+
+servers: build ## Kafka 9092, schema registry 8080, MinIO 9000 in the background, with topics, schemas, a bucket
+	@.ci/setup servers
+	@$(CARGO) build $(PROFILE) --quiet --bin servers
+	@target/release/servers up
+
+servers-stop: ## Stops exactly what `make servers` started
+	@if [ -x target/release/servers ]; then target/release/servers down; else echo 'servers: never started from here'; fi
 
 clean: ## Removes what was built here (the shared cache stays)
 	@rm -f detectors/*.wasm

@@ -1,11 +1,12 @@
 //! The harness itself: real servers start, die as told, come back with their data, and leave nothing behind.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gridwatch_tests::servers::{Answer, Direction, Kafka, Minio, Proxy, Registry, Topics, kcat};
+use gridwatch_tests::servers::{Answer, Direction, Kafka, Minio, Proxy, Registry, Topics, kcat, left};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -177,7 +178,8 @@ fn a_registry_and_a_store_behind_proxies_that_answer_in_their_place() {
     let minio = Minio::start();
     minio.create_bucket("gridwatch");
     let proxy = Proxy::to(minio.port());
-    assert!(get(&proxy, "/gridwatch").contains("AccessDenied"), "nobody signed");
+    let unsigned = get(&proxy, "/gridwatch");
+    assert!(unsigned.contains("AccessDenied"), "{unsigned}");
     minio.restart();
     assert!(get(&proxy, "/minio/health/ready").starts_with("HTTP/1.1 200"));
 }
@@ -211,6 +213,25 @@ fn get(proxy: &Proxy, path: &str) -> String {
     // A connection that is reset has said all that it will.
     let _ = stream.read_to_string(&mut answer);
     answer
+}
+
+#[test]
+fn servers_die_with_the_process_that_started_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_servers"));
+    command.arg("hold").env("TMPDIR", folder.path());
+    let mut holder = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(holder.stdout.take().unwrap()).lines().take(3);
+    let pid = |line: String| line.rsplit_once(' ').unwrap().1.parse().unwrap();
+    let pids: Vec<u32> = lines.map(|line| pid(line.unwrap())).collect();
+    assert!(pids.iter().all(|pid| left::is_alive(*pid)), "{pids:?}");
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while pids.iter().any(|pid| left::is_alive(*pid)) {
+        assert!(Instant::now() < deadline, "{pids:?} are left");
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -51,6 +51,7 @@ pub struct KafkaSetup {
     proxied: bool,
     secured: bool,
     heap_mib: u32,
+    for_load: bool,
     folder: Option<PathBuf>,
     properties: Vec<(String, String)>,
 }
@@ -80,6 +81,12 @@ impl KafkaSetup {
         self
     }
 
+    /// For benchmarks: 1 GiB of heap and all of Java's compilers, which starts a little slower.
+    pub fn for_load(mut self) -> KafkaSetup {
+        self.for_load = true;
+        self.heap_mib(1024)
+    }
+
     /// A line of `server.properties`, after ours.
     pub fn property(mut self, key: &str, value: &str) -> KafkaSetup {
         self.properties.push((key.to_owned(), value.to_owned()));
@@ -104,10 +111,7 @@ impl KafkaSetup {
         let libs = installed("kafka-4.1.0/libs")?;
         let formatted = installed("kafka-4.1.0/formatted")?;
         let io = |error: std::io::Error| Failure(format!("kafka's folder: {error}"));
-        let folder = match &self.folder {
-            Some(path) => Folder::Kept(path.clone()),
-            None => Folder::temporary()?,
-        };
+        let folder = Folder::at(self.folder.as_deref())?;
         let data = folder.path().join("data");
         if !data.exists() {
             copy_tree(&formatted, &data).map_err(io)?;
@@ -146,11 +150,13 @@ impl KafkaSetup {
         let mut arguments = vec![
             format!("-Xmx{}m", self.heap_mib),
             "-XX:+UseSerialGC".to_owned(),
-            "-XX:TieredStopAtLevel=1".to_owned(),
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn".to_owned(),
             "-Dorg.slf4j.simpleLogger.showDateTime=true".to_owned(),
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS".to_owned(),
         ];
+        if !self.for_load {
+            arguments.push("-XX:TieredStopAtLevel=1".to_owned());
+        }
         let archive = libs.with_file_name("classes.jsa");
         if archive.exists() {
             arguments.push(format!("-XX:SharedArchiveFile={}", archive.display()));
@@ -184,6 +190,7 @@ impl Kafka {
             proxied: false,
             secured: false,
             heap_mib: 512,
+            for_load: false,
             folder: None,
             properties: Vec::new(),
         }

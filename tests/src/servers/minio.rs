@@ -8,9 +8,6 @@ use super::place::{Folder, installed};
 use super::server::{Recipe, retry_ports};
 use super::{Failure, Server, http, ports};
 
-const USER: &str = "gridwatch";
-const PASSWORD: &str = "gridwatch-secret";
-
 /// What a store is to be like.
 #[derive(Clone, Debug)]
 pub struct MinioSetup {
@@ -41,11 +38,11 @@ impl MinioSetup {
     fn start_once(&self) -> Result<Minio, Failure> {
         let program = installed("minio-2026-02-12/bin/minio")?;
         let port = self.port.map_or_else(ports::pick, Ok)?;
-        let folder = self.folder.clone().map_or_else(Folder::temporary, |path| Ok(Folder::Kept(path)))?;
+        let folder = Folder::at(self.folder.as_deref())?;
         let arguments = ["server", "--quiet", "--address", &format!("127.0.0.1:{port}"), "data"];
         let environment = [
-            ("MINIO_ROOT_USER", USER),
-            ("MINIO_ROOT_PASSWORD", PASSWORD),
+            ("MINIO_ROOT_USER", Minio::USER),
+            ("MINIO_ROOT_PASSWORD", Minio::PASSWORD),
             // Else a console listens on a random port of all addresses.
             ("MINIO_BROWSER", "off"),
             ("MINIO_UPDATE", "off"),
@@ -54,7 +51,7 @@ impl MinioSetup {
         ];
         let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
         let recipe = Recipe { program, arguments: arguments.map(str::to_owned).to_vec(), environment };
-        let ready = move || http::is_ok(port, "/minio/health/ready");
+        let ready = move || is_ready(port);
         Ok(Minio { port, server: Server::start("minio", recipe, folder, ready)? })
     }
 }
@@ -66,6 +63,11 @@ pub struct Minio {
 }
 
 impl Minio {
+    /// The access key's id, as S3 calls it.
+    pub const USER: &str = "gridwatch";
+    /// The secret access key.
+    pub const PASSWORD: &str = "gridwatch-secret";
+
     /// One on a free port, in a temporary folder, without buckets.
     pub fn start() -> Minio {
         Minio::setup().start()
@@ -84,16 +86,6 @@ impl Minio {
         self.port
     }
 
-    /// The access key's id, as S3 calls it.
-    pub fn user(&self) -> &'static str {
-        USER
-    }
-
-    /// The secret access key.
-    pub fn password(&self) -> &'static str {
-        PASSWORD
-    }
-
     /// Makes a bucket, if it is not there: to a store on one drive a folder is one.
     pub fn create_bucket(&self, name: &str) {
         fs::create_dir_all(self.folder().join("data").join(name)).expect("the store's folder");
@@ -110,5 +102,15 @@ impl Deref for Minio {
 
     fn deref(&self) -> &Server {
         &self.server
+    }
+}
+
+/// "Ready" of its health page comes before it knows its users: until then every request is refused for that. One
+/// that nobody signed tells.
+fn is_ready(port: u16) -> Result<(), String> {
+    http::is_ok(port, "/minio/health/ready")?;
+    match http::request(port, "GET", "/", "")? {
+        (403, _) => Ok(()),
+        (status, body) => Err(format!("GET /: {status} {body}")),
     }
 }

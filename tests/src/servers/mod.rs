@@ -8,14 +8,16 @@
 //! - `registry`  the schema registry; `minio` the S3 store; `http` what both are asked in
 //! - `proxy`     delays, cuts, swallows, half-closes, and answers with errors
 //! - `kcat`      a consumer that is not ours
+//! - `left`      servers that `make servers` left running
 //!
-//! No server outlives the process that started it, however that ends: each child asks the kernel for a SIGKILL
-//! at its parent's death (`setpriv --pdeathsig`), and one thread that lives as long as the process starts them
-//! all, because the kernel takes the thread that forked for the parent.
+//! Unless it is left running on purpose, no server outlives the process that started it, however that ends: each
+//! child asks the kernel for a SIGKILL at its parent's death (`setpriv --pdeathsig`), and one thread that lives
+//! as long as the process starts them all, because the kernel takes the thread that forked for the parent.
 
 mod http;
 mod kafka;
 pub mod kcat;
+pub mod left;
 mod minio;
 mod place;
 mod ports;

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use super::Failure;
-use crate::servers::server::is_alive;
+use super::left::is_alive;
 
 const PREFIX: &str = "gridwatch-servers-";
 
@@ -45,11 +45,18 @@ pub enum Folder {
 
 impl Folder {
     /// Named by this process, so that a later one can tell whose it was.
-    pub fn temporary() -> Result<Folder, Failure> {
+    fn temporary() -> Result<Folder, Failure> {
         sweep();
         let prefix = format!("{PREFIX}{}-", std::process::id());
         let made = tempfile::Builder::new().prefix(&prefix).tempdir();
         made.map(Folder::Temporary).map_err(|error| Failure(format!("a temporary folder: {error}")))
+    }
+
+    /// That folder, made if need be, or a temporary one.
+    pub fn at(path: Option<&Path>) -> Result<Folder, Failure> {
+        let Some(path) = path else { return Folder::temporary() };
+        fs::create_dir_all(path).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
+        Ok(Folder::Kept(path.to_owned()))
     }
 
     pub fn path(&self) -> &Path {

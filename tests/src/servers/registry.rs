@@ -48,7 +48,7 @@ impl RegistrySetup {
         let program = installed("schema-registry-v0.2.1/bin/schema-registry")?;
         let port = self.port.map_or_else(ports::pick, Ok)?;
         // It looks relative references up in its working directory, which is therefore one without schemas.
-        let folder = self.folder.clone().map_or_else(Folder::temporary, |path| Ok(Folder::Kept(path)))?;
+        let folder = Folder::at(self.folder.as_deref())?;
         let environment = [
             ("SCHEMA_REGISTRY_HOST", "127.0.0.1".to_owned()),
             ("SCHEMA_REGISTRY_PORT", port.to_string()),

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::left;
 use super::place::Folder;
 
 /// Until a server answers: it takes seconds, and much more where the machine is busy.
@@ -159,6 +160,10 @@ impl Server {
         let log = OpenOptions::new().create(true).append(true).open(self.log());
         let log = log.map_err(|error| fail(format!("{}: {error}", self.log().display())))?;
         let mut child = spawn(self.command(log)).map_err(|error| fail(error.to_string()))?;
+        if !self.bound {
+            // Before it is ready: should we die meanwhile, it is still known.
+            left::note(self.folder(), child.id())?;
+        }
         let deadline = Instant::now() + READY_WITHIN;
         let said = || {
             let whole = fs::read(self.log()).unwrap_or_default();
@@ -260,10 +265,4 @@ fn wait_for(child: &mut Child, within: Duration) -> Option<ExitStatus> {
             _ => std::thread::sleep(LOOK_EVERY),
         }
     }
-}
-
-/// Whether a process of that id is there, and has not ended.
-pub fn is_alive(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
