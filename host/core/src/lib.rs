@@ -16,6 +16,7 @@ pub mod finding;
 pub mod judge;
 pub mod reading;
 pub mod record;
+pub mod schema;
 pub mod sensors;
 pub mod sink;
 pub mod time;
