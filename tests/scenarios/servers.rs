@@ -106,7 +106,7 @@ fn a_frozen_broker_answers_once_thawed_and_transactions_hide_what_is_open() {
 fn clients_of_a_proxied_broker_say_everything_through_the_proxy() {
     let kafka = Kafka::setup().proxied().start();
     kafka.topics().create("readings", 1);
-    let producer = producer(&kafka.proxied_bootstrap(), &[]);
+    let producer = producer(&kafka.proxied_bootstrap(), &[("enable.idempotence", "true")]);
     send(&producer, "readings", 0, b"one");
     producer.flush(PATIENCE).unwrap();
 
@@ -128,9 +128,19 @@ fn clients_of_a_proxied_broker_say_everything_through_the_proxy() {
     send(&producer, "readings", 0, b"four");
     producer.flush(PATIENCE).unwrap();
     assert!(start.elapsed() >= 2 * delay, "there and back in {:?}", start.elapsed());
-    let texts = kcat::read(&kafka.bootstrap(), "readings");
-    let last = texts.last().unwrap();
-    assert_eq!(last.text(), "four");
+    kafka.proxy().forward();
+    kafka.proxy().reset();
+    send(&producer, "readings", 0, b"five");
+    producer.flush(PATIENCE).unwrap();
+    kafka.proxy().half_close(Direction::ToServer);
+    send(&producer, "readings", 0, b"six");
+    producer.flush(PATIENCE).unwrap();
+    kafka.proxy().half_close(Direction::ToClient);
+    send(&producer, "readings", 0, b"seven");
+    producer.flush(PATIENCE).unwrap();
+    let texts: Vec<_> =
+        kcat::read(&kafka.bootstrap(), "readings").iter().map(|r| r.text().to_owned()).collect();
+    assert_eq!(texts, ["one", "two", "three", "four", "five", "six", "seven"]);
 }
 
 #[test]

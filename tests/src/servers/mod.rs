@@ -6,7 +6,7 @@
 //! - `server`    one process: start, wait until ready, stop, kill, freeze, restart
 //! - `kafka`     a KRaft broker; `secured` its SASL over TLS; `topics` what an administrator does
 //! - `registry`  the schema registry; `minio` the S3 store; `http` what both are asked in
-//! - `proxy`     delays, cuts, swallows, half-closes, and answers with errors
+//! - `proxy`     delays, cuts, swallows, half-closes, and answers with errors, by `answer`
 //! - `kcat`      a consumer that is not ours
 //! - `left`      servers that `make servers` left running
 //!
@@ -14,6 +14,7 @@
 //! child asks the kernel for a SIGKILL at its parent's death (`setpriv --pdeathsig`), and one thread that lives
 //! as long as the process starts them all, because the kernel takes the thread that forked for the parent.
 
+mod answer;
 mod http;
 mod kafka;
 pub mod kcat;
@@ -27,11 +28,12 @@ mod secured;
 mod server;
 mod topics;
 
+pub use answer::Answer;
 pub use kafka::{Kafka, KafkaSetup};
 pub use minio::{Minio, MinioSetup};
 pub use place::servers_dir;
 pub use ports::{is_free, pick as free_port};
-pub use proxy::{Answer, Counts, Direction, Mode, Proxy};
+pub use proxy::{Counts, Direction, Mode, Proxy};
 pub use registry::{Registry, RegistrySetup};
 pub use secured::Secured;
 pub use server::{Failure, Server};

@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::answer::{Answer, read_request};
 use super::{Failure, ports};
 
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -30,33 +31,6 @@ pub enum Mode {
     Cut,
     /// Every HTTP request is answered with this, without asking the server behind.
     Answer(Answer),
-}
-
-/// The bytes of an answer to an HTTP request; the connection is closed after it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answer(Vec<u8>);
-
-impl Answer {
-    /// An error with a short text in its body: 500, 503, 404.
-    pub fn status(code: u16) -> Answer {
-        Answer::body(code, "text/plain", "disturbed on purpose")
-    }
-
-    /// 200 and a body that is neither JSON nor XML.
-    pub fn garbage() -> Answer {
-        Answer::body(200, "application/json", "{\"id\": 1, \"schema\": \u{1}<<<>>> garbage")
-    }
-
-    pub fn body(code: u16, content_type: &str, body: &str) -> Answer {
-        let head =
-            format!("HTTP/1.1 {code} Disturbed\r\nContent-Type: {content_type}\r\nConnection: close\r\n");
-        Answer(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes())
-    }
-
-    /// Any bytes, HTTP or not.
-    pub fn raw(bytes: impl Into<Vec<u8>>) -> Answer {
-        Answer(bytes.into())
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,7 +295,7 @@ impl Shared {
         let state =
             self.wait(self.lock(), |state| state.mode != Mode::BlackHole || !state.links.contains_key(&id));
         if let Mode::Answer(answer) = &state.mode {
-            let answer = answer.0.clone();
+            let answer = answer.bytes();
             drop(state);
             return self.reply(client, &answer);
         }
@@ -431,31 +405,6 @@ fn read_on(from: &mut TcpStream, chunks: &SyncSender<(Instant, Vec<u8>)>) {
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(_) => return,
-        }
-    }
-}
-
-/// Reads a request with its body, so that closing does not take the answer from the client's hands.
-fn read_request(client: &mut TcpStream) -> bool {
-    let mut request = Vec::new();
-    let mut buffer = vec![0; CHUNK_BYTES];
-    loop {
-        let text = String::from_utf8_lossy(&request).to_ascii_lowercase();
-        if let Some((head, _)) = text.split_once("\r\n\r\n") {
-            let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-            let at = request.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
-            let length = header("content-length:").and_then(|len| len.parse().ok()).unwrap_or(0);
-            let whole = match header("transfer-encoding:") {
-                Some(_) => request.ends_with(b"0\r\n\r\n"),
-                None => request.len() >= at + length,
-            };
-            if whole {
-                return true;
-            }
-        }
-        match client.read(&mut buffer) {
-            Ok(len) if len > 0 => request.extend_from_slice(buffer.get(..len).unwrap_or_default()),
-            _ => return false,
         }
     }
 }

@@ -20,7 +20,7 @@ const READY_WITHIN: Duration = Duration::from_secs(120);
 /// Between SIGTERM and SIGKILL.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 const ATTEMPTS: usize = 5;
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Of the log, in an error.
 const TAIL_BYTES: u64 = 4_000;
 
