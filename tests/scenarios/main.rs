@@ -7,5 +7,6 @@ mod examples;
 mod faults;
 mod floors;
 mod input;
+mod registry;
 mod restart;
 mod servers;

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use clap::Parser;
 
-use cli::{Arguments, Command, ConfigCommand, Failure};
+use cli::{Arguments, Command, ConfigCommand, Failure, SchemasCommand};
 
 fn main() -> ExitCode {
     // Clap prints help and mistakes itself, and ends with status 0 or 2.
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
 fn perform(command: Command, process_start: Instant) -> Result<(), Failure> {
     match command {
         Command::Config { command: ConfigCommand::Check { file } } => commands::check(&file),
+        Command::Schemas { command: SchemasCommand::Register(args) } => commands::register_schemas(&args),
         Command::Simulate(args) => commands::simulate(&args),
         Command::Run(args) => commands::run(&args, process_start),
         Command::Replay(args) => commands::replay(&args),

@@ -155,7 +155,9 @@ impl Wire {
         let message = match status.as_u16() {
             401 | 403 => format!("refuses the credentials: {said}"),
             404 => format!("has no such page; does its URL need another path? {said}"),
-            300..=399 => format!("wants to be asked elsewhere; give that URL: {said}"),
+            300..=399 => format!(
+                "answers with a redirect, which is not followed; give the URL that it leads to: {said}"
+            ),
             500.. => format!("has failed: {said}"),
             _ => said,
         };
@@ -184,17 +186,19 @@ pub fn check_url(text: &str) -> Result<(), String> {
 }
 
 fn base_url(text: &str) -> Result<Url, String> {
+    // What may hold a password is not repeated.
+    let shown = if text.contains('@') { "it".to_owned() } else { format!("\"{text}\"") };
     let url = Url::parse(text).map_err(|error| {
-        format!("\"{text}\" is no URL ({error}); write for example \"http://127.0.0.1:8080\"")
+        format!("{shown} is no URL ({error}); write for example \"http://127.0.0.1:8080\"")
     })?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("\"{text}\" is no URL with http or https"));
-    }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("the URL holds a user or a password; give them apart from it".into());
     }
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("{shown} is no URL with http or https"));
+    }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("\"{text}\" has a query or a fragment, which a base URL cannot have"));
+        return Err(format!("{shown} has a query or a fragment, which a base URL cannot have"));
     }
     Ok(url)
 }

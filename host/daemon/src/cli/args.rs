@@ -27,6 +27,11 @@ pub enum Command {
     Replay(ReplayArgs),
     /// List what would run, and why not what does not
     Detectors(DetectorsArgs),
+    /// Look after schemas in a schema registry
+    Schemas {
+        #[command(subcommand)]
+        command: SchemasCommand,
+    },
     /// Look after the configuration
     Config {
         #[command(subcommand)]
@@ -42,6 +47,9 @@ pub struct RunArgs {
     /// End in good order after so long (real time), for example "20s"
     #[arg(long, value_parser = parse_duration)]
     pub duration: Option<Duration>,
+    /// This process's own name in its group; instead of the configuration's
+    #[arg(long, value_name = "NAME")]
+    pub instance: Option<String>,
     /// Print the account at the end as JSON on standard output
     #[arg(long)]
     pub json: bool,
@@ -142,4 +150,35 @@ pub enum ConfigCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SchemasCommand {
+    /// Register the schemas of readings and anomalies; what is there already stays as it is
+    Register(RegisterArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct RegisterArgs {
+    /// The configuration file that has a [registry]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        required_unless_present = "registry",
+        conflicts_with = "registry"
+    )]
+    pub config: Option<PathBuf>,
+    /// The registry's base URL
+    #[arg(long, value_name = "URL")]
+    pub registry: Option<String>,
+    /// Register the schema of readings as the value of this topic
+    #[arg(long, value_name = "TOPIC", default_value = "sensor-readings")]
+    pub readings_topic: String,
+    /// Register the schema of anomalies as the value of this topic
+    #[arg(long, value_name = "TOPIC", default_value = "anomalies")]
+    pub anomalies_topic: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }

@@ -8,7 +8,8 @@ mod out;
 mod tests;
 
 pub use args::{
-    Arguments, Command, ConfigCommand, DemoArgs, DetectorsArgs, ReplayArgs, RunArgs, SimulateArgs,
+    Arguments, Command, ConfigCommand, DemoArgs, DetectorsArgs, RegisterArgs, ReplayArgs, RunArgs,
+    SchemasCommand, SimulateArgs,
 };
 pub use failure::Failure;
 pub use out::{Out, say};

@@ -28,6 +28,8 @@ fn commands_of_the_readme_are_understood() {
         "replay -c gridwatch.toml",
         "detectors",
         "detectors --dir detectors --json",
+        "schemas register --registry http://127.0.0.1:8080",
+        "schemas register -c gridwatch.toml --readings-topic a --anomalies-topic b --json",
         "config check gridwatch.toml",
     ] {
         if let Err(error) = parse(line) {
@@ -47,6 +49,9 @@ fn wrong_arguments_are_refused() {
         "simulate --areas minus-one",
         "simulate --no-faults --labels l.jsonl",
         "detectors -c a.toml --dir b",
+        "schemas",
+        "schemas register",
+        "schemas register -c a.toml --registry http://127.0.0.1:8080",
         "config check",
     ] {
         assert!(parse(line).is_err(), "{line}");

@@ -5,6 +5,7 @@ mod demo;
 mod detectors;
 mod replay;
 mod run;
+mod schemas;
 mod simulate;
 
 pub use check::check;
@@ -12,6 +13,7 @@ pub use demo::demo;
 pub use detectors::detectors;
 pub use replay::replay;
 pub use run::run;
+pub use schemas::register_schemas;
 pub use simulate::simulate;
 
 use std::path::{Path, PathBuf};

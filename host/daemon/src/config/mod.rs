@@ -7,6 +7,7 @@ mod engine;
 mod mistake;
 mod outputs;
 mod parameters;
+mod registry;
 mod scalar;
 mod section;
 mod source;
@@ -23,6 +24,7 @@ pub use engine::{Checkpoints, Delivery, Engine, OnMissing};
 pub use mistake::{Mistake, Mistakes};
 pub use outputs::Sink;
 pub use parameters::{ParameterError, ParameterSchema};
+pub use registry::Registry;
 pub use scalar::duration as parse_duration;
 pub use source::{FileSource, Format, SimulatorSource, Source};
 
@@ -46,6 +48,8 @@ pub struct Config {
     pub detectors: Detectors,
     pub engine: Engine,
     pub checkpoints: Checkpoints,
+    /// Without it records are plain, and none is checked against a schema.
+    pub registry: Option<Registry>,
     pub api_listen: SocketAddr,
     pub metrics_listen: SocketAddr,
 }
@@ -68,6 +72,7 @@ pub fn read(file: &Path, text: &str) -> Result<Config, Mistakes> {
     let detectors = detectors::read(root.section("detectors"));
     let (mut engine, delivery) = engine::read(root.section("engine"));
     let checkpoints = engine::read_checkpoints(root.section("checkpoints"));
+    let registry = registry::read(root.section("registry"));
     let api_listen = outputs::read_listen(root.section("api"), outputs::API_PORT);
     let metrics_listen = outputs::read_listen(root.section("metrics"), outputs::METRICS_PORT);
     check_delivery(&document, &sink, delivery, &mut engine);
@@ -81,6 +86,7 @@ pub fn read(file: &Path, text: &str) -> Result<Config, Mistakes> {
         detectors,
         engine,
         checkpoints,
+        registry,
         api_listen,
         metrics_listen,
     };

@@ -79,7 +79,7 @@ fn errors_are_told_apart() {
             "credentials: who?",
             1,
         ),
-        ("refused", || Reply::Json(307, json!({})), "elsewhere", 1),
+        ("refused", || Reply::Json(307, json!({})), "redirect", 1),
         (
             "refused",
             || Reply::Json(500, json!({"error_code": 50001, "message": "store"})),
@@ -189,6 +189,8 @@ fn settings_that_cannot_be_meant_are_refused() {
         ("127.0.0.1:8080", "http"),
         ("ftp://127.0.0.1", "http or https"),
         ("http://user:s3cret@host", "user or a password"),
+        ("ftp://user:s3cret@host", "user or a password"),
+        ("http://user:s3cret@ho st", "no URL"),
         ("http://host/?a=b", "query"),
         ("", "no URL"),
     ] {
