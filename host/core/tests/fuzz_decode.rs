@@ -1,4 +1,5 @@
-//! Anything at all into the decoder: it agrees with the reference and never spoils the next reading.
+//! Anything at all into the decoder: it agrees with the reference, with and without templates, and never
+//! spoils the next reading.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
@@ -10,11 +11,14 @@ mod mutate;
 mod properties;
 #[path = "fuzz_decode/reference.rs"]
 mod reference;
+#[path = "fuzz_decode/twins.rs"]
+mod twins;
 
 use std::time::{Duration, Instant};
 
 use check::Everything;
 use mutate::{Random, mutate};
+use twins::{Twins, any_settings, vary};
 
 /// The files beside this one, and what is too large or too odd to lie in a file.
 fn corpus() -> Vec<Vec<u8>> {
@@ -46,8 +50,7 @@ fn ten_megabytes_are_too_large() {
 }
 
 /// Ten seconds, or `GRIDWATCH_FUZZ_SECONDS`; `GRIDWATCH_FUZZ_SEED` repeats a run.
-#[test]
-fn mutations_of_the_corpus() {
+fn for_a_while(mut round: impl FnMut(&mut Random, &[Vec<u8>]) -> u64) {
     let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let time = Duration::from_secs(setting("GRIDWATCH_FUZZ_SECONDS").unwrap_or(10));
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -59,12 +62,43 @@ fn mutations_of_the_corpus() {
     let start = Instant::now();
     let mut records = 0_u64;
     while start.elapsed() < time {
-        let mut everything = Everything::new();
-        for _ in 0..500 {
-            everything.check(&mutate(&mut random, &corpus));
-            records += 1;
-        }
+        records += round(&mut random, &corpus);
     }
     println!("{records} records");
     assert!(records >= 500);
+}
+
+#[test]
+fn mutations_of_the_corpus() {
+    for_a_while(|random, corpus| {
+        let mut everything = Everything::new();
+        for _ in 0..500 {
+            everything.check(&mutate(random, corpus));
+        }
+        500
+    });
+}
+
+/// A few records again and again, each time with other values and now and then damaged, under settings
+/// of any kind: what the templates read is what serde_json would have read.
+#[test]
+fn variations_of_the_corpus() {
+    for_a_while(|random, corpus| {
+        let mut twins = Twins::new(any_settings(random));
+        let few: Vec<Vec<u8>> = (0..1 + random.below(4)).map(|_| random.pick(corpus).clone()).collect();
+        for _ in 0..200 {
+            let record = random.pick(&few).clone();
+            match random.below(16) {
+                0 => twins.agree(&mutate(random, &few)),
+                1 => twins.agree(&record),
+                2 => {
+                    let varied = vary(random, &record);
+                    twins.agree(&mutate(random, &[varied]));
+                }
+                3 if random.below(8) == 0 => twins.restart(),
+                _ => twins.agree(&vary(random, &record)),
+            }
+        }
+        200
+    });
 }

@@ -5,8 +5,14 @@
 
 #[path = "../../tests/fuzz_decode/check.rs"]
 mod check;
+#[allow(dead_code)]
+#[path = "../../tests/fuzz_decode/mutate.rs"]
+mod mutate;
 #[path = "../../tests/fuzz_decode/reference.rs"]
 mod reference;
+#[allow(dead_code)]
+#[path = "../../tests/fuzz_decode/twins.rs"]
+mod twins;
 
 libfuzzer_sys::fuzz_target!(|record: &[u8]| {
     check::Everything::new().check(record);

@@ -2,8 +2,12 @@
 //!
 //! A decoder belongs to one lane. Its answer to a record depends on the settings, on the quantities
 //! known so far and on that record, on nothing else: what it remembers of earlier records (the
-//! order of keys) only makes it faster, so that a decoder built from a checkpoint's quantities says
-//! the same as one that never stopped. A record that is rejected leaves no trace.
+//! order of keys, and whole messages as templates) only makes it faster, so that a decoder built from
+//! a checkpoint's quantities says the same as one that never stopped. A record that is rejected leaves
+//! no trace.
+//!
+//! A JSON record that looks like an earlier one is read by that one's `template`; all others by
+//! serde_json in `json`, which says what the answer is.
 //!
 //! Rules, for JSON:
 //! - Every top-level number that is not the id, the time or an attribute is a quantity, up to
@@ -20,6 +24,7 @@ mod json;
 mod layout;
 mod settings;
 mod take;
+mod template;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -33,11 +38,13 @@ pub use time::parse_rfc3339;
 pub use units::unit_of;
 
 use layout::Layout;
+use template::Templates;
 
 /// Turns records into readings.
 #[derive(Debug)]
 pub struct Decoder {
     layout: Layout,
+    templates: Templates,
     csv: Option<csv::Rows>,
     record_bytes_max: usize,
     quantities_left_out: u64,
@@ -48,7 +55,13 @@ impl Decoder {
     /// indices. All that is wrong with the settings comes at once.
     pub fn new(settings: &DecodeSettings, quantities: Vec<Quantity>) -> Result<Decoder, Vec<SettingsError>> {
         let layout = Layout::new(settings, quantities)?;
-        Ok(Decoder { layout, csv: None, record_bytes_max: settings.record_bytes_max, quantities_left_out: 0 })
+        Ok(Decoder {
+            layout,
+            templates: Templates::new(),
+            csv: None,
+            record_bytes_max: settings.record_bytes_max,
+            quantities_left_out: 0,
+        })
     }
 
     /// For rows of CSV under `header`.
@@ -59,7 +72,15 @@ impl Decoder {
     ) -> Result<Decoder, Vec<SettingsError>> {
         let mut decoder = Decoder::new(settings, quantities)?;
         decoder.csv = Some(csv::Rows::new(settings, header)?);
+        decoder.templates.disable();
         Ok(decoder)
+    }
+
+    /// The same decoder without templates: serde_json reads every record. For tests, which compare.
+    #[doc(hidden)]
+    pub fn without_templates(mut self) -> Decoder {
+        self.templates.disable();
+        self
     }
 
     /// Decodes one record into `reading`, whose buffers are used again. After a rejection `reading`
@@ -75,6 +96,10 @@ impl Decoder {
                 ),
             });
         }
+        if let Some(left_out) = self.templates.apply(&self.layout, record, reading) {
+            self.quantities_left_out += left_out;
+            return Ok(());
+        }
         let known = self.layout.quantities().len();
         let result = match &mut self.csv {
             None => json::decode(&mut self.layout, record, reading),
@@ -82,7 +107,10 @@ impl Decoder {
         };
         let result = result.and_then(|()| self.layout.finish(reading));
         match result {
-            Ok(()) => self.quantities_left_out += self.layout.left_out(),
+            Ok(()) => {
+                self.quantities_left_out += self.layout.left_out();
+                self.templates.learn(&self.layout, record);
+            }
             Err(_) => self.layout.roll_back(known),
         }
         result

@@ -76,6 +76,11 @@ impl Clock {
         within(found, || format!("the number {value:e} is no {}", self.wanted()))
     }
 
+    /// Is every text that is an RFC 3339 time that time?
+    pub(super) fn reads_rfc3339(&self) -> bool {
+        matches!(self, Clock::Auto | Clock::Rfc3339)
+    }
+
     fn wanted(&self) -> String {
         match self {
             Clock::Auto => "RFC 3339 time and no epoch time".into(),
@@ -159,7 +164,7 @@ pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
 }
 
 /// `2026-01-01T00:00:00` with up to nine digits of fraction, and `Z` or `+02:00`. `None` is no verdict.
-fn usual_rfc3339(text: &[u8]) -> Option<Timestamp> {
+pub(super) fn usual_rfc3339(text: &[u8]) -> Option<Timestamp> {
     let (head, mut rest) = text.split_at_checked(19)?;
     let separators = head[4] == b'-' && head[7] == b'-' && head[10] == b'T';
     if !separators || head[13] != b':' || head[16] != b':' {

@@ -8,6 +8,7 @@ use gridwatch_core::decode::{
 use gridwatch_core::reading::{Reading, Reason};
 
 use crate::reference::{self, Expected};
+use crate::twins::Twins;
 
 pub const GOOD_JSON: &[u8] = br#"{"sensor_id":"meter-000123","timestamp":"2026-01-01T00:00:01.000Z","voltage":230.12,"current":12.3,"power":2745.6,"frequency":50.01,"power_factor":0.97,"location":"feeder-07"}"#;
 pub const CSV_HEADER: &[u8] = b"sensor_id,timestamp,voltage,extra,location,power";
@@ -103,6 +104,7 @@ pub fn by_name(decoder: &Decoder, settings: &DecodeSettings, reading: &Reading) 
 /// All decoders that any bytes are given to.
 pub struct Everything {
     pairs: [Pair; 3],
+    twins: [Twins; 3],
     csv: Decoder,
     csv_settings: DecodeSettings,
     reading: Reading,
@@ -114,7 +116,8 @@ impl Everything {
         let header = CsvHeader::parse(CSV_HEADER, b',').expect("the header is good");
         let csv = Decoder::csv(&csv_settings, &header, Vec::new()).expect("the settings are good");
         let pairs = [Pair::new(DecodeSettings::default()), Pair::new(mapped()), Pair::new(listed())];
-        Everything { pairs, csv, csv_settings, reading: Reading::default() }
+        let twins = [Twins::new(DecodeSettings::default()), Twins::new(mapped()), Twins::new(listed())];
+        Everything { pairs, twins, csv, csv_settings, reading: Reading::default() }
     }
 
     /// Any bytes: the answer is the reference's, and a good record after them is what it was before.
@@ -122,6 +125,11 @@ impl Everything {
         for pair in &mut self.pairs {
             // The answers are compared within.
             let _ = pair.agree(record);
+        }
+        for twins in &mut self.twins {
+            // The second time by a template, if it can be.
+            twins.agree(record);
+            twins.agree(record);
         }
         let good = self.pairs[0].agree(GOOD_JSON).expect("the good reading is a reading");
         assert_eq!(good.sensor_id, "meter-000123");

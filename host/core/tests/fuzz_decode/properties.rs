@@ -5,6 +5,8 @@ use gridwatch_core::reading::Reading;
 use proptest::prelude::*;
 
 use crate::check::{Pair, by_name, listed, mapped};
+use crate::mutate::Random;
+use crate::twins::{Twins, any_settings, vary};
 
 fn key() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -88,6 +90,24 @@ proptest! {
                 pair.restart();
             }
             let _ = pair.agree(document.as_bytes());
+        }
+    }
+
+    #[test]
+    fn templates_change_nothing(
+        seed in any::<u64>(),
+        documents in prop::collection::vec(document(), 1..5),
+        steps in prop::collection::vec((0..8_usize, 0..8_usize), 1..40),
+    ) {
+        let mut random = Random::new(seed);
+        let mut twins = Twins::new(any_settings(&mut random));
+        for (document, step) in &steps {
+            let document = documents[document % documents.len()].as_bytes();
+            match step {
+                0 => twins.restart(),
+                1..=3 => twins.agree(document),
+                _ => twins.agree(&vary(&mut random, document)),
+            }
         }
     }
 
