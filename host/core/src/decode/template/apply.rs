@@ -21,8 +21,8 @@ impl Templates {
         record: &[u8],
         reading: &mut Reading,
     ) -> Option<u64> {
-        if self.quantities != layout.quantities().len() || (self.misses >= MISSES_MAX && self.misses % 8 != 0)
-        {
+        let resting = self.misses >= MISSES_MAX && !self.misses.is_multiple_of(8);
+        if resting || self.quantities != layout.quantities().len() {
             return None;
         }
         reading.sensor_id.clear();

@@ -50,9 +50,9 @@ enum Slot {
 
 /// Learning takes longer than decoding does. There is credit for many producers at the start; after that
 /// each record earns something, one that a template has read more than one that none has: of messages
-/// that never repeat only every 32nd is learnt.
-const CREDIT_TO_LEARN: u32 = 32;
-const CREDIT_FOR_HIT: u32 = 8;
+/// that never repeat only every 64th is learnt.
+const CREDIT_TO_LEARN: u32 = 64;
+const CREDIT_FOR_HIT: u32 = 16;
 const CREDIT_FOR_MISS: u32 = 1;
 const CREDIT_MAX: u32 = 64 * CREDIT_TO_LEARN;
 /// After so many records in a row that no template has read, only every eighth is tried, so that

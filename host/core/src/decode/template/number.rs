@@ -76,9 +76,9 @@ fn short(rest: &[u8]) -> Option<(f64, usize)> {
             return None;
         }
         let mantissa = eight_digits(joined << (72 - end));
-        Some((mantissa as f64 / POWERS[fraction as usize & 7], (end / 8) as usize))
+        Some((small(mantissa) / POWERS[fraction as usize & 7], (end / 8) as usize))
     } else {
-        Some((eight_digits(digits << (64 - whole)) as f64, (whole / 8) as usize))
+        Some((small(eight_digits(digits << (64 - whole))), (whole / 8) as usize))
     }
 }
 
@@ -176,6 +176,14 @@ fn read_digits(rest: &[u8], mut value: u64) -> (u64, usize) {
 fn digits_and_others(word: u64) -> (u64, u64) {
     let digits = word ^ 0x3030_3030_3030_3030;
     (digits, (digits.wrapping_add(0x7676_7676_7676_7676) | digits) & HIGH_BITS)
+}
+
+/// An integer below 2^52 as a double: as the last bits of one between 2^52 and 2^53, less 2^52. The
+/// processor's own conversion writes half a register only, and so waits for the number before.
+#[inline]
+fn small(value: u64) -> f64 {
+    const BASE: f64 = 4_503_599_627_370_496.0;
+    f64::from_bits(BASE.to_bits() | value) - BASE
 }
 
 /// Eight digits, the first in the lowest byte, to their value: pairs, then fours, then all.

@@ -49,8 +49,6 @@ fn the_same_shape_is_read_by_a_template() {
     let nested =
         r#"{ "sensor_id" : 7, "timestamp": 1767225600.5, "x": {"y": [1, "a", null], "z": {}}, "power": 1 }"#;
     assert!(pair(nested, &nested.replace(": 7", ": 1234567").replace("[1, \"a\"", "[22.5, \"bcd\"")));
-    let exponents = nested.replace("[1,", "[1E+2, -3e0, {\"e\": 2e1}, ");
-    assert!(pair(&exponents, &exponents));
     let short = r#"{"timestamp":1767225600,"power":1,"sensor_id":"a"}"#;
     assert!(pair(short, &short.replace("\"a\"", "\"b\"")));
     let malformed = r#"{"sensor_id":"a","timestamp":1767225600,"voltage":null,"current":"NaN","power":1}"#;
@@ -87,6 +85,9 @@ fn what_a_template_is_not_certain_of_goes_to_serde_json() {
     ] {
         assert!(!usual(from, to), "{to}");
     }
+    // Such a record is learnt for what it is, though a short number's exponent is never read.
+    let exponents = USUAL.replace("230.12", "[1E+2,-3e0,{\"e\":2e1}]");
+    assert!(!by_template(&DecodeSettings::default(), &[&exponents, &exponents]));
     let long = "i".repeat(257);
     assert!(!usual("meter-1", &long));
 }
