@@ -115,7 +115,7 @@ fn an_answer_that_is_none_is_no_answer() {
     let tries = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&tries);
     let listener = Listener::new(move |request| match count.fetch_add(1, Ordering::SeqCst) {
-        0 => Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>".to_vec()),
+        0 => Reply::Raw(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<html>".to_vec()),
         1 => Reply::Json(404, json!({"error": "no route"})),
         2 => Reply::Raw(b"\x15\x03\x01".to_vec()),
         3 => Reply::Json(500, json!({"error_code": 50001, "message": "store"})),

@@ -63,7 +63,8 @@ fn only_json_schemas_are_read() {
 
 #[test]
 fn errors_are_told_apart() {
-    let cases: [(&str, fn() -> Reply, &str, usize); 10] = [
+    type Case = (&'static str, fn() -> Reply, &'static str, usize);
+    let cases: [Case; 10] = [
         ("absent", schema_not_found, "Schema not found", 1),
         // Another server's 404 must never make dead letters of good records.
         ("refused", || Reply::Json(404, json!({"error": "no route"})), "another path", 1),
