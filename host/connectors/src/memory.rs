@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gridwatch_core::record::{Chunk, Feed, FeedStatus, Position, RecordMeta, SourceError};
-use gridwatch_core::sink::{Commit, Outgoing, Sink, SinkError, Store, StoreError};
+use gridwatch_core::sink::{
+    Commit, Commits, Delivery, LaneCommit, LaneId, Outgoing, Sink, SinkError, Store, StoreError,
+};
 
 /// A test that panicked elsewhere has said enough; what it left is still to be read.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -119,8 +121,9 @@ pub struct MemorySink {
     shared: Arc<Mutex<Written>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Written {
+    delivery: Delivery,
     messages: Vec<Outgoing>,
     durable: usize,
     commit: Option<Commit>,
@@ -128,16 +131,38 @@ struct Written {
     failures: VecDeque<SinkError>,
 }
 
+impl Default for Written {
+    fn default() -> Written {
+        Written {
+            delivery: Delivery::ExactlyOnce,
+            messages: Vec::new(),
+            durable: 0,
+            commit: None,
+            commits: 0,
+            failures: VecDeque::new(),
+        }
+    }
+}
+
 impl MemorySink {
     pub fn new() -> MemorySink {
         MemorySink::default()
     }
 
-    /// As after the death of the process: only what was committed is left.
+    /// Messages are out as soon as they are appended: a crash takes none of them back.
+    pub fn at_least_once() -> MemorySink {
+        let sink = MemorySink::default();
+        locked(&sink.shared).delivery = Delivery::AtLeastOnce;
+        sink
+    }
+
+    /// As after the death of the process: only what was committed is left, or all that was sent.
     pub fn crash(&self) {
         let mut shared = locked(&self.shared);
-        let durable = shared.durable;
-        shared.messages.truncate(durable);
+        if shared.delivery == Delivery::ExactlyOnce {
+            let durable = shared.durable;
+            shared.messages.truncate(durable);
+        }
     }
 
     /// All that was appended, committed or not.
@@ -166,17 +191,20 @@ impl MemorySink {
 }
 
 impl Sink for MemorySink {
-    fn recover(&mut self) -> Result<Option<Commit>, SinkError> {
+    fn recover(&mut self) -> Result<Arc<dyn Commits>, SinkError> {
         self.crash();
-        Ok(self.last_commit())
+        let commit = self.last_commit().unwrap_or_default();
+        let lanes: BTreeMap<String, LaneCommit> =
+            commit.lanes.into_iter().map(|(lane, commit)| (lane.to_string(), commit)).collect();
+        Ok(Arc::new(lanes))
     }
 
-    fn append(&mut self, messages: &[Outgoing]) -> Result<(), SinkError> {
+    fn append(&mut self, _lane: &LaneId, messages: Vec<Outgoing>) -> Result<(), SinkError> {
         let mut shared = locked(&self.shared);
         if let Some(failure) = shared.failures.pop_front() {
             return Err(failure);
         }
-        shared.messages.extend_from_slice(messages);
+        shared.messages.extend(messages);
         Ok(())
     }
 
@@ -189,6 +217,13 @@ impl Sink for MemorySink {
         shared.commit = Some(commit.clone());
         shared.commits += 1;
         Ok(())
+    }
+
+    /// Its lanes never go.
+    fn forget(&mut self, _lane: &LaneId) {}
+
+    fn delivery(&self) -> Delivery {
+        locked(&self.shared).delivery
     }
 }
 
@@ -250,24 +285,26 @@ impl Store for MemoryStore {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use gridwatch_core::sink::Stream;
+    use gridwatch_core::sink::AnomalyMessage;
 
     use super::*;
 
     #[test]
     fn a_crash_leaves_what_was_committed() {
         let sink = MemorySink::new();
-        let mut end = sink.clone();
-        let message =
-            |text: &str| Outgoing { stream: Stream::Anomalies, key: String::new(), payload: text.into() };
-        end.append(&[message("1")]).unwrap();
-        end.commit(&Commit::default()).unwrap();
-        end.append(&[message("2")]).unwrap();
+        let (mut end, lane) = (sink.clone(), LaneId::only("0"));
+        let message = |text: &str| {
+            Outgoing::Anomaly(AnomalyMessage { key: String::new(), headers: vec![], payload: text.into() })
+        };
+        let commit = LaneCommit { position: 3, checkpoint: "c".into(), decisions: vec![] };
+        end.append(&lane, vec![message("1")]).unwrap();
+        end.commit(&Commit { lanes: [(lane.clone(), commit.clone())].into() }).unwrap();
+        end.append(&lane, vec![message("2")]).unwrap();
         assert_eq!(sink.messages().len(), 2);
         sink.crash();
         assert_eq!(sink.messages(), sink.committed());
         assert_eq!(sink.messages(), [message("1")]);
-        assert_eq!(end.recover().unwrap(), Some(Commit::default()));
+        assert_eq!(end.recover().unwrap().last(&lane).unwrap(), Some(commit));
     }
 
     #[test]

@@ -1,14 +1,37 @@
-//! Where checkpoints lie: a local directory today; whatever `object_store` reaches fits.
+//! Where checkpoints lie: a local directory, or a bucket that every process of a group reaches.
 
 use std::future::Future;
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gridwatch_core::sink::{Store, StoreError};
+use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::prefix::PrefixStore;
+use object_store::{
+    BackoffConfig, ClientOptions, Error, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig,
+};
 use tokio::runtime::{Builder, Handle, Runtime};
+
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
+/// A checkpoint of a large lane is hundreds of megabytes.
+const REQUEST_WAIT: Duration = Duration::from_secs(60);
+const RETRY_WAIT: Duration = Duration::from_secs(10);
+/// Stores other than Amazon's ask for one and take any.
+const REGION: &str = "us-east-1";
+
+/// A bucket. What is `None` comes from the environment (`AWS_ACCESS_KEY_ID`, …).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct S3Settings {
+    /// `s3://BUCKET/PREFIX`
+    pub url: String,
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    pub access_key: Option<String>,
+    pub secret_key: Option<String>,
+}
 
 /// Blocks the calling thread, which must not be one that runs async code.
 #[derive(Debug)]
@@ -28,6 +51,39 @@ impl Objects {
             .map_err(|error| failed(error.to_string()))?
             .with_fsync(true);
         Objects::new(Arc::new(store)).map_err(|error| failed(error.to_string()))
+    }
+
+    /// Objects in a bucket. Nothing is asked of it yet; every call is tried again for a while, and fails
+    /// rather than to go on for ever.
+    pub fn s3(settings: &S3Settings) -> Result<Objects, StoreError> {
+        let failed = |what: String| StoreError::Failed { name: settings.url.clone(), what };
+        let place = settings.url.strip_prefix("s3://").unwrap_or(&settings.url);
+        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+        let options = ClientOptions::new()
+            .with_connect_timeout(CONNECT_WAIT)
+            .with_timeout(REQUEST_WAIT)
+            .with_allow_http(settings.endpoint.as_ref().is_some_and(|url| url.starts_with("http://")));
+        let backoff = BackoffConfig { max_backoff: Duration::from_secs(2), ..BackoffConfig::default() };
+        let retry = RetryConfig { backoff, max_retries: 5, retry_timeout: RETRY_WAIT };
+        // Whatever is not given comes from the environment, under the names that AWS gives it.
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_region(settings.region.as_deref().unwrap_or(REGION))
+            .with_client_options(options)
+            .with_retry(retry);
+        if let Some(endpoint) = &settings.endpoint {
+            builder = builder.with_endpoint(endpoint);
+        }
+        if let Some(key) = &settings.access_key {
+            builder = builder.with_access_key_id(key);
+        }
+        if let Some(key) = &settings.secret_key {
+            builder = builder.with_secret_access_key(key);
+        }
+        let store = builder.build().map_err(|error| failed(error.to_string()))?;
+        let prefix = Path::parse(prefix).map_err(|error| failed(error.to_string()))?;
+        let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(store, prefix));
+        Objects::new(store).map_err(|error| failed(error.to_string()))
     }
 
     /// Any object store.

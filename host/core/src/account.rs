@@ -1,5 +1,5 @@
 //! What became of every reading. The counters add up at any moment:
-//! `received = judged + dead-lettered + pending`.
+//! `received = judged + dead-lettered + pending + given up`.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ pub struct Account {
     pub judged: u64,
     /// In a batch that is not judged yet.
     pub pending: u64,
+    /// Read, but the lane was taken away before they were judged: its next owner reads them again.
+    pub given_up: u64,
     pub dead_letters: BTreeMap<&'static str, u64>,
     /// Read again in silence after a restart; not in `received`.
     pub replayed: u64,
@@ -44,7 +46,7 @@ impl Account {
     }
 
     pub fn adds_up(&self) -> bool {
-        self.received == self.judged + self.dead_lettered() + self.pending
+        self.received == self.judged + self.dead_lettered() + self.pending + self.given_up
     }
 
     /// The sum over lanes.
@@ -52,6 +54,7 @@ impl Account {
         self.received += other.received;
         self.judged += other.judged;
         self.pending += other.pending;
+        self.given_up += other.given_up;
         self.replayed += other.replayed;
         self.quantities_left_out += other.quantities_left_out;
         for (reason, count) in &other.dead_letters {

@@ -8,6 +8,7 @@ use crate::Timestamp;
 use crate::finding::{Phase, Severity};
 use crate::record::Position;
 use crate::sensors::Attributes;
+use crate::sink::AnomalyMessage;
 use crate::time::rfc3339;
 
 /// Where a lane's readings come from, as anomalies and dead letters name it.
@@ -95,6 +96,20 @@ impl Anomaly<'_> {
         let mut hash = self.hash_of_key(b"episode");
         hash.update(self.since.to_be_bytes());
         hex16(&hash.finalize())
+    }
+
+    /// Ready to go out.
+    pub fn to_message(&self) -> AnomalyMessage {
+        let header = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+        AnomalyMessage {
+            key: self.key.subject.name().to_owned(),
+            headers: vec![
+                header("id", &self.id()),
+                header("detector", self.detector),
+                header("severity", self.severity.name()),
+            ],
+            payload: self.to_json(),
+        }
     }
 
     fn hash_of_key(&self, domain: &[u8]) -> Sha256 {

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
 use crate::Timestamp;
-use crate::reading::Rejection;
-use crate::record::RecordMeta;
+use crate::reading::{Reason, Rejection};
+use crate::record::{Header, Record, RecordMeta};
 
 /// Of a longer record only the beginning is kept.
 pub const DEAD_LETTER_RECORD_BYTES_MAX: usize = 64 << 10;
@@ -40,28 +40,55 @@ fn is_zero(line: &u64) -> bool {
     *line == 0
 }
 
-/// Appends one line of JSON, without a line end.
-pub fn dead_letter(rejection: &Rejection, lane: &str, meta: &RecordMeta, bytes: &[u8], out: &mut Vec<u8>) {
-    let text = std::str::from_utf8(bytes).ok();
-    let mut kept = bytes.len().min(DEAD_LETTER_RECORD_BYTES_MAX);
-    while text.is_some_and(|text| !text.is_char_boundary(kept)) {
-        kept -= 1;
+/// All that is known of a record that is no reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    pub reason: Reason,
+    pub detail: String,
+    pub lane: String,
+    pub meta: RecordMeta,
+    /// As the source handed it over.
+    pub record: Vec<u8>,
+    pub key: Option<Vec<u8>>,
+    pub headers: Vec<Header>,
+}
+
+impl DeadLetter {
+    pub fn new(rejection: &Rejection, lane: &str, record: &Record<'_>) -> Self {
+        DeadLetter {
+            reason: rejection.reason,
+            detail: shortened(&rejection.detail).into_owned(),
+            lane: lane.to_owned(),
+            meta: record.meta,
+            record: record.bytes.to_vec(),
+            key: record.key.map(<[u8]>::to_vec),
+            headers: record.headers.to_vec(),
+        }
     }
-    let detail = shortened(&rejection.detail);
-    let line = Line {
-        reason: rejection.reason.name(),
-        detail: &detail,
-        lane,
-        position: meta.position,
-        line: meta.line,
-        time: meta.stored.and_then(rfc3339),
-        record_bytes: bytes.len(),
-        truncated: meta.truncated || kept < bytes.len(),
-        record: text.map(|text| &text[..kept]),
-        record_base64: text.is_none().then(|| BASE64.encode(&bytes[..kept])),
-    };
-    // Writing texts and numbers to a vector cannot fail.
-    let _ = serde_json::to_writer(out, &line);
+
+    /// One line of JSON, without a line end. Of a long record only the beginning.
+    pub fn to_json(&self) -> Vec<u8> {
+        let bytes = &self.record;
+        let text = std::str::from_utf8(bytes).ok();
+        let mut kept = bytes.len().min(DEAD_LETTER_RECORD_BYTES_MAX);
+        while text.is_some_and(|text| !text.is_char_boundary(kept)) {
+            kept -= 1;
+        }
+        let line = Line {
+            reason: self.reason.name(),
+            detail: &self.detail,
+            lane: &self.lane,
+            position: self.meta.position,
+            line: self.meta.line,
+            time: self.meta.stored.and_then(rfc3339),
+            record_bytes: bytes.len(),
+            truncated: self.meta.truncated || kept < bytes.len(),
+            record: text.map(|text| &text[..kept]),
+            record_base64: text.is_none().then(|| BASE64.encode(&bytes[..kept])),
+        };
+        // Writing texts and numbers to a vector cannot fail.
+        serde_json::to_vec(&line).unwrap_or_default()
+    }
 }
 
 /// A detail may quote what somebody sent.
@@ -84,12 +111,10 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use super::*;
-    use crate::reading::Reason;
 
     fn check(reason: Reason, meta: RecordMeta, bytes: &[u8], golden: Expect) {
         let rejection = Rejection { reason, detail: "what was found".into() };
-        let mut out = Vec::new();
-        dead_letter(&rejection, "readings-3", &meta, bytes, &mut out);
+        let out = DeadLetter::new(&rejection, "readings-3", &Record::plain(meta, bytes)).to_json();
         golden.assert_eq(&String::from_utf8_lossy(&out));
     }
 
@@ -127,8 +152,7 @@ mod tests {
         let mut record_at_odd = vec![b'x'];
         record_at_odd.extend(record);
         let rejection = Rejection { reason: Reason::TooLarge, detail: "é".repeat(5000) };
-        let mut out = Vec::new();
-        dead_letter(&rejection, "a", &meta(1, None), &record_at_odd, &mut out);
+        let out = DeadLetter::new(&rejection, "a", &Record::plain(meta(1, None), &record_at_odd)).to_json();
         let line: serde_json::Value = serde_json::from_slice(&out).unwrap_or_default();
         assert_eq!(line["record_bytes"], record_at_odd.len());
         assert_eq!(line["truncated"], true);

@@ -13,6 +13,7 @@ pub mod dead_letter;
 pub mod decision;
 pub mod decode;
 pub mod finding;
+pub mod intake;
 pub mod judge;
 pub mod reading;
 pub mod record;

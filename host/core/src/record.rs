@@ -2,11 +2,21 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Timestamp;
+use crate::decode::CsvHeader;
 
 /// Where a record stands in its lane: a Kafka offset, a byte offset in a file (uncompressed), the
 /// number of a simulated reading. Ascending within a lane.
 pub type Position = u64;
+
+/// What a record is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum RecordFormat {
+    Json,
+    Csv(CsvHeader),
+}
 
 /// Everything known of one record but its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,26 +34,62 @@ pub struct RecordMeta {
     pub truncated: bool,
 }
 
+/// A name and bytes that travel with a record; what they mean is its producer's business.
+pub type Header = (String, Vec<u8>);
+
+/// One record, borrowed from its chunk.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    pub meta: RecordMeta,
+    pub bytes: &'a [u8],
+    /// What the source sorted it by, where it does.
+    pub key: Option<&'a [u8]>,
+    pub headers: &'a [Header],
+}
+
+impl<'a> Record<'a> {
+    /// A record that is its bytes and nothing else.
+    pub fn plain(meta: RecordMeta, bytes: &'a [u8]) -> Self {
+        Record { meta, bytes, key: None, headers: &[] }
+    }
+}
+
 /// Records as a feed hands them over. Reused from poll to poll.
 #[derive(Debug, Default, Clone)]
 pub struct Chunk {
     pub bytes: Vec<u8>,
     pub records: Vec<RecordMeta>,
+    /// Keys one after the other. Feeds whose records have none leave both empty.
+    pub keys: Vec<u8>,
+    /// By record: where its key ends in `keys`, if it has one.
+    pub key_ends: Vec<Option<usize>>,
+    /// Of the few records that have any: index and headers, ascending.
+    pub headers: Vec<(usize, Vec<Header>)>,
 }
 
 impl Chunk {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.records.clear();
+        self.keys.clear();
+        self.key_ends.clear();
+        self.headers.clear();
     }
 
-    /// The records with their bytes, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (RecordMeta, &[u8])> {
-        let mut start = 0;
-        self.records.iter().map(move |meta| {
+    /// The records in order.
+    pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
+        let (mut start, mut key_start) = (0, 0);
+        let mut headers = self.headers.iter().peekable();
+        self.records.iter().enumerate().map(move |(at, meta)| {
             let bytes = &self.bytes[start..meta.end];
             start = meta.end;
-            (*meta, bytes)
+            let key = self.key_ends.get(at).copied().flatten().map(|end| {
+                let key = &self.keys[key_start..end];
+                key_start = end;
+                key
+            });
+            let headers = headers.next_if(|(of, _)| *of == at).map_or(&[][..], |(_, headers)| headers);
+            Record { meta: *meta, bytes, key, headers }
         })
     }
 }
@@ -67,6 +113,11 @@ pub trait Feed: Send {
     /// Appends records to `chunk` (which the caller has cleared), waiting at most `wait` for the first.
     fn poll(&mut self, chunk: &mut Chunk, wait: Duration) -> Result<FeedStatus, SourceError>;
 
+    /// Where a lane without a past begins.
+    fn beginning(&mut self) -> Result<Position, SourceError> {
+        Ok(0)
+    }
+
     /// How many records are known to wait behind the last one polled, where the source can tell.
     fn lag(&self) -> Option<u64> {
         None
@@ -82,4 +133,7 @@ pub enum SourceError {
     Format { place: String, what: String },
     #[error("{place}: position {position} is not there any more: {what}")]
     Lost { place: String, position: Position, what: String },
+    /// The lane is somebody else's by now. No fault: its worker ends.
+    #[error("{place}: is not ours any more")]
+    Revoked { place: String },
 }

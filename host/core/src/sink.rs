@@ -1,10 +1,14 @@
 //! Where a lane's output goes, and what makes it final.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::Position;
+use crate::dead_letter::DeadLetter;
+use crate::record::{Header, Position};
 
 /// Which stream of output a record belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -16,11 +20,58 @@ pub enum Stream {
 
 /// One message on its way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outgoing {
-    pub stream: Stream,
+pub enum Outgoing {
+    Anomaly(AnomalyMessage),
+    DeadLetter(Box<DeadLetter>),
+}
+
+/// An anomaly as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnomalyMessage {
     /// The sensor's id or the group, for keyed sinks.
     pub key: String,
+    /// `id`, `detector` and `severity`, for those who sort without reading.
+    pub headers: Vec<Header>,
+    /// One line of JSON.
     pub payload: Vec<u8>,
+}
+
+impl Outgoing {
+    pub fn stream(&self) -> Stream {
+        match self {
+            Outgoing::Anomaly(_) => Stream::Anomalies,
+            Outgoing::DeadLetter(_) => Stream::DeadLetters,
+        }
+    }
+
+    /// One line of JSON, without its end.
+    pub fn json(&self) -> Cow<'_, [u8]> {
+        match self {
+            Outgoing::Anomaly(anomaly) => Cow::Borrowed(&anomaly.payload),
+            Outgoing::DeadLetter(letter) => Cow::Owned(letter.to_json()),
+        }
+    }
+}
+
+/// A lane as one process had it at one time. The same lane, taken away and given back, is another one:
+/// what was on its way then must not be taken for what is on its way now.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneId {
+    pub name: Arc<str>,
+    pub incarnation: u64,
+}
+
+impl LaneId {
+    /// Of a source whose lanes never go.
+    pub fn only(name: &str) -> Self {
+        LaneId { name: name.into(), incarnation: 0 }
+    }
+}
+
+impl fmt::Display for LaneId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
 }
 
 /// What a lane has settled: everything before `position` is judged and its output is in the sink.
@@ -33,20 +84,50 @@ pub struct LaneCommit {
     pub decisions: Vec<u8>,
 }
 
-/// One commit of a process: all its lanes at once. The key is the lane's name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// One commit of a process: all its lanes at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Commit {
-    pub lanes: BTreeMap<String, LaneCommit>,
+    pub lanes: BTreeMap<LaneId, LaneCommit>,
+}
+
+/// What a sink promises of each message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delivery {
+    ExactlyOnce,
+    /// After a crash some come again, with the ids they had.
+    AtLeastOnce,
+}
+
+/// Who knows what was committed last.
+pub trait Commits: Send + Sync {
+    /// By the lane's name. May wait for a while, and fails rather than for ever.
+    fn last(&self, lane: &LaneId) -> Result<Option<LaneCommit>, SinkError>;
+}
+
+/// As read once, at the start.
+impl Commits for BTreeMap<String, LaneCommit> {
+    fn last(&self, lane: &LaneId) -> Result<Option<LaneCommit>, SinkError> {
+        Ok(self.get(&*lane.name).cloned())
+    }
 }
 
 /// Output and commits in one, since only together are they exactly-once.
 pub trait Sink: Send {
-    /// The last commit, if any. Output after it is undone (a file is cut) before this returns.
-    fn recover(&mut self) -> Result<Option<Commit>, SinkError>;
+    /// Called once, before all else. Output after the last commit is undone (a file is cut) before this
+    /// returns.
+    fn recover(&mut self) -> Result<Arc<dyn Commits>, SinkError>;
     /// Takes messages; they are not final before the next commit.
-    fn append(&mut self, messages: &[Outgoing]) -> Result<(), SinkError>;
-    /// Makes all that was appended durable, together with `commit`.
+    fn append(&mut self, lane: &LaneId, messages: Vec<Outgoing>) -> Result<(), SinkError>;
+    /// Makes all that was appended durable, together with `commit`. Lanes that were taken from us meanwhile
+    /// are left out, with all that they said.
     fn commit(&mut self, commit: &Commit) -> Result<(), SinkError>;
+    /// The lane is gone: what it said and no commit covers must never be seen.
+    fn forget(&mut self, lane: &LaneId);
+
+    fn delivery(&self) -> Delivery {
+        Delivery::ExactlyOnce
+    }
 }
 
 /// Why output cannot go on.
@@ -58,12 +139,20 @@ pub enum SinkError {
     Commit { place: String, what: String },
     #[error("{place}: cannot recover: {what}")]
     Recover { place: String, what: String },
+    /// Not now, but soon: the same is to be asked again.
+    #[error("{place}: not yet: {what}")]
+    Busy { place: String, what: String },
+    /// What was appended since the last commit is lost, and nobody has seen it: lanes go back to their
+    /// commits, and all is well again.
+    #[error("{place}: lost what was on its way: {what}")]
+    Reset { place: String, what: String },
 }
 
 /// Checkpoints (and later modules) by name. Names are unique; an object is whole or absent.
 pub trait Store: Send + Sync {
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
     fn get(&self, name: &str) -> Result<Vec<u8>, StoreError>;
+    /// All names that begin with `prefix`, sorted.
     fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError>;
     fn delete(&self, name: &str) -> Result<(), StoreError>;
 }

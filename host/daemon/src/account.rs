@@ -5,8 +5,6 @@ use std::fmt::Write;
 use gridwatch_core::account::Account;
 use serde_json::{Value, json};
 
-use crate::metrics::severity_name;
-
 /// A table of a screen's width, each line ended.
 pub fn text(account: &Account) -> String {
     let mut text = String::new();
@@ -21,6 +19,9 @@ pub fn text(account: &Account) -> String {
         row(4, reason, *count);
     }
     row(2, "pending", account.pending);
+    if account.given_up > 0 {
+        row(2, "given up with their lanes", account.given_up);
+    }
     if account.replayed > 0 {
         row(0, "replayed in silence", account.replayed);
     }
@@ -32,12 +33,12 @@ pub fn text(account: &Account) -> String {
     }
     row(0, "anomalies out", account.anomalies.values().sum());
     for (label, count) in &account.anomalies {
-        row(2, &format!("{:10} {:21} {}", label.detector, label.kind, severity_name(label.severity)), *count);
+        row(2, &format!("{:10} {:21} {}", label.detector, label.kind, label.severity.name()), *count);
     }
     if !account.adds_up() {
         let _ = writeln!(
             text,
-            "THE ACCOUNT DOES NOT ADD UP: readings in should be judged + dead letters + pending"
+            "THE ACCOUNT DOES NOT ADD UP: readings in should be judged + dead letters + pending + given up"
         );
     }
     text
@@ -52,7 +53,7 @@ pub fn json(account: &Account) -> Value {
             json!({
                 "detector": label.detector,
                 "kind": label.kind,
-                "severity": severity_name(label.severity),
+                "severity": label.severity.name(),
                 "count": count,
             })
         })
@@ -63,6 +64,7 @@ pub fn json(account: &Account) -> Value {
         "dead_letters": account.dead_letters,
         "dead_lettered": account.dead_lettered(),
         "pending": account.pending,
+        "given_up": account.given_up,
         "replayed": account.replayed,
         "quantities_left_out": account.quantities_left_out,
         "skipped": account.skipped,

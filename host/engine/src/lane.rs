@@ -6,8 +6,10 @@
 
 mod builder;
 mod publisher;
+mod replay;
 mod resume;
 mod seat;
+mod template;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,15 +20,15 @@ use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
 use gridwatch_core::checkpoint::{CheckpointError, DetectorState, SourcePart};
 use gridwatch_core::clock::{LaneClock, Seen};
-use gridwatch_core::dead_letter::dead_letter;
+use gridwatch_core::dead_letter::DeadLetter;
 use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::decode::{AttributePath, Decoder};
 use gridwatch_core::finding::Finding;
 use gridwatch_core::judge::Fault;
 use gridwatch_core::reading::{Reading, Reason, Rejection};
-use gridwatch_core::record::{Position, RecordMeta};
+use gridwatch_core::record::{Position, Record, RecordMeta};
 use gridwatch_core::sensors::{Attributes, SensorTable};
-use gridwatch_core::sink::{Outgoing, Stream};
+use gridwatch_core::sink::{Delivery, Outgoing};
 
 use crate::deployment::OnFault;
 use crate::settings::LaneSettings;
@@ -36,6 +38,7 @@ use seat::{Life, Seat};
 
 pub use resume::{LaneParts, Resume};
 pub use seat::{DetectorSnapshot, Usage};
+pub use template::LaneTemplate;
 
 /// What a lane has to say since it was last asked. Consistent: all of it follows from the records before
 /// `position`, and all that follows from them is in it.
@@ -83,6 +86,7 @@ pub struct Lane {
     settings: LaneSettings,
     assets: Arc<Assets>,
     source: Vec<SourcePart>,
+    delivery: Delivery,
     decoder: Decoder,
     sensors: SensorTable,
     clock: LaneClock,
@@ -171,7 +175,8 @@ impl Lane {
     }
 
     /// Takes one record: decodes it, adds it to the batch, and judges where a batch must end.
-    pub fn accept(&mut self, meta: &RecordMeta, record: &[u8]) -> Result<(), LaneError> {
+    pub fn accept(&mut self, record: &Record<'_>) -> Result<(), LaneError> {
+        let meta = &record.meta;
         self.relive(meta.position)?;
         if meta.position < self.replay.silent_until && meta.next > self.replay.silent_until {
             let (lane, silent_until) = (self.name.clone(), self.replay.silent_until);
@@ -183,8 +188,8 @@ impl Lane {
         } else {
             self.account.replayed += 1;
         }
-        if let Err(rejection) = self.take(meta, record)? {
-            self.reject(meta, record, &rejection);
+        if let Err(rejection) = self.take(meta, record.bytes)? {
+            self.reject(record, &rejection);
         }
         self.next = meta.next;
         if self.batch.is_full() {
@@ -317,15 +322,14 @@ impl Lane {
         }
     }
 
-    fn reject(&mut self, meta: &RecordMeta, record: &[u8], rejection: &Rejection) {
-        if !self.is_live(meta.position) {
+    fn reject(&mut self, record: &Record<'_>, rejection: &Rejection) {
+        if !self.is_live(record.meta.position) {
             return;
         }
         self.account.pending -= 1;
         self.account.dead_letter(rejection.reason);
-        let mut payload = Vec::new();
-        dead_letter(rejection, &self.name, meta, record, &mut payload);
-        self.rejected.push(Outgoing { stream: Stream::DeadLetters, key: self.name.clone(), payload });
+        let letter = DeadLetter::new(rejection, &self.name, record);
+        self.rejected.push(Outgoing::DeadLetter(Box::new(letter)));
     }
 
     /// The watermark has passed a multiple of the tick that was not told yet: that multiple.
@@ -339,6 +343,7 @@ impl Lane {
     fn judge_batch(&mut self) -> Result<(), LaneError> {
         let first = self.batch.position(0);
         let live = self.is_live(first);
+        self.relive_at_batch(first);
         let mut found: Vec<(usize, Finding)> = Vec::new();
         let mut faults = Vec::new();
         for (at, seat) in self.seats.iter_mut().enumerate() {
@@ -421,8 +426,8 @@ impl Lane {
             return Err(LaneError::Halt { lane: self.name.clone(), detector, fault: fault.clone() });
         }
         let is_of_detector = |decision: &Decision| matches!(&decision.what, What::Quarantine { detector: name, .. } if *name == detector);
-        let reason = fault.to_string();
-        tracing::error!(lane = self.name, detector, position, fault = fault.label(), "quarantined: {reason}");
+        tracing::error!(lane = self.name, detector, position, fault = fault.label(), "quarantined: {fault}");
+        let reason = shortened(fault.to_string());
         let known = self.replay.decisions.iter().any(is_of_detector);
         // What was published up to the committed position stays so: a new decision comes after it.
         let position = position.max(self.replay.silent_until);
@@ -434,37 +439,23 @@ impl Lane {
             self.output.decisions.push(Decision { position, what });
         }
         *self.seats[at].faults.entry(fault.label()).or_default() += 1;
-        self.close(at, reason, position, !known);
+        self.close(at, reason, position, !known || self.comes_again(position));
         Ok(())
     }
 
     fn is_live(&self, position: Position) -> bool {
         position >= self.replay.silent_until
     }
+}
 
-    /// Applies the decisions of an earlier life that stand at or before `position`, and ends the replay.
-    fn relive(&mut self, position: Position) -> Result<(), LaneError> {
-        while self.replay.decisions.front().is_some_and(|decision| decision.position <= position) {
-            let Some(decision) = self.replay.decisions.pop_front() else { break };
-            self.flush()?;
-            match decision.what {
-                // Another build, or other parameters or limits, begin with a clean slate.
-                What::Quarantine { detector, fingerprint, reason } => {
-                    let is_it =
-                        |seat: &Seat| seat.deployment.name == detector && seat.fingerprint == fingerprint;
-                    if let Some(at) = self.seats.iter().position(is_it) {
-                        self.close(at, reason, decision.position, false);
-                    }
-                }
-                What::Closed { detector } => self.replay.closed.push(detector),
-                What::IdleTick { time } => self.pass_time(time, decision.position, false)?,
-            }
-        }
-        if position >= self.replay.silent_until {
-            self.end_replay()?;
-        }
-        Ok(())
+/// A reason becomes part of a decision, and those travel in every commit.
+fn shortened(mut reason: String) -> String {
+    const REASON_BYTES_MAX: usize = 300;
+    if reason.len() > REASON_BYTES_MAX {
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+        reason.push('…');
     }
+    reason
 }
 
 /// Attributes by name: those that the reading gives, then those known before or from the assets.

@@ -12,4 +12,5 @@ pub mod pipeline;
 pub mod settings;
 pub mod start;
 mod stopwatch;
+pub mod vault;
 pub mod worker;

@@ -1,45 +1,50 @@
 //! The outlet: takes what lanes say, and makes it final together with where they stand.
 //!
 //! One commit covers all lanes of the process: output, positions, names of checkpoints, decisions since.
-//! A commit names a checkpoint only when that is durable already.
+//! A commit names a checkpoint only when that is durable already. Checkpoints are stored by somebody else
+//! (see [`crate::vault`]), who reports back; until then commits name the one before.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use gridwatch_core::decision::{self, Decision, DecisionsError};
 use gridwatch_core::record::Position;
-use gridwatch_core::sink::{Commit, LaneCommit, Outgoing, Sink, SinkError, Store, StoreError};
+use gridwatch_core::sink::{Commit, Delivery, LaneCommit, LaneId, Outgoing, Sink, SinkError, Store};
 use sha2::{Digest, Sha256};
 
+use crate::lane::Output;
+use crate::vault::{Chore, Stored, folder_of};
 use crate::worker::Parcel;
 
-/// Bytes of decisions in a commit beyond which a checkpoint is asked for: Kafka's offset metadata holds
-/// 4 KiB.
-const DECISION_BYTES_MAX: usize = 3 << 10;
-
-/// All checkpoints lie under this prefix of the store, by lane.
-pub const CHECKPOINTS: &str = "checkpoints";
+/// Bytes of decisions in a commit beyond which a checkpoint is asked for.
+const DECISION_BYTES_ASK: usize = 1 << 10;
+/// Beyond this nothing is committed before a checkpoint has made decisions obsolete: as base64 and with
+/// the checkpoint's name they must fit into Kafka's 4 KiB of offset metadata.
+const DECISION_BYTES_MAX: usize = 2_800;
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum OutletError {
     #[error(transparent)]
     Sink(#[from] SinkError),
-    #[error("lane {lane}: its first checkpoint cannot be stored: {what}")]
-    FirstCheckpoint { lane: String, what: StoreError },
-    #[error("lane {lane}: has output before its first checkpoint (a fault of gridwatch itself)")]
-    NoCheckpoint { lane: String },
     #[error("lane {lane}: {what}")]
     Decisions { lane: String, what: DecisionsError },
 }
 
+/// Whether all that was received is final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    Done,
+    /// Not yet; ask again. Nothing more should be received until then.
+    Later,
+}
+
 pub struct Outlet {
     sink: Box<dyn Sink>,
-    store: Arc<dyn Store>,
-    lanes: BTreeMap<String, Ledger>,
+    lanes: BTreeMap<LaneId, Ledger>,
     /// Something was taken that no commit covers yet.
     dirty: bool,
-    /// What earlier lives have left in the store was looked through.
-    is_swept: bool,
+    /// What waits for its decision to be committed.
+    held: Option<(LaneId, Vec<Outgoing>, Position)>,
+    chores: Vec<Chore>,
     observer: Option<Observer>,
     /// Checkpoints that could not be stored since the start.
     checkpoint_failures: u64,
@@ -55,68 +60,115 @@ struct Ledger {
     checkpoint: String,
     /// The one before it; kept, in case the newest turns out damaged.
     previous: Option<String>,
-    /// Deleted once a commit names a later one.
-    obsolete: Vec<String>,
+    /// The last commit does not name `checkpoint` yet.
+    is_renamed: bool,
     /// Since the checkpoint.
     decisions: Vec<Decision>,
     decision_bytes: usize,
+    /// On its way to the store.
+    saving: Option<Saving>,
+    /// To be stored after that one; a newer one takes its place.
+    waiting: Option<(Saving, Vec<u8>)>,
+}
+
+/// A checkpoint that is not durable yet.
+struct Saving {
+    name: String,
+    /// So many of the ledger's decisions are in it.
+    decisions: usize,
 }
 
 impl Outlet {
-    /// `commit` is the sink's last one: lanes that it names go on from there.
-    pub fn new(
-        sink: Box<dyn Sink>,
-        store: Arc<dyn Store>,
-        commit: Option<Commit>,
-        observer: Option<Observer>,
-    ) -> Result<Self, OutletError> {
-        let mut lanes = BTreeMap::new();
-        for (lane, commit) in commit.unwrap_or_default().lanes {
-            let decisions = decision::decode(&commit.decisions)
-                .map_err(|what| OutletError::Decisions { lane: lane.clone(), what })?;
-            let ledger = Ledger {
-                position: commit.position,
-                checkpoint: commit.checkpoint,
-                previous: None,
-                obsolete: Vec::new(),
-                decision_bytes: commit.decisions.len(),
-                decisions,
-            };
-            lanes.insert(lane, ledger);
-        }
-        Ok(Outlet { sink, store, lanes, dirty: false, is_swept: false, observer, checkpoint_failures: 0 })
+    pub fn new(sink: Box<dyn Sink>, observer: Option<Observer>) -> Self {
+        let (lanes, chores) = (BTreeMap::new(), Vec::new());
+        Outlet { sink, lanes, dirty: false, held: None, chores, observer, checkpoint_failures: 0 }
     }
 
-    /// Takes one parcel; answers whether the lane should be saved soon, as its decisions pile up.
-    pub fn receive(&mut self, lane: &str, parcel: Parcel) -> Result<bool, OutletError> {
-        self.dirty = true;
+    /// Takes one parcel; answers whether the lane should be saved soon, as its decisions pile up. What comes
+    /// of a lane that is not open any more is dropped: another one judges it.
+    pub fn receive(&mut self, lane: &LaneId, parcel: Parcel) -> Result<bool, OutletError> {
         match parcel {
-            Parcel::Checkpoint { position, bytes } => {
-                self.store_checkpoint(lane, position, bytes)?;
+            Parcel::Opened { commit, is_new } => {
+                self.open(lane, commit, is_new)?;
                 Ok(false)
             }
-            Parcel::Output(output) => {
-                if let Some(observer) = &self.observer {
-                    observer(&output.messages);
-                }
-                self.sink.append(&output.messages)?;
-                let Some(ledger) = self.lanes.get_mut(lane) else {
-                    return Err(OutletError::NoCheckpoint { lane: lane.to_owned() });
-                };
-                ledger.position = output.position;
-                if !output.decisions.is_empty() {
-                    ledger.decisions.extend(output.decisions);
-                    ledger.decision_bytes = encoded(lane, &ledger.decisions)?.len();
-                }
-                Ok(ledger.decision_bytes > DECISION_BYTES_MAX)
+            _ if !self.lanes.contains_key(lane) => Ok(false),
+            Parcel::Checkpoint { position, bytes } => {
+                self.save(lane, position, bytes);
+                Ok(false)
             }
+            Parcel::Output(output) => self.publish(lane, output),
         }
+    }
+
+    fn open(&mut self, lane: &LaneId, commit: LaneCommit, is_new: bool) -> Result<(), OutletError> {
+        let decisions = decision::decode(&commit.decisions)
+            .map_err(|what| OutletError::Decisions { lane: lane.to_string(), what })?;
+        let ledger = Ledger {
+            position: commit.position,
+            checkpoint: commit.checkpoint,
+            previous: None,
+            is_renamed: is_new,
+            decision_bytes: commit.decisions.len(),
+            decisions,
+            saving: None,
+            waiting: None,
+        };
+        self.lanes.insert(lane.clone(), ledger);
+        // A new lane is named from the first moment on.
+        self.dirty |= is_new;
+        Ok(())
+    }
+
+    fn publish(&mut self, lane: &LaneId, output: Output) -> Result<bool, OutletError> {
+        let Output { messages, decisions, position } = output;
+        let decides = !decisions.is_empty();
+        self.decide(lane, decisions)?;
+        if decides && self.sink.delivery() == Delivery::AtLeastOnce {
+            // What follows from a decision is published only once the decision is committed: a later life
+            // might decide otherwise, and what was seen would have no reason.
+            self.held = Some((lane.clone(), messages, position));
+            self.settle()?;
+        } else {
+            self.append(lane, messages, position)?;
+        }
+        let ledger = self.lanes.get(lane);
+        Ok(ledger.is_some_and(|ledger| ledger.decision_bytes > DECISION_BYTES_ASK && ledger.saving.is_none()))
+    }
+
+    fn append(
+        &mut self,
+        lane: &LaneId,
+        messages: Vec<Outgoing>,
+        position: Position,
+    ) -> Result<(), OutletError> {
+        let Some(ledger) = self.lanes.get_mut(lane) else { return Ok(()) };
+        ledger.position = position;
+        self.dirty = true;
+        if let Some(observer) = &self.observer {
+            observer(&messages);
+        }
+        Ok(self.sink.append(lane, messages)?)
+    }
+
+    fn decide(&mut self, lane: &LaneId, decisions: Vec<Decision>) -> Result<(), OutletError> {
+        if decisions.is_empty() {
+            return Ok(());
+        }
+        self.dirty = true;
+        let Some(ledger) = self.lanes.get_mut(lane) else { return Ok(()) };
+        ledger.decisions.extend(decisions);
+        ledger.decision_bytes = encoded(lane, &ledger.decisions)?.len();
+        Ok(())
     }
 
     /// Makes all that was received final. Nothing to do where nothing was.
-    pub fn settle(&mut self) -> Result<(), OutletError> {
+    pub fn settle(&mut self) -> Result<Settled, OutletError> {
         if !self.dirty {
-            return Ok(());
+            return Ok(Settled::Done);
+        }
+        if self.lanes.values().any(|ledger| ledger.decision_bytes > DECISION_BYTES_MAX) {
+            return Ok(Settled::Later);
         }
         let mut commit = Commit::default();
         for (lane, ledger) in &self.lanes {
@@ -126,92 +178,126 @@ impl Outlet {
                 LaneCommit { position: ledger.position, checkpoint: ledger.checkpoint.clone(), decisions };
             commit.lanes.insert(lane.clone(), entry);
         }
-        self.sink.commit(&commit)?;
+        match self.sink.commit(&commit) {
+            Ok(()) => {}
+            Err(SinkError::Busy { place, what }) => {
+                tracing::debug!(place, "commits again: {what}");
+                return Ok(Settled::Later);
+            }
+            Err(error) => return Err(error.into()),
+        }
         self.dirty = false;
-        self.collect_garbage();
-        Ok(())
+        for (lane, ledger) in &mut self.lanes {
+            if std::mem::take(&mut ledger.is_renamed) {
+                let keep_from = ledger.previous.as_ref().unwrap_or(&ledger.checkpoint).clone();
+                self.chores.push(Chore::Sweep { lane: lane.clone(), keep_from });
+            }
+        }
+        if let Some((lane, messages, position)) = self.held.take() {
+            self.append(&lane, messages, position)?;
+        }
+        Ok(Settled::Done)
+    }
+
+    /// No more parcels should be taken before a checkpoint is stored.
+    pub fn is_full(&self) -> bool {
+        self.lanes
+            .values()
+            .any(|ledger| ledger.decision_bytes > DECISION_BYTES_MAX && ledger.saving.is_some())
+    }
+
+    /// A checkpoint is on its way to the store.
+    pub fn is_saving(&self) -> bool {
+        self.lanes.values().any(|ledger| ledger.saving.is_some())
+    }
+
+    /// The lane was settled and given up.
+    pub fn close(&mut self, lane: &LaneId) {
+        self.lanes.remove(lane);
+    }
+
+    /// The lane is somebody else's: what it said and no commit covers must not be seen.
+    pub fn forget(&mut self, lane: &LaneId) {
+        self.lanes.remove(lane);
+        self.held.take_if(|(of, _, _)| of == lane);
+        self.sink.forget(lane);
+    }
+
+    /// What was on its way is lost: all lanes begin again from their commits.
+    pub fn reset(&mut self) {
+        self.lanes.clear();
+        self.held = None;
+        self.dirty = false;
     }
 
     pub fn checkpoint_failures(&self) -> u64 {
         self.checkpoint_failures
     }
 
-    fn store_checkpoint(
-        &mut self,
-        lane: &str,
-        position: Position,
-        bytes: Vec<u8>,
-    ) -> Result<(), OutletError> {
-        let name = checkpoint_name(lane, position, &bytes);
-        let stored = self.store.put(&name, bytes);
-        match (self.lanes.get_mut(lane), stored) {
-            (None, Err(what)) => Err(OutletError::FirstCheckpoint { lane: lane.to_owned(), what }),
-            (None, Ok(())) => {
-                let ledger = Ledger {
-                    position,
-                    checkpoint: name,
-                    previous: None,
-                    obsolete: Vec::new(),
-                    decisions: Vec::new(),
-                    decision_bytes: 0,
-                };
-                self.lanes.insert(lane.to_owned(), ledger);
-                Ok(())
+    /// What is to be done in the store since last asked.
+    pub fn take_chores(&mut self) -> Vec<Chore> {
+        std::mem::take(&mut self.chores)
+    }
+
+    /// Does all chores at once, here and now.
+    pub fn do_chores(&mut self, store: &dyn Store) {
+        while !self.chores.is_empty() {
+            for chore in self.take_chores() {
+                if let Some(stored) = chore.run(store) {
+                    self.stored(stored);
+                }
             }
-            // The lane goes on from the checkpoint it has: only the replay after a crash grows longer.
-            (Some(_), Err(error)) => {
-                self.checkpoint_failures += 1;
-                tracing::warn!(lane, position, %error, "the checkpoint cannot be stored; the one before stays");
-                Ok(())
-            }
-            (Some(ledger), Ok(())) => {
+        }
+    }
+
+    fn save(&mut self, lane: &LaneId, position: Position, bytes: Vec<u8>) {
+        let Some(ledger) = self.lanes.get_mut(lane) else { return };
+        ledger.position = position;
+        let name = checkpoint_name(&lane.name, position, &bytes);
+        let saving = Saving { name, decisions: ledger.decisions.len() };
+        if ledger.saving.is_some() {
+            ledger.waiting = Some((saving, bytes));
+            return;
+        }
+        self.dirty = true;
+        self.chores.push(Chore::Put { lane: lane.clone(), name: saving.name.clone(), bytes });
+        ledger.saving = Some(saving);
+    }
+
+    /// A checkpoint is durable, or could not be stored: then the lane keeps the one it has, and only the
+    /// replay after a crash grows longer.
+    pub fn stored(&mut self, stored: Stored) {
+        let Stored { lane, name, result } = stored;
+        self.checkpoint_failures += u64::from(result.is_err());
+        let Some(ledger) = self.lanes.get_mut(&lane) else { return };
+        let Some(saving) = ledger.saving.take_if(|saving| saving.name == name) else { return };
+        match result {
+            Err(error) => tracing::warn!(%lane, %error, "cannot be stored; the checkpoint before stays"),
+            Ok(()) => {
+                self.dirty = true;
+                ledger.decisions.drain(..saving.decisions);
+                ledger.decision_bytes = encoded(&lane, &ledger.decisions).map_or(0, |bytes| bytes.len());
+                if let Some((waiting, _)) = &mut ledger.waiting {
+                    waiting.decisions -= saving.decisions;
+                }
                 if ledger.checkpoint != name {
-                    let before = std::mem::replace(&mut ledger.checkpoint, name);
-                    ledger.obsolete.extend(ledger.previous.replace(before));
-                }
-                ledger.position = position;
-                ledger.decisions.clear();
-                ledger.decision_bytes = 0;
-                Ok(())
-            }
-        }
-    }
-
-    /// What earlier lives have stored and no commit names; of these only the newest before the named one
-    /// is kept. A lane has one owner, so nobody else may name them.
-    fn sweep(&mut self) {
-        for (lane, ledger) in &mut self.lanes {
-            let Ok(names) = self.store.list(&format!("{CHECKPOINTS}/{lane}/")) else { continue };
-            let mut others: Vec<String> =
-                names.into_iter().filter(|name| *name != ledger.checkpoint).collect();
-            if ledger.previous.is_none() {
-                let before = others.iter().rposition(|name| *name < ledger.checkpoint);
-                ledger.previous = before.map(|at| others.remove(at));
-            }
-            others.retain(|name| ledger.previous.as_ref() != Some(name));
-            ledger.obsolete.extend(others);
-        }
-    }
-
-    fn collect_garbage(&mut self) {
-        if !std::mem::replace(&mut self.is_swept, true) {
-            self.sweep();
-        }
-        for (lane, ledger) in &mut self.lanes {
-            for name in std::mem::take(&mut ledger.obsolete) {
-                if let Err(error) = self.store.delete(&name) {
-                    tracing::warn!(lane, %error, "an old checkpoint cannot be deleted; it does no harm");
+                    ledger.previous = Some(std::mem::replace(&mut ledger.checkpoint, name));
+                    ledger.is_renamed = true;
                 }
             }
+        }
+        if let Some((waiting, bytes)) = ledger.waiting.take() {
+            self.chores.push(Chore::Put { lane, name: waiting.name.clone(), bytes });
+            ledger.saving = Some(waiting);
         }
     }
 }
 
 /// Unique by content: the same bytes at the same position are the same checkpoint.
-fn checkpoint_name(lane: &str, position: Position, bytes: &[u8]) -> String {
+pub fn checkpoint_name(lane: &str, position: Position, bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("{CHECKPOINTS}/{lane}/{position:020}-{digest}")
+    format!("{}{position:020}-{digest}", folder_of(lane))
 }
 
 /// Whether a checkpoint by this name stands before a lane's first record.
@@ -222,6 +308,6 @@ pub fn is_of_beginning(name: &str) -> bool {
         .is_some_and(|position| position.parse() == Ok(0u64))
 }
 
-fn encoded(lane: &str, decisions: &[Decision]) -> Result<Vec<u8>, OutletError> {
-    decision::encode(decisions).map_err(|what| OutletError::Decisions { lane: lane.to_owned(), what })
+fn encoded(lane: &LaneId, decisions: &[Decision]) -> Result<Vec<u8>, OutletError> {
+    decision::encode(decisions).map_err(|what| OutletError::Decisions { lane: lane.to_string(), what })
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use gridwatch_core::decode::{CsvHeader, DecodeSettings, Decoder};
+use gridwatch_core::decode::{DecodeSettings, Decoder};
 use gridwatch_core::reading::Quantity;
+use gridwatch_core::record::RecordFormat;
 use serde::{Deserialize, Serialize};
 
 use crate::lane::LaneError;
@@ -23,13 +24,6 @@ pub struct LaneSettings {
     /// Ahead of when the record was stored, where the source knows that.
     pub time_ahead_reject_max_ms: i64,
     pub sensors_max: usize,
-}
-
-/// What a record is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum RecordFormat {
-    Json,
-    Csv(CsvHeader),
 }
 
 impl LaneSettings {

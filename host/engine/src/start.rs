@@ -2,11 +2,13 @@
 
 use gridwatch_core::checkpoint::{Checkpoint, CheckpointError};
 use gridwatch_core::decision::{self, DecisionsError};
+use gridwatch_core::record::{Position, SourceError};
 use gridwatch_core::sink::{LaneCommit, Store, StoreError};
 
 use crate::lane::{Lane, LaneError, LaneParts, Resume};
-use crate::outlet::{CHECKPOINTS, is_of_beginning};
+use crate::outlet::is_of_beginning;
 use crate::settings::OnMissing;
+use crate::vault::{CHECKPOINTS, folder_of};
 
 /// Why a lane cannot begin. Each says what the choices are.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -26,52 +28,81 @@ pub enum StartError {
          removed? Put it back, or remove {CHECKPOINTS}/{lane} to begin anew, or set [checkpoints] on_missing = \"cold\""
     )]
     Unnamed { lane: String, name: String },
-    #[error("lane {lane}: the checkpoint store cannot be read: {what}")]
+    #[error(
+        "lane {lane}: position {position} was committed by somebody else, without a checkpoint: was it set by hand? \
+         There are checkpoints ({name}, …), so detectors would lose what they know: remove {CHECKPOINTS}/{lane} or \
+         set [checkpoints] on_missing = \"cold\" to go on from there with empty detectors"
+    )]
+    SetByHand { lane: String, name: String, position: u64 },
+    #[error("lane {lane}: the checkpoint store cannot be used: {what}")]
     Store { lane: String, what: StoreError },
     #[error("lane {lane}: the last commit's decisions cannot be read: {what}")]
     Decisions { lane: String, what: DecisionsError },
     #[error(transparent)]
     Lane(#[from] LaneError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
 }
 
-/// A lane, and whether it has no durable checkpoint yet and so must be saved before it says anything.
+/// A lane, and what is committed of it.
 pub struct Begun {
     pub lane: Lane,
-    pub is_new: bool,
+    /// None: it begins here, and must be saved before it says anything.
+    pub commit: Option<LaneCommit>,
 }
 
+/// `beginning` says where a lane without a past begins; it may have to ask.
 pub fn begin(
     parts: LaneParts,
-    commit: Option<&LaneCommit>,
+    commit: Option<LaneCommit>,
     store: &dyn Store,
     on_missing: OnMissing,
+    beginning: impl FnOnce() -> Result<Position, SourceError>,
 ) -> Result<Begun, StartError> {
     let lane = parts.name.clone();
-    let Some(commit) = commit else {
-        let folder = format!("{CHECKPOINTS}/{lane}/");
-        let found = store.list(&folder).map_err(|what| StartError::Store { lane: lane.clone(), what })?;
-        // One that stands at the very beginning is left by a start that was cut short: nothing was lost.
-        let progress = found.into_iter().find(|name| !is_of_beginning(name));
-        return match (progress, on_missing) {
-            (Some(name), OnMissing::Halt) => Err(StartError::Unnamed { lane, name }),
-            _ => Ok(Begun { lane: Lane::cold(parts, 0)?, is_new: true }),
-        };
+    let commit = match commit {
+        Some(commit) if !commit.checkpoint.is_empty() => commit,
+        bare => return unnamed(parts, bare.map(|commit| commit.position), store, on_missing, beginning),
     };
-    match load(&lane, commit, store) {
+    match load(&lane, &commit, store) {
         Ok(checkpoint) => {
             let decisions =
                 decision::decode(&commit.decisions).map_err(|what| StartError::Decisions { lane, what })?;
             let resume = Resume { checkpoint, committed: commit.position, decisions };
-            Ok(Begun { lane: Lane::resume(parts, resume)?, is_new: false })
+            Ok(Begun { lane: Lane::resume(parts, resume)?, commit: Some(commit) })
         }
         Err(error @ (StartError::Missing { .. } | StartError::Damaged { .. }))
             if on_missing == OnMissing::Cold =>
         {
             tracing::warn!(lane, position = commit.position, "starts cold, as configured: {error}");
-            Ok(Begun { lane: Lane::cold(parts, commit.position)?, is_new: true })
+            Ok(Begun { lane: Lane::cold(parts, commit.position)?, commit: None })
         }
         Err(error) => Err(error),
     }
+}
+
+/// No commit names a checkpoint. `committed` is a bare position that somebody has set.
+fn unnamed(
+    parts: LaneParts,
+    committed: Option<Position>,
+    store: &dyn Store,
+    on_missing: OnMissing,
+    beginning: impl FnOnce() -> Result<Position, SourceError>,
+) -> Result<Begun, StartError> {
+    let lane = parts.name.clone();
+    let found =
+        store.list(&folder_of(&lane)).map_err(|what| StartError::Store { lane: lane.clone(), what })?;
+    // One that stands at the very beginning is left by a start that was cut short: nothing was lost.
+    let progress = found.into_iter().find(|name| !is_of_beginning(name));
+    match (progress, committed, on_missing) {
+        (Some(name), None, OnMissing::Halt) => return Err(StartError::Unnamed { lane, name }),
+        (Some(name), Some(position), OnMissing::Halt) => {
+            return Err(StartError::SetByHand { lane, name, position });
+        }
+        _ => {}
+    }
+    let position = committed.map_or_else(beginning, Ok)?;
+    Ok(Begun { lane: Lane::cold(parts, position)?, commit: None })
 }
 
 fn load(lane: &str, commit: &LaneCommit, store: &dyn Store) -> Result<Checkpoint, StartError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gridwatch_core::checkpoint::CheckpointError;
 use gridwatch_core::record::{Chunk, Feed, FeedStatus, Position, SourceError};
+use gridwatch_core::sink::LaneCommit;
 
 use crate::lane::{Lane, LaneError, Output};
 use crate::settings::PaceSettings;
@@ -13,6 +14,11 @@ use crate::settings::PaceSettings;
 /// What a lane hands to the outlet, in this order and no other.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parcel {
+    /// The lane begins, from what was committed of it. All that it says comes later.
+    Opened {
+        commit: LaneCommit,
+        is_new: bool,
+    },
     Output(Output),
     /// The lane as of `position`; all output before it was handed on before.
     Checkpoint {
@@ -97,8 +103,8 @@ impl Worker {
             .map_or(wait, |since| wait.min((since + self.pace.batch_delay).saturating_sub(now)));
         let polled = self.feed.poll(&mut self.chunk, wait);
         // What was read before an error counts.
-        for (meta, bytes) in self.chunk.iter() {
-            self.lane.accept(&meta, bytes)?;
+        for record in self.chunk.iter() {
+            self.lane.accept(&record)?;
         }
         let status = polled?;
         if self.chunk.records.is_empty() {

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gridwatch_connectors::memory::{MemoryFeed, MemorySink, MemoryStore};
-use gridwatch_core::sink::{LaneCommit, Outgoing, Sink, Store, Stream};
+use gridwatch_core::record::{Record, RecordMeta};
+use gridwatch_core::sink::{LaneCommit, Outgoing, Store, Stream};
 use gridwatch_engine::lane::{Lane, LaneParts, Resume};
-use gridwatch_engine::outlet::Outlet;
 use gridwatch_engine::settings::{OnMissing, PaceSettings};
-use gridwatch_engine::start::{StartError, begin};
+use gridwatch_engine::start::{Begun, StartError, begin};
 use gridwatch_engine::worker::{Parcel, Step, Worker};
 use support::judge::POISON;
-use support::parts;
+use support::{lane, open, parts, save_first};
 
 fn reading(sensor: &str, seconds: i64, volts: f64) -> Vec<u8> {
     let time = 1_767_225_600_000 + seconds * 1_000;
@@ -23,28 +23,25 @@ fn reading(sensor: &str, seconds: i64, volts: f64) -> Vec<u8> {
 
 /// Runs a lane over records to the end and commits; what the store and the sink then hold.
 fn run(parts: LaneParts, records: Vec<Vec<u8>>, store: &MemoryStore, sink: &MemorySink) {
-    let mut handle: Box<dyn Sink> = Box::new(sink.clone());
-    let commit = handle.recover().unwrap();
-    let named = commit.as_ref().and_then(|commit| commit.lanes.get("0")).cloned();
-    let begun = begin(parts, named.as_ref(), store, OnMissing::Halt).unwrap();
-    let mut outlet = Outlet::new(handle, Arc::new(store.clone()), commit, None).unwrap();
     let feed = Box::new(MemoryFeed::new(records));
-    let mut worker = Worker::new(begun.lane, feed, PaceSettings::default(), Duration::ZERO).unwrap();
-    if begun.is_new {
-        worker.checkpoint(&mut |parcel| assert!(!outlet.receive("0", parcel).unwrap())).unwrap();
-    }
-    let mut hand_on = |parcel: Parcel| assert!(!outlet.receive("0", parcel).unwrap());
+    let (mut worker, mut outlet) = open(parts, sink, store, feed, PaceSettings::default());
+    let mut hand_on = |parcel: Parcel| assert!(!outlet.receive(&lane(), parcel).unwrap());
     while worker.step(Duration::ZERO, Duration::ZERO, false, &mut hand_on).unwrap() == Step::Again {}
+    outlet.do_chores(store);
     outlet.settle().unwrap();
 }
 
 fn lane_commit(sink: &MemorySink) -> LaneCommit {
-    sink.last_commit().unwrap().lanes["0"].clone()
+    sink.last_commit().unwrap().lanes[&lane()].clone()
 }
 
 fn anomalies(sink: &MemorySink) -> Vec<String> {
-    let of_stream = sink.committed().into_iter().filter(|m: &Outgoing| m.stream == Stream::Anomalies);
-    of_stream.map(|message| String::from_utf8(message.payload).unwrap()).collect()
+    let of_stream = sink.committed().into_iter().filter(|m: &Outgoing| m.stream() == Stream::Anomalies);
+    of_stream.map(|message| String::from_utf8_lossy(&message.json()).into_owned()).collect()
+}
+
+fn begin_at(commit: Option<&LaneCommit>, store: &MemoryStore, on: OnMissing) -> Result<Begun, StartError> {
+    begin(parts(8), commit.cloned(), store, on, || Ok(0))
 }
 
 fn ran() -> (MemoryStore, MemorySink) {
@@ -55,7 +52,7 @@ fn ran() -> (MemoryStore, MemorySink) {
 }
 
 fn begin_error(commit: Option<&LaneCommit>, store: &MemoryStore) -> StartError {
-    match begin(parts(8), commit, store, OnMissing::Halt) {
+    match begin_at(commit, store, OnMissing::Halt) {
         Err(error) => error,
         Ok(_) => panic!("it begins"),
     }
@@ -69,9 +66,9 @@ fn a_missing_checkpoint_halts_with_the_choices_or_starts_cold_as_told() {
     let error = begin_error(Some(&commit), &store);
     assert!(matches!(error, StartError::Missing { .. }), "{error}");
     assert!(error.to_string().contains("on_missing = \"cold\""), "{error}");
-    let begun = begin(parts(8), Some(&commit), &store, OnMissing::Cold).unwrap();
+    let begun = begin_at(Some(&commit), &store, OnMissing::Cold).unwrap();
     assert_eq!(begun.lane.next(), commit.position);
-    assert!(begun.is_new);
+    assert!(begun.commit.is_none());
 }
 
 #[test]
@@ -102,14 +99,13 @@ fn checkpoints_that_no_commit_names_halt() {
 #[test]
 fn a_start_that_was_cut_short_is_no_loss() {
     let store = MemoryStore::new();
-    let lane = begin(parts(8), None, &store, OnMissing::Halt).unwrap().lane;
+    let lane = begin_at(None, &store, OnMissing::Halt).unwrap().lane;
     let pace = PaceSettings::default();
     let mut worker = Worker::new(lane, Box::new(MemoryFeed::new(vec![])), pace, Duration::ZERO).unwrap();
-    let mut outlet = Outlet::new(Box::new(MemorySink::new()), Arc::new(store.clone()), None, None).unwrap();
-    worker.checkpoint(&mut |parcel| assert!(!outlet.receive("0", parcel).unwrap())).unwrap();
+    save_first(&mut worker, &store);
     // Killed here: the checkpoint of the beginning is stored, and no commit names it.
     assert_eq!(store.list("checkpoints/0").unwrap().len(), 1);
-    assert!(begin(parts(8), None, &store, OnMissing::Halt).unwrap().is_new);
+    assert!(begin_at(None, &store, OnMissing::Halt).unwrap().commit.is_none());
 }
 
 /// Both the fault and its episodes' end are told once, and the detector stays out after a restart.
@@ -130,28 +126,21 @@ fn a_quarantine_outlives_the_process() {
     assert_eq!(anomalies(&sink).len(), said, "a quarantined detector speaks");
 }
 
-fn meta(at: usize) -> gridwatch_core::record::RecordMeta {
-    gridwatch_core::record::RecordMeta {
-        position: at as u64,
-        next: at as u64 + 1,
-        stored: None,
-        line: 0,
-        end: 0,
-        truncated: false,
-    }
+fn meta(at: usize) -> RecordMeta {
+    RecordMeta { position: at as u64, next: at as u64 + 1, stored: None, line: 0, end: 0, truncated: false }
 }
 
 fn cold() -> Lane {
-    begin(parts(1), None, &MemoryStore::new(), OnMissing::Halt).unwrap().lane
+    begin(parts(1), None, &MemoryStore::new(), OnMissing::Halt, || Ok(0)).unwrap().lane
 }
 
 fn accept(lane: &mut Lane, records: &[Vec<u8>], range: std::ops::Range<usize>) {
-    range.for_each(|at| lane.accept(&meta(at), &records[at]).unwrap());
+    range.for_each(|at| lane.accept(&Record::plain(meta(at), &records[at])).unwrap());
     lane.flush().unwrap();
 }
 
 fn texts(output: &gridwatch_engine::lane::Output) -> Vec<String> {
-    output.messages.iter().map(|m| String::from_utf8_lossy(&m.payload).into_owned()).collect()
+    output.messages.iter().map(|m| String::from_utf8_lossy(&m.json()).into_owned()).collect()
 }
 
 /// Killed after the fault was committed and before a checkpoint; then the parameters are mended.
@@ -220,8 +209,7 @@ fn an_idle_tick_is_a_decision() {
     accept(&mut lane, &records, 0..3);
     lane.idle(1_767_225_600_000 + 3_600_000).unwrap();
     let output = lane.take_output().unwrap();
-    let silent =
-        output.messages.iter().filter(|m| String::from_utf8_lossy(&m.payload).contains("\"silent\""));
+    let silent = output.messages.iter().filter(|m| String::from_utf8_lossy(&m.json()).contains("\"silent\""));
     assert_eq!(silent.count(), 4, "two sensors, two detectors");
     assert_eq!(output.decisions.len(), 1);
 
@@ -232,4 +220,16 @@ fn an_idle_tick_is_a_decision() {
     assert_eq!(again.watermark(), lane.watermark());
     again.idle(1_767_225_600_000 + 3_600_000).unwrap();
     assert_eq!(again.take_output(), None);
+}
+
+/// Somebody has set the group's offset by hand: a bare position, without a checkpoint.
+#[test]
+fn a_position_set_by_hand_halts_where_knowledge_would_be_lost() {
+    let bare = LaneCommit { position: 7, checkpoint: String::new(), decisions: vec![] };
+    let begun = begin_at(Some(&bare), &MemoryStore::new(), OnMissing::Halt).unwrap();
+    assert_eq!(begun.lane.next(), 7, "a group's first start may be set");
+    let (store, _) = ran();
+    let error = begin_error(Some(&bare), &store);
+    assert!(matches!(error, StartError::SetByHand { position: 7, .. }), "{error}");
+    assert_eq!(begin_at(Some(&bare), &store, OnMissing::Cold).unwrap().lane.next(), 7);
 }

@@ -17,11 +17,13 @@ use gridwatch_core::batch::{BatchView, Sensor};
 use gridwatch_core::decode::DecodeSettings;
 use gridwatch_core::judge::{Judge, Limits, Module};
 use gridwatch_core::reading::Quantity;
+use gridwatch_core::record::RecordFormat;
+use gridwatch_core::sink::{Delivery, LaneCommit, LaneId};
 use gridwatch_engine::deployment::{Deployment, OnFault, OnNewState};
 use gridwatch_engine::lane::{Lane, LaneParts};
 use gridwatch_engine::outlet::Outlet;
-use gridwatch_engine::settings::{LaneSettings, PaceSettings, RecordFormat};
-use gridwatch_engine::worker::{Step, Worker};
+use gridwatch_engine::settings::{LaneSettings, PaceSettings};
+use gridwatch_engine::worker::{Parcel, Step, Worker};
 use gridwatch_tests::bench::{
     NoLog, cpu_of, median, native_modules, pin_to_one_core, spread, wasm_modules, write_result,
 };
@@ -104,24 +106,27 @@ fn gridwatch(input: &Input, feed: &MemoryFeed, modules: &[Arc<dyn Module>]) -> u
         },
         assets: input.assets.clone(),
         source: Vec::new(),
+        delivery: Delivery::ExactlyOnce,
         dormant: Vec::new(),
         deployments: deployments.collect(),
         batch_rows_max: ROWS,
     };
     let pace = PaceSettings { batch_delay: Duration::from_secs(1), ..PaceSettings::default() };
-    let store = Arc::new(MemoryStore::new());
-    let mut outlet = Outlet::new(Box::new(MemorySink::new()), store, None, None).unwrap();
+    let (id, store) = (LaneId::only("0"), MemoryStore::new());
+    let mut outlet = Outlet::new(Box::new(MemorySink::new()), None);
     let lane = Lane::cold(parts, 0).unwrap();
     let mut worker = Worker::new(lane, Box::new(feed.clone()), pace, Duration::ZERO).unwrap();
-    worker.checkpoint(&mut |parcel| assert!(!outlet.receive("0", parcel).unwrap())).unwrap();
+    let commit = LaneCommit { position: 0, checkpoint: "of the beginning".into(), decisions: vec![] };
+    outlet.receive(&id, Parcel::Opened { commit, is_new: true }).unwrap();
     let mut steps = 0u64;
     loop {
         let step = worker.step(Duration::ZERO, Duration::ZERO, false, &mut |parcel| {
-            outlet.receive("0", parcel).unwrap();
+            outlet.receive(&id, parcel).unwrap();
         });
         steps += 1;
         // About what a commit every half second at a million readings a second comes to.
         if steps.is_multiple_of(500) {
+            outlet.do_chores(&store);
             outlet.settle().unwrap();
         }
         if step.unwrap() == Step::Ended {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use gridwatch_core::sink::{Commit, LaneCommit};
+use gridwatch_core::sink::LaneCommit;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -18,7 +18,8 @@ const VERSION: u32 = 1;
 /// What a commit file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Committed {
-    pub(super) commit: Commit,
+    /// By the lane's name.
+    pub(super) lanes: BTreeMap<String, LaneCommit>,
     /// Bytes of each output file that are final, by the file's name.
     pub(super) lengths: BTreeMap<String, u64>,
 }
@@ -59,7 +60,7 @@ pub(super) fn encode(committed: &Committed) -> Result<Vec<u8>, String> {
         checkpoint: lane.checkpoint.clone(),
         decisions: BASE64.encode(&lane.decisions),
     };
-    let lanes = committed.commit.lanes.iter().map(|(name, commit)| (name.clone(), lane(commit)));
+    let lanes = committed.lanes.iter().map(|(name, commit)| (name.clone(), lane(commit)));
     let body = Body { output_bytes: committed.lengths.clone(), lanes: lanes.collect() };
     let body = serde_json::value::to_raw_value(&body).map_err(|error| error.to_string())?;
     let envelope = Envelope { version: VERSION, digest: digest_of(body.get()), body };
@@ -92,13 +93,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Committed, String> {
         return Err(damaged("its digest does not match".into()));
     }
     let body: Body = serde_json::from_str(envelope.body.get()).map_err(|error| damaged(error.to_string()))?;
-    let mut commit = Commit::default();
+    let mut lanes = BTreeMap::new();
     for (name, lane) in body.lanes {
         let decisions = BASE64.decode(&lane.decisions).map_err(|error| damaged(error.to_string()))?;
         let Lane { position, checkpoint, .. } = lane;
-        commit.lanes.insert(name, LaneCommit { position, checkpoint, decisions });
+        lanes.insert(name, LaneCommit { position, checkpoint, decisions });
     }
-    Ok(Committed { commit, lengths: body.output_bytes })
+    Ok(Committed { lanes, lengths: body.output_bytes })
 }
 
 /// Puts `bytes` in the place of `path`: whoever reads it, after a crash too, finds the old file or the

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use gridwatch_core::sink::{Commit, Outgoing, Sink, SinkError, Stream};
+use gridwatch_core::sink::{Commit, Commits, LaneId, Outgoing, Sink, SinkError, Stream};
 
 use super::commit::{Committed, decode, encode, replace, sync_directory_of};
 
@@ -110,7 +111,8 @@ impl FileSink {
 
     fn write_commit(&mut self, path: &Path, commit: &Commit) -> Result<(), SinkError> {
         let failed = |what: String| SinkError::Commit { place: place_of(path), what };
-        let committed = Committed { commit: commit.clone(), lengths: self.lengths() };
+        let lanes = commit.lanes.iter().map(|(lane, commit)| (lane.to_string(), commit.clone())).collect();
+        let committed = Committed { lanes, lengths: self.lengths() };
         let bytes = encode(&committed).map_err(failed)?;
         replace(path, &bytes).map_err(|error| failed(error.to_string()))
     }
@@ -119,9 +121,9 @@ impl FileSink {
 impl Sink for FileSink {
     /// Where there is no commit file yet, one without lanes is written, so that output of a run that dies
     /// before its first commit can be told from what was in the files before.
-    fn recover(&mut self) -> Result<Option<Commit>, SinkError> {
+    fn recover(&mut self) -> Result<Arc<dyn Commits>, SinkError> {
         let Some(path) = self.commit.clone() else {
-            return Ok(None);
+            return Ok(Arc::new(BTreeMap::new()));
         };
         let failed = |what: String| SinkError::Recover { place: place_of(&path), what };
         let committed = match std::fs::read(&path) {
@@ -135,7 +137,7 @@ impl Sink for FileSink {
                     )));
                 }
                 self.write_commit(&path, &Commit::default())?;
-                return Ok(None);
+                return Ok(Arc::new(BTreeMap::new()));
             }
             Err(error) => return Err(failed(error.to_string())),
         };
@@ -155,17 +157,16 @@ impl Sink for FileSink {
                 file.cut(*length)?;
             }
         }
-        let empty = committed.commit.lanes.is_empty();
-        Ok((!empty).then_some(committed.commit))
+        Ok(Arc::new(committed.lanes))
     }
 
-    fn append(&mut self, messages: &[Outgoing]) -> Result<(), SinkError> {
+    fn append(&mut self, _lane: &LaneId, messages: Vec<Outgoing>) -> Result<(), SinkError> {
         for message in messages {
-            let target = match message.stream {
+            let target = match message.stream() {
                 Stream::Anomalies => &mut self.anomalies,
                 Stream::DeadLetters => &mut self.dead_letters,
             };
-            target.line(&message.payload)?;
+            target.line(&message.json())?;
         }
         Ok(())
     }
@@ -181,6 +182,9 @@ impl Sink for FileSink {
         }
         self.write_commit(&path, commit)
     }
+
+    /// Nobody takes lanes from a process that writes to files of its own.
+    fn forget(&mut self, _lane: &LaneId) {}
 }
 
 impl Target {

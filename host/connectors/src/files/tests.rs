@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use gridwatch_core::dead_letter::DeadLetter;
+use gridwatch_core::reading::{Reason, Rejection};
 use gridwatch_core::record::{Chunk, Feed, FeedStatus, RecordMeta, SourceError};
-use gridwatch_core::sink::{Commit, LaneCommit, Outgoing, Sink, SinkError, Stream};
+use gridwatch_core::sink::{AnomalyMessage, Commit, LaneCommit, LaneId, Outgoing, Sink, SinkError};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -37,7 +39,7 @@ fn read(feed: &mut FileFeed) -> (Vec<Record>, Option<SourceError>) {
     loop {
         chunk.clear();
         let status = feed.poll(&mut chunk, Duration::ZERO);
-        records.extend(chunk.iter().map(|(meta, bytes)| (RecordMeta { end: 0, ..meta }, bytes.to_vec())));
+        records.extend(chunk.iter().map(|r| (RecordMeta { end: 0, ..r.meta }, r.bytes.to_vec())));
         match status {
             Ok(FeedStatus::More) => {}
             Ok(FeedStatus::Idle | FeedStatus::End) => return (records, None),
@@ -290,13 +292,42 @@ fn sink_in(folder: &Path) -> Result<FileSink, SinkError> {
     })
 }
 
-fn message(stream: Stream, text: &str) -> Outgoing {
-    Outgoing { stream, key: "k".into(), payload: text.into() }
+fn anomaly(text: &str) -> Outgoing {
+    Outgoing::Anomaly(AnomalyMessage { key: "k".into(), headers: vec![], payload: text.into() })
+}
+
+fn dead_letter(text: &str) -> Outgoing {
+    let rejection = Rejection { reason: Reason::NotJson, detail: String::new() };
+    let meta = RecordMeta { position: 0, next: 1, stored: None, line: 0, end: 0, truncated: false };
+    Outgoing::DeadLetter(Box::new(DeadLetter::new(
+        &rejection,
+        "a",
+        &gridwatch_core::record::Record::plain(meta, text.as_bytes()),
+    )))
+}
+
+/// The records in a file of dead letters.
+fn records(folder: &Path, name: &str) -> Vec<String> {
+    let lines = content(folder, name);
+    let record = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["record"].clone();
+    lines.lines().map(|line| record(line).as_str().unwrap().to_owned()).collect()
+}
+
+/// What is committed of the lane.
+fn recovered(sink: &mut FileSink) -> Option<LaneCommit> {
+    sink.recover().unwrap().last(&lane()).unwrap()
+}
+
+fn lane() -> LaneId {
+    LaneId::only("a")
+}
+
+fn lane_commit(position: u64) -> LaneCommit {
+    LaneCommit { position, checkpoint: "checkpoints/a-1".into(), decisions: vec![0, 255, 7] }
 }
 
 fn commit(position: u64) -> Commit {
-    let lane = LaneCommit { position, checkpoint: "checkpoints/a-1".into(), decisions: vec![0, 255, 7] };
-    Commit { lanes: [("a".to_owned(), lane)].into() }
+    Commit { lanes: [(lane(), lane_commit(position))].into() }
 }
 
 fn content(folder: &Path, name: &str) -> String {
@@ -308,24 +339,24 @@ fn after_a_crash_the_files_hold_what_was_committed() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     let mut sink = sink_in(folder).unwrap();
-    assert_eq!(sink.recover().unwrap(), None);
-    sink.append(&[message(Stream::Anomalies, "1"), message(Stream::DeadLetters, "2")]).unwrap();
+    assert_eq!(recovered(&mut sink), None);
+    sink.append(&lane(), vec![anomaly("1"), dead_letter("2")]).unwrap();
     drop(sink);
     // Nothing was committed yet: all of that run's output goes, and nothing else.
     let mut sink = sink_in(folder).unwrap();
-    assert_eq!(sink.recover().unwrap(), None);
+    assert_eq!(recovered(&mut sink), None);
     assert_eq!(content(folder, "anomalies.jsonl"), "");
-    sink.append(&[message(Stream::Anomalies, "3"), message(Stream::DeadLetters, "4")]).unwrap();
+    sink.append(&lane(), vec![anomaly("3"), dead_letter("4")]).unwrap();
     sink.commit(&commit(17)).unwrap();
-    sink.append(&[message(Stream::Anomalies, &"5".repeat(200_000))]).unwrap();
+    sink.append(&lane(), vec![anomaly(&"5".repeat(200_000))]).unwrap();
     drop(sink);
     assert!(content(folder, "anomalies.jsonl").len() > 200_000);
     let mut sink = sink_in(folder).unwrap();
-    assert_eq!(sink.recover().unwrap(), Some(commit(17)));
-    sink.append(&[message(Stream::Anomalies, "6")]).unwrap();
+    assert_eq!(recovered(&mut sink), Some(lane_commit(17)));
+    sink.append(&lane(), vec![anomaly("6")]).unwrap();
     sink.commit(&commit(18)).unwrap();
     assert_eq!(content(folder, "anomalies.jsonl"), "3\n6\n");
-    assert_eq!(content(folder, "dead.jsonl"), "4\n");
+    assert_eq!(records(folder, "dead.jsonl"), ["4"]);
 }
 
 /// The commit file was lost, or somebody else's file is named: nothing says how much of it counts.
@@ -334,7 +365,7 @@ fn output_without_a_commit_is_refused_and_kept() {
     let folder = TempDir::new().unwrap();
     let folder = folder.path();
     std::fs::write(folder.join("anomalies.jsonl"), "from before\n").unwrap();
-    let error = sink_in(folder).unwrap().recover().unwrap_err().to_string();
+    let error = sink_in(folder).unwrap().recover().err().unwrap().to_string();
     assert!(error.contains("anomalies.jsonl") && error.contains("commit file"), "{error}");
     assert_eq!(content(folder, "anomalies.jsonl"), "from before\n");
 }
@@ -356,9 +387,9 @@ fn damage_is_said_and_nothing_is_cut() {
     let folder = folder.path();
     let mut sink = sink_in(folder).unwrap();
     sink.recover().unwrap();
-    sink.append(&[message(Stream::Anomalies, "1"), message(Stream::DeadLetters, "2")]).unwrap();
+    sink.append(&lane(), vec![anomaly("1"), dead_letter("2")]).unwrap();
     sink.commit(&commit(1)).unwrap();
-    sink.append(&[message(Stream::DeadLetters, "more")]).unwrap();
+    sink.append(&lane(), vec![dead_letter("more")]).unwrap();
     drop(sink);
     let good = content(folder, "commit.json");
     for (bad, what) in [
@@ -368,14 +399,14 @@ fn damage_is_said_and_nothing_is_cut() {
         (good.replace("\"version\":1", "\"version\":2"), "it has version 2"),
     ] {
         std::fs::write(folder.join("commit.json"), bad).unwrap();
-        let error = sink_in(folder).unwrap().recover().unwrap_err().to_string();
+        let error = sink_in(folder).unwrap().recover().err().unwrap().to_string();
         assert!(error.contains(what) && error.contains("commit.json"), "{error}");
     }
     std::fs::write(folder.join("commit.json"), &good).unwrap();
     std::fs::write(folder.join("anomalies.jsonl"), "").unwrap();
-    let error = sink_in(folder).unwrap().recover().unwrap_err().to_string();
+    let error = sink_in(folder).unwrap().recover().err().unwrap().to_string();
     assert!(error.contains("it has 0 bytes, and 2 were committed"), "{error}");
-    assert_eq!(content(folder, "dead.jsonl"), "2\nmore\n", "no file is cut when one is refused");
+    assert_eq!(records(folder, "dead.jsonl"), ["2", "more"], "no file is cut when one is refused");
 }
 
 /// Bytes written by the first version. They are never changed; a new version adds a file beside it.
@@ -383,7 +414,7 @@ fn damage_is_said_and_nothing_is_cut() {
 fn version_1_is_still_read_and_written() {
     let golden = include_bytes!("golden/commit-v1.json");
     let committed = commit::decode(golden).unwrap();
-    assert_eq!(committed.commit, commit(912));
+    assert_eq!(committed.lanes["a"], lane_commit(912));
     assert_eq!(committed.lengths["anomalies.jsonl"], 1234);
     assert_eq!(commit::encode(&committed).unwrap(), golden);
 }

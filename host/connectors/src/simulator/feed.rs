@@ -189,7 +189,7 @@ mod tests {
         loop {
             chunk.clear();
             let status = feed.poll(&mut chunk, Duration::ZERO).unwrap();
-            all.extend(chunk.iter().map(|(meta, bytes)| (meta.position, bytes.to_vec())));
+            all.extend(chunk.iter().map(|record| (record.meta.position, record.bytes.to_vec())));
             if status == FeedStatus::End {
                 return all;
             }

@@ -15,6 +15,9 @@ pub fn check(file: &Path) -> Result<(), Failure> {
         Some(config::Source::Simulator(simulator)) => {
             format!("simulator, {} lane(s)", simulator.lanes)
         }
+        Some(config::Source::Kafka(kafka)) => {
+            format!("topic {} at {} as group {}", kafka.topic, kafka.brokers, kafka.group)
+        }
     };
     out.line(format!(
         "{}: good; source: {source}; detectors: {}",

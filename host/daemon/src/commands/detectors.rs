@@ -81,7 +81,8 @@ fn trial(config: &Config, candidate: &Candidate) -> Result<Trial, Failure> {
     })
     .map_err(|error| Failure::Start(error.to_string()))?;
     let plan = Plan {
-        lanes: lanes.lanes,
+        intake: lanes.intake,
+        template: lanes.template,
         sink: Box::new(sink),
         store: Arc::new(MemoryStore::new()),
         pace: wiring::pace(&config.engine, config.checkpoints.interval),

@@ -11,7 +11,6 @@ use gridwatch_engine::pipeline::{Pipeline, Plan, Snapshot};
 use gridwatch_engine::settings::OnMissing;
 use serde_json::json;
 
-use super::run::make_folder;
 use crate::account::{self, grouped};
 use crate::admission::{self, Candidate};
 use crate::cli::{Failure, ReplayArgs, say};
@@ -97,7 +96,7 @@ fn stream(args: &ReplayArgs, config: &Config, lanes: Lanes) -> Result<Ended, Fai
     let dead_letters = match &args.dead_letters {
         None => Output::Discard,
         Some(path) => {
-            make_folder(path)?;
+            wiring::make_folder(path)?;
             start_anew(path)?;
             Output::File(path.clone())
         }
@@ -106,7 +105,8 @@ fn stream(args: &ReplayArgs, config: &Config, lanes: Lanes) -> Result<Ended, Fai
         .map_err(|error| Failure::Start(error.to_string()))?;
     let bar = wiring::show_progress(lanes.progress.as_ref());
     let plan = Plan {
-        lanes: lanes.lanes,
+        intake: lanes.intake,
+        template: lanes.template,
         sink: Box::new(sink),
         store: Arc::new(MemoryStore::new()),
         pace: wiring::pace(&config.engine, CHECKPOINT_INTERVAL),

@@ -1,20 +1,16 @@
 //! `gridwatch run`.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use gridwatch_connectors::files::{FileSink, FileSinkOptions, Output};
-use gridwatch_connectors::stores::Objects;
-use gridwatch_core::sink::Store;
 use gridwatch_engine::deployment::Deployment;
-use gridwatch_engine::pipeline::{Pipeline, Plan};
+use gridwatch_engine::pipeline::{Pipeline, Plan, Snapshot};
 use tokio::runtime::Runtime;
 
 use crate::account;
 use crate::admission::{self, Candidate, Verdict};
 use crate::cli::{Failure, Out, RunArgs};
-use crate::config::{self, Config, Sink, Source};
+use crate::config::{self, Config, Source};
 use crate::http::{self, Latch, Readiness, Servers};
 use crate::wiring::{self, Running, Signals};
 
@@ -29,7 +25,7 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     let config = config::load(&args.config)?;
     let Some(source) = &config.source else {
         return Err(Failure::Arguments(format!(
-            "{}: [source] is missing: say where readings come from (kind = \"file\" or \"simulator\")",
+            "{}: [source] is missing: say where readings come from (kind = \"kafka\", \"file\" or \"simulator\")",
             config.file.display()
         )));
     };
@@ -51,10 +47,14 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     ))?;
     let candidates = detectors(&config)?;
     running.label(&candidates);
-    running.started(start(&config, source, &candidates, &latches)?);
+    running.started(start(&config, source, args.instance.as_deref(), &candidates, &latches)?);
+    look(&running.snapshot(), &latches);
     say_ready(&config, &candidates, &servers, process_start);
     let since = Instant::now();
-    let (snapshot, ended) = running.wait(|_| !signals.asked() && !wiring::is_over(since, args.duration));
+    let (snapshot, ended) = running.wait(|running| {
+        look(&running.snapshot(), &latches);
+        !signals.asked() && !wiring::is_over(since, args.duration)
+    });
     drop(servers);
     say_account(&snapshot, args.json)?;
     match ended {
@@ -87,6 +87,7 @@ fn detectors(config: &Config) -> Result<Vec<Candidate>, Failure> {
 fn start(
     config: &Config,
     source: &Source,
+    instance: Option<&str>,
     candidates: &[Candidate],
     latches: &Latches,
 ) -> Result<Pipeline, Failure> {
@@ -109,56 +110,24 @@ fn start(
         .map(|candidate| candidate.name.clone())
         .collect();
     let base = wiring::settings_of(config, &deployments, &dormant);
-    let lanes = wiring::of_source(source, &base, false)?;
-    let sink = sink(config)?;
-    let store = Objects::local(&config.checkpoints.dir)
-        .map_err(|error| Failure::Start(format!("the checkpoint store: {error}")))?;
-    let store: Arc<dyn Store> = Arc::new(store);
+    let (lanes, sink) = wiring::ends(config, source, instance, &base)?;
     let plan = Plan {
-        lanes: lanes.lanes,
-        sink: Box::new(sink),
-        store,
+        intake: lanes.intake,
+        template: lanes.template,
+        sink,
+        store: wiring::store(&config.checkpoints.place)?,
         pace: wiring::pace(&config.engine, config.checkpoints.interval),
         on_missing: wiring::on_missing(config.checkpoints.on_missing),
         observer: None,
     };
-    let pipeline = Pipeline::start(plan).map_err(|error| Failure::Start(error.to_string()))?;
-    // Started means: every lane's first checkpoint is stored, or its last one was loaded.
-    latches.store.ready();
-    latches.source.ready();
-    Ok(pipeline)
+    Pipeline::start(plan).map_err(|error| Failure::Start(error.to_string()))
 }
 
-/// The commit lies beside the anomalies; where those go to standard output, beside the dead letters.
-fn sink(config: &Config) -> Result<FileSink, Failure> {
-    let (anomalies, beside) = match &config.sink {
-        Sink::File(path) => (Output::File(path.clone()), path),
-        Sink::Stdout => (Output::Stdout, &config.dead_letters),
-    };
-    let commit = commit_file(beside);
-    for file in [beside, &config.dead_letters] {
-        make_folder(file)?;
-    }
-    FileSink::open(FileSinkOptions {
-        anomalies,
-        dead_letters: Output::File(config.dead_letters.clone()),
-        commit: Some(commit),
-    })
-    .map_err(|error| Failure::Start(error.to_string()))
-}
-
-/// `anomalies.jsonl` -> `anomalies.jsonl.commit`
-pub fn commit_file(beside: &Path) -> PathBuf {
-    let mut name = beside.as_os_str().to_owned();
-    name.push(".commit");
-    PathBuf::from(name)
-}
-
-pub fn make_folder(file: &Path) -> Result<(), Failure> {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder)
-            .map_err(|source| Failure::File { path: folder.to_owned(), source }),
-        _ => Ok(()),
+/// A lane that reads has stored its first checkpoint, or loaded its last one.
+fn look(snapshot: &Snapshot, latches: &Latches) {
+    if snapshot.assigned && snapshot.opening == 0 {
+        latches.source.ready();
+        latches.store.ready();
     }
 }
 
@@ -190,7 +159,7 @@ fn say_ready(config: &Config, candidates: &[Candidate], servers: &Servers, start
     );
 }
 
-fn say_account(snapshot: &gridwatch_engine::pipeline::Snapshot, as_json: bool) -> Result<(), Failure> {
+fn say_account(snapshot: &Snapshot, as_json: bool) -> Result<(), Failure> {
     let account = wiring::account_of(snapshot);
     if as_json {
         let mut out = Out::new();

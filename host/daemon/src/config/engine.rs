@@ -1,7 +1,8 @@
 //! `[engine]` and `[checkpoints]`: how the pipeline works.
 
-use std::path::PathBuf;
 use std::time::Duration;
+
+use gridwatch_core::sink::Delivery;
 
 use super::section::Section;
 
@@ -28,12 +29,8 @@ pub struct Engine {
     /// A lane without readings is told of time so often (real time); `None`: never.
     pub idle_tick: Option<Duration>,
     pub delivery: Delivery,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    ExactlyOnce,
-    AtLeastOnce,
+    /// This process's own name in its group.
+    pub instance: Option<String>,
 }
 
 impl Default for Engine {
@@ -50,6 +47,7 @@ impl Default for Engine {
             commit_interval: Duration::from_millis(500),
             idle_tick: None,
             delivery: Delivery::ExactlyOnce,
+            instance: None,
         }
     }
 }
@@ -83,6 +81,7 @@ pub fn read(mut section: Section<'_, '_>) -> (Engine, Option<usize>) {
             .duration("commit_interval", MS..=MS * 60_000)
             .unwrap_or(usual.commit_interval),
         idle_tick: section.duration("idle_tick", MS * 100..=DAY),
+        instance: read_instance(&mut section),
         delivery: delivery.as_ref().map_or(usual.delivery, |at| at.value),
     };
     if engine.time_ahead_max >= engine.time_ahead_reject_max {
@@ -96,35 +95,20 @@ pub fn read(mut section: Section<'_, '_>) -> (Engine, Option<usize>) {
     (engine, delivery.map(|at| at.offset))
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct Checkpoints {
-    pub dir: PathBuf,
-    /// Real time between two checkpoints of a lane.
-    pub interval: Duration,
-    pub on_missing: OnMissing,
+/// It goes into names that brokers keep, and into paths.
+pub fn is_instance_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty() && name.len() <= 100 && name.chars().all(plain)
 }
 
-/// What happens when a checkpoint that a commit names is missing or damaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnMissing {
-    Halt,
-    Cold,
-}
-
-pub fn read_checkpoints(mut section: Section<'_, '_>) -> Checkpoints {
-    let dir = section.string("dir");
-    if let Some(dir) = &dir
-        && section.document().resolve(&dir.value).is_file()
-    {
-        section.document().mistake(dir.offset, format!("dir: {} is a file, not a directory", dir.value));
+fn read_instance(section: &mut Section<'_, '_>) -> Option<String> {
+    let instance = section.string("instance")?;
+    if !is_instance_name(&instance.value) {
+        let what = format!(
+            "instance: \"{}\" is no name; use up to 100 letters, digits, '.', '_' and '-'",
+            instance.value
+        );
+        section.document().mistake(instance.offset, what);
     }
-    let checkpoints = Checkpoints {
-        dir: section.document().resolve(dir.as_ref().map_or(".gridwatch", |dir| &dir.value)),
-        interval: section.duration("interval", MS * 100..=DAY).unwrap_or(Duration::from_secs(60)),
-        on_missing: section
-            .choice("on_missing", &[("halt", OnMissing::Halt), ("cold", OnMissing::Cold)])
-            .map_or(OnMissing::Halt, |at| at.value),
-    };
-    section.close();
-    checkpoints
+    Some(instance.value)
 }

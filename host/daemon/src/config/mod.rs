@@ -1,9 +1,11 @@
 //! Configuration: a TOML file in, checked types out, or every mistake at once.
 
 mod assets;
+mod checkpoints;
 mod decode;
 mod detectors;
 mod engine;
+mod kafka;
 mod mistake;
 mod outputs;
 mod parameters;
@@ -19,8 +21,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use assets::AssetTable;
+pub use checkpoints::{Checkpoints, OnMissing, Place, S3};
 pub use detectors::{DetectorSettings, Detectors, OnFault, OnNewState, read_settings};
-pub use engine::{Checkpoints, Delivery, Engine, OnMissing};
+pub use engine::{Engine, is_instance_name};
+pub use kafka::KafkaSource;
 pub use mistake::{Mistake, Mistakes};
 pub use outputs::Sink;
 pub use parameters::{ParameterError, ParameterSchema};
@@ -29,6 +33,7 @@ pub use scalar::duration as parse_duration;
 pub use source::{FileSource, Format, SimulatorSource, Source};
 
 use gridwatch_core::decode::DecodeSettings;
+use gridwatch_core::sink::Delivery;
 
 use section::{Document, Section};
 
@@ -45,6 +50,8 @@ pub struct Config {
     pub assets: AssetTable,
     pub sink: Sink,
     pub dead_letters: PathBuf,
+    /// The topic that takes their place where the sink is Kafka; `None`: the source's, with `.dlq`.
+    pub dead_letters_topic: Option<String>,
     pub detectors: Detectors,
     pub engine: Engine,
     pub checkpoints: Checkpoints,
@@ -68,10 +75,10 @@ pub fn read(file: &Path, text: &str) -> Result<Config, Mistakes> {
     let decode = decode::read(root.section("decode"));
     let assets = assets::read(root.section("assets"));
     let sink = outputs::read_sink(root.section("sink"));
-    let dead_letters = outputs::read_dead_letters(root.section("dead_letters"));
+    let (dead_letters, dead_letters_topic) = outputs::read_dead_letters(root.section("dead_letters"));
     let detectors = detectors::read(root.section("detectors"));
     let (mut engine, delivery) = engine::read(root.section("engine"));
-    let checkpoints = engine::read_checkpoints(root.section("checkpoints"));
+    let checkpoints = checkpoints::read(root.section("checkpoints"));
     let registry = registry::read(root.section("registry"));
     let api_listen = outputs::read_listen(root.section("api"), outputs::API_PORT);
     let metrics_listen = outputs::read_listen(root.section("metrics"), outputs::METRICS_PORT);
@@ -83,6 +90,7 @@ pub fn read(file: &Path, text: &str) -> Result<Config, Mistakes> {
         assets,
         sink,
         dead_letters,
+        dead_letters_topic,
         detectors,
         engine,
         checkpoints,
@@ -91,6 +99,7 @@ pub fn read(file: &Path, text: &str) -> Result<Config, Mistakes> {
         metrics_listen,
     };
     check_places(&mut root, &config);
+    check_ends(&mut root, &config);
     root.close();
     document.finish(Some(config))
 }
@@ -122,12 +131,37 @@ fn check_delivery(document: &Document<'_>, sink: &Sink, written: Option<usize>, 
     }
 }
 
+/// Positions of a topic are committed with what goes to topics: Kafka is at both ends or at none.
+fn check_ends(root: &mut Section<'_, '_>, config: &Config) {
+    let Some(source) = &config.source else { return };
+    let is_kafka = matches!(source, Source::Kafka(_));
+    let document = root.document();
+    let sink = root.section("sink");
+    match (is_kafka, &config.sink) {
+        (true, Sink::File(_) | Sink::Stdout) => {
+            let what = "[sink] kind: a source of kind \"kafka\" goes with a sink of kind \"kafka\"";
+            document.mistake(sink.written("kind").unwrap_or(sink.offset()), what);
+        }
+        (false, Sink::Kafka { .. }) => {
+            let what = "kind: a sink of kind \"kafka\" goes with a source of kind \"kafka\"";
+            document.mistake(sink.written("kind").unwrap_or(sink.offset()), what);
+        }
+        _ => {}
+    }
+    if let Some(offset) = root.section("dead_letters").written("topic").filter(|_| !is_kafka) {
+        document.mistake(offset, "topic: belongs to a source of kind \"kafka\"; name a file by path");
+    }
+    if let Some(offset) = root.section("dead_letters").written("path").filter(|_| is_kafka) {
+        document.mistake(offset, "path: the source is of kind \"kafka\"; name a topic by topic");
+    }
+}
+
 /// Two things in one place.
 fn check_places(root: &mut Section<'_, '_>, config: &Config) {
     let document = root.document();
     let sink = match &config.sink {
         Sink::File(path) => Some(path),
-        Sink::Stdout => None,
+        Sink::Stdout | Sink::Kafka { .. } => None,
     };
     if sink == Some(&config.dead_letters) {
         let offset = root.section("dead_letters").written("path").unwrap_or(0);

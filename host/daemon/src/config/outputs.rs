@@ -10,24 +10,36 @@ pub enum Sink {
     /// Anomalies as JSON lines in a file.
     File(PathBuf),
     Stdout,
+    Kafka {
+        topic: String,
+    },
 }
+
+/// Where anomalies go if nobody says otherwise.
+const TOPIC: &str = "anomalies";
 
 pub fn read_sink(mut section: Section<'_, '_>) -> Sink {
     #[derive(Clone, Copy)]
     enum Kind {
         File,
         Stdout,
+        Kafka,
     }
-    let kind = section.choice("kind", &[("file", Kind::File), ("stdout", Kind::Stdout)]);
+    let kind =
+        section.choice("kind", &[("file", Kind::File), ("stdout", Kind::Stdout), ("kafka", Kind::Kafka)]);
+    let topic = section.string("topic");
     let path = section.string("path");
     let path_offset = section.written("path");
-    let sink = match (kind.map(|at| at.value), path) {
-        (Some(Kind::Stdout), Some(path)) => {
-            section
-                .document()
-                .mistake(path.offset, "path: belongs to kind = \"file\", but kind is \"stdout\"");
+    let kind = kind.map(|at| at.value);
+    if let Some(topic) = topic.as_ref().filter(|_| !matches!(kind, Some(Kind::Kafka))) {
+        section.document().mistake(topic.offset, "topic: belongs to kind = \"kafka\"");
+    }
+    let sink = match (kind, path) {
+        (Some(Kind::Stdout | Kind::Kafka), Some(path)) => {
+            section.document().mistake(path.offset, "path: belongs to kind = \"file\"");
             Sink::Stdout
         }
+        (Some(Kind::Kafka), None) => Sink::Kafka { topic: topic.map_or(TOPIC.to_owned(), |at| at.value) },
         (Some(Kind::Stdout), None) => Sink::Stdout,
         (_, Some(path)) => {
             let resolved = section.document().resolve(&path.value);
@@ -50,8 +62,9 @@ pub fn read_sink(mut section: Section<'_, '_>) -> Sink {
     sink
 }
 
-/// The file that keeps what was no reading.
-pub fn read_dead_letters(mut section: Section<'_, '_>) -> PathBuf {
+/// The file that keeps what was no reading, and the topic that does it for Kafka.
+pub fn read_dead_letters(mut section: Section<'_, '_>) -> (PathBuf, Option<String>) {
+    let topic = section.string("topic").map(|at| at.value);
     let path = section.string("path");
     if let Some(path) = &path
         && section.document().resolve(&path.value).is_dir()
@@ -60,7 +73,7 @@ pub fn read_dead_letters(mut section: Section<'_, '_>) -> PathBuf {
     }
     let resolved = section.document().resolve(path.as_ref().map_or("dead-letters.jsonl", |path| &path.value));
     section.close();
-    resolved
+    (resolved, topic)
 }
 
 pub const API_PORT: u16 = 8081;

@@ -186,7 +186,12 @@ mod tests {
             let mistakes = config::read(Path::new("g.toml"), text).unwrap_err();
             golden.assert_eq(&mistakes.to_string());
         };
-        check("[registry]\n", expect![[r#"g.toml:1:1: url is missing in [registry]: write for example "http://127.0.0.1:8080""#]]);
+        check(
+            "[registry]\n",
+            expect![[
+                r#"g.toml:1:1: url is missing in [registry]: write for example "http://127.0.0.1:8080""#
+            ]],
+        );
         check(
             "[registry]\nurl = \"registry:8080\"\nuser = \"a\"\ntimeout = \"1h\"\nunknown_shema = \"skip\"\n",
             expect![[r#"

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gridwatch_connectors::simulator::{Scenario, World};
 
+use super::kafka::{self, KafkaSource};
 use super::mistake::quoted;
 use super::section::{At, Section};
 
@@ -12,6 +13,7 @@ use super::section::{At, Section};
 pub enum Source {
     Files(FileSource),
     Simulator(SimulatorSource),
+    Kafka(KafkaSource),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -46,9 +48,11 @@ pub struct SimulatorSource {
 enum Kind {
     File,
     Simulator,
+    Kafka,
 }
 
-const KINDS: [(&str, Kind); 2] = [("file", Kind::File), ("simulator", Kind::Simulator)];
+const KINDS: [(&str, Kind); 3] =
+    [("file", Kind::File), ("simulator", Kind::Simulator), ("kafka", Kind::Kafka)];
 const LANES_MAX: u64 = 256;
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -63,12 +67,15 @@ pub fn read(mut section: Section<'_, '_>) -> Option<Source> {
         let what = format!("kind is missing in [source]; known: {}", quoted(&words));
         section.document().mistake(section.offset(), what);
     }
-    // Both kinds' keys are read whatever the kind: a wrong value is worth a word even then.
+    // All kinds' keys are read whatever the kind: a wrong value is worth a word even then.
+    let is_kafka = kind.as_ref().is_some_and(|kind| kind.value == Kind::Kafka);
+    let kafka = kafka::read(&mut section, is_kafka);
     let files = read_files(&mut section);
     let simulator = read_simulator(&mut section);
     let source = match kind.as_ref().map(|kind| kind.value)? {
         Kind::File => {
             refuse(&section, "file", "simulator", &SIMULATOR_KEYS);
+            refuse(&section, "file", "kafka", &kafka::KEYS);
             if section.written("path").is_none() && section.written("paths").is_none() {
                 section
                     .document()
@@ -78,12 +85,18 @@ pub fn read(mut section: Section<'_, '_>) -> Option<Source> {
         }
         Kind::Simulator => {
             refuse(&section, "simulator", "file", &FILE_KEYS);
+            refuse(&section, "simulator", "kafka", &kafka::KEYS);
             if section.document().is_clean()
                 && let Err(error) = World::new(simulator.scenario.clone())
             {
                 section.document().mistake(section.offset(), error.to_string());
             }
             Source::Simulator(simulator)
+        }
+        Kind::Kafka => {
+            refuse(&section, "kafka", "file", &FILE_KEYS);
+            refuse(&section, "kafka", "simulator", &SIMULATOR_KEYS);
+            Source::Kafka(kafka)
         }
     };
     section.close();

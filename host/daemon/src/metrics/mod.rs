@@ -9,7 +9,6 @@ mod tests;
 
 pub use sample::{DetectorSample, LaneSample, Sample};
 
-use gridwatch_core::finding::Severity;
 use page::Page;
 
 /// The page for a sample.
@@ -52,7 +51,7 @@ fn add_account(page: &mut Page, sample: &Sample) {
     }
     page.add(&table::QUANTITIES_LEFT_OUT, &[], account.quantities_left_out as f64);
     for (label, count) in &account.anomalies {
-        let labels = [label.detector.as_str(), &label.kind, severity_name(label.severity)];
+        let labels = [label.detector.as_str(), &label.kind, label.severity.name()];
         page.add(&table::ANOMALIES, &labels, *count as f64);
     }
     for (detector, count) in &account.skipped {
@@ -69,13 +68,5 @@ fn add_detector(page: &mut Page, detector: &DetectorSample) {
     page.add(&table::LOG_LINES_DROPPED, &[name], detector.log_lines_dropped as f64);
     for (fault, count) in &detector.faults {
         page.add(&table::DETECTOR_FAULTS, &[name, fault], *count as f64);
-    }
-}
-
-pub fn severity_name(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Critical => "critical",
     }
 }

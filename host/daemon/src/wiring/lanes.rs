@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gridwatch_connectors::files::{FileFeed, FileFeedOptions, FileFormat, Progress};
+use gridwatch_connectors::kafka::{Connected, KafkaIntake};
 use gridwatch_connectors::simulator::{Pace, SimulatorFeed, SystemClock, World};
 use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
 use gridwatch_core::checkpoint::SourcePart;
 use gridwatch_core::decode::DecodeSettings;
-use gridwatch_core::record::Feed;
+use gridwatch_core::intake::{FixedLanes, Intake, Opening};
+use gridwatch_core::record::RecordFormat;
+use gridwatch_core::sink::{Delivery, LaneId};
 use gridwatch_engine::deployment::Deployment;
-use gridwatch_engine::lane::LaneParts;
-use gridwatch_engine::settings::{LaneSettings, RecordFormat};
+use gridwatch_engine::lane::LaneTemplate;
+use gridwatch_engine::settings::LaneSettings;
 use sha2::{Digest, Sha256};
 
 use crate::cli::Failure;
@@ -23,9 +26,10 @@ use crate::config::{self, AssetTable, Config, FileSource, Format, SimulatorSourc
 /// A lane's name goes into paths of checkpoints.
 const LANE_NAME_BYTES_MAX: usize = 128;
 
-/// Lanes with their feeds, and how far the reading of files is.
+/// Where readings come from, what its lanes have in common, and how far the reading of files is.
 pub struct Lanes {
-    pub lanes: Vec<(LaneParts, Box<dyn Feed>)>,
+    pub intake: Box<dyn Intake>,
+    pub template: LaneTemplate,
     pub progress: Option<Arc<Progress>>,
 }
 
@@ -49,21 +53,12 @@ pub fn settings_of<'a>(
 }
 
 impl LaneBase<'_> {
-    fn parts(
-        &self,
-        name: String,
-        origin: Origin,
-        format: RecordFormat,
-        assets: &AssetTable,
-        source: Vec<SourcePart>,
-    ) -> LaneParts {
+    fn template(&self, assets: &AssetTable) -> LaneTemplate {
         let ms = |duration: std::time::Duration| duration.as_millis() as i64;
-        LaneParts {
-            name,
-            origin,
+        LaneTemplate {
             settings: LaneSettings {
                 decode: self.decode.clone(),
-                format,
+                format: RecordFormat::Json,
                 assets_digest: assets.digest.clone(),
                 tick_ms: ms(self.engine.tick),
                 lateness_ms: ms(self.engine.lateness),
@@ -72,11 +67,15 @@ impl LaneBase<'_> {
                 sensors_max: self.engine.sensors_max,
             },
             assets: assets.assets.clone(),
-            source,
+            delivery: Delivery::ExactlyOnce,
             dormant: self.dormant.to_vec(),
             deployments: self.deployments.to_vec(),
             batch_rows_max: self.engine.batch_rows_max,
         }
+    }
+
+    fn fixed(&self, openings: Vec<Opening>, assets: &AssetTable, progress: Option<Arc<Progress>>) -> Lanes {
+        Lanes { intake: Box::new(FixedLanes::new(openings)), template: self.template(assets), progress }
     }
 }
 
@@ -94,7 +93,16 @@ pub fn of_source(source: &Source, base: &LaneBase<'_>, replays: bool) -> Result<
             simulated(&simulator, base)
         }
         Source::Simulator(simulator) => simulated(simulator, base),
+        Source::Kafka(_) => Err(Failure::Arguments(
+            "a topic has no end to replay to: name files, or use `gridwatch run`".to_owned(),
+        )),
     }
+}
+
+/// A topic's partitions, as the group gives them.
+pub fn of_group(group: Connected, base: &LaneBase<'_>) -> Lanes {
+    let intake = Box::new(KafkaIntake::new(group));
+    Lanes { intake, template: base.template(base.assets), progress: None }
 }
 
 /// All files as one lane.
@@ -130,8 +138,10 @@ fn file_lane(source: &FileSource, base: &LaneBase<'_>) -> Result<Lanes, Failure>
     let name = lane_name(first);
     let origin = Origin::File { file: name.clone() };
     let source = source.paths.iter().map(|path| file_part(path)).collect();
-    let parts = base.parts(name, origin, record_format, base.assets, source);
-    Ok(Lanes { progress: Some(feed.progress()), lanes: vec![(parts, Box::new(feed))] })
+    let progress = Some(feed.progress());
+    let lane = LaneId::only(&name);
+    let opening = Opening { lane, origin, source, format: record_format, feed: Box::new(feed) };
+    Ok(base.fixed(vec![opening], base.assets, progress))
 }
 
 fn format_of(source: &FileSource, path: &Path) -> Result<FileFormat, Failure> {
@@ -199,7 +209,7 @@ pub fn simulator_lanes(
     } else {
         base.assets
     };
-    let mut made: Vec<(LaneParts, Box<dyn Feed>)> = Vec::new();
+    let mut openings = Vec::new();
     for lane in 0..lanes {
         let feed = SimulatorFeed::new(world.clone(), lane, lanes, endless, pace(lane))
             .map_err(|error| Failure::Arguments(error.to_string()))?;
@@ -210,10 +220,15 @@ pub fn simulator_lanes(
             name: format!("{name} of {lanes}"),
             beginning: digest_of(format!("{scenario:?}").as_bytes()),
         };
-        let parts = base.parts(name, origin, RecordFormat::Json, assets, vec![source]);
-        made.push((parts, Box::new(feed)));
+        openings.push(Opening {
+            lane: LaneId::only(&name),
+            origin,
+            source: vec![source],
+            format: RecordFormat::Json,
+            feed: Box::new(feed),
+        });
     }
-    Ok(Lanes { lanes: made, progress: None })
+    Ok(base.fixed(openings, assets, None))
 }
 
 fn simulators_assets(world: &World) -> Result<AssetTable, Failure> {

@@ -1,5 +1,6 @@
 //! From configuration to a plan: feeds, lanes, settings; and what a running pipeline shows.
 
+mod ends;
 mod lanes;
 mod progress;
 mod running;
@@ -7,6 +8,7 @@ mod sample;
 mod signals;
 mod stdout;
 
+pub use ends::{commit_file, ends, make_folder, store};
 pub use lanes::{LaneBase, Lanes, of_source, settings_of, simulator_lanes};
 pub use progress::show as show_progress;
 pub use running::{Running, is_over};

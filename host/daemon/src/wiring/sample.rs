@@ -74,7 +74,7 @@ fn detector_sample(snapshot: &Snapshot, label: &Label) -> DetectorSample {
 
 /// The account over all lanes.
 pub fn account_of(snapshot: &Snapshot) -> Account {
-    let mut sum = Account::default();
+    let mut sum = snapshot.gone.clone();
     for lane in &snapshot.lanes {
         sum.add(&lane.account);
     }

@@ -9,7 +9,7 @@ use gridwatch_core::checkpoint::OpenEpisode;
 use gridwatch_core::finding::{Finding, Phase, Severity, Subject};
 use gridwatch_core::record::Position;
 use gridwatch_core::sensors::Attributes;
-use gridwatch_core::sink::{Outgoing, Stream};
+use gridwatch_core::sink::Outgoing;
 
 use sha2::{Digest, Sha256};
 
@@ -186,6 +186,5 @@ fn send(messages: &mut Vec<Outgoing>, account: &mut gridwatch_core::account::Acc
         severity: anomaly.severity,
     };
     *account.anomalies.entry(label).or_default() += 1;
-    let key = anomaly.key.subject.name().to_owned();
-    messages.push(Outgoing { stream: Stream::Anomalies, key, payload: anomaly.to_json() });
+    messages.push(Outgoing::Anomaly(anomaly.to_message()));
 }

@@ -13,6 +13,7 @@ use gridwatch_core::judge::Fault;
 use gridwatch_core::reading::{Quantity, Reading};
 use gridwatch_core::record::Position;
 use gridwatch_core::sensors::SensorTable;
+use gridwatch_core::sink::Delivery;
 
 use super::builder::Builder;
 use super::seat::Seat;
@@ -29,6 +30,7 @@ pub struct LaneParts {
     pub assets: Arc<Assets>,
     /// What positions count in.
     pub source: Vec<SourcePart>,
+    pub delivery: Delivery,
     /// Detectors that are there but may not run now (refused, disabled): their states are kept.
     pub dormant: Vec<String>,
     pub deployments: Vec<Arc<Deployment>>,
@@ -171,7 +173,17 @@ impl Lane {
         quantities: Vec<Quantity>,
         sensors: SensorTable,
     ) -> Result<(Lane, Vec<Arc<Deployment>>), LaneError> {
-        let LaneParts { name, origin, settings, assets, source, mut deployments, batch_rows_max, .. } = parts;
+        let LaneParts {
+            name,
+            origin,
+            settings,
+            assets,
+            source,
+            delivery,
+            mut deployments,
+            batch_rows_max,
+            ..
+        } = parts;
         deployments.sort_by(|a, b| a.name.cmp(&b.name));
         let mut batch = Builder::new(batch_rows_max);
         batch.set_quantities(quantities.len());
@@ -182,6 +194,7 @@ impl Lane {
             settings,
             assets,
             source,
+            delivery,
             decoder,
             sensors,
             clock: LaneClock::default(),

@@ -5,14 +5,21 @@ pub mod judge;
 pub mod readings;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use gridwatch_connectors::memory::{MemorySink, MemoryStore};
 use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
 use gridwatch_core::decode::DecodeSettings;
 use gridwatch_core::judge::Limits;
+use gridwatch_core::record::{Feed, RecordFormat};
+use gridwatch_core::sink::{Delivery, LaneCommit, LaneId, Sink, Store};
 use gridwatch_engine::deployment::{Deployment, OnFault, OnNewState};
 use gridwatch_engine::lane::LaneParts;
-use gridwatch_engine::settings::{LaneSettings, RecordFormat};
+use gridwatch_engine::outlet::{Outlet, checkpoint_name};
+use gridwatch_engine::settings::{LaneSettings, OnMissing, PaceSettings};
+use gridwatch_engine::start::begin;
+use gridwatch_engine::worker::{Parcel, Worker};
 
 use judge::{NativeModule, NoLog};
 
@@ -44,8 +51,48 @@ pub fn parts(rows_max: usize) -> LaneParts {
         },
         assets: Arc::new(Assets::default()),
         source: Vec::new(),
+        delivery: Delivery::ExactlyOnce,
         dormant: Vec::new(),
         deployments: vec![deploy("every", ""), deploy("voltage", "voltage")],
         batch_rows_max: rows_max,
     }
+}
+
+pub fn lane() -> LaneId {
+    LaneId::only("0")
+}
+
+/// One life of a process with one lane, as the pipeline's threads begin it.
+pub fn open(
+    parts: LaneParts,
+    sink: &MemorySink,
+    store: &MemoryStore,
+    feed: Box<dyn Feed>,
+    pace: PaceSettings,
+) -> (Worker, Outlet) {
+    let mut handle: Box<dyn Sink> = Box::new(sink.clone());
+    let commits = handle.recover().unwrap();
+    let parts = LaneParts { delivery: handle.delivery(), ..parts };
+    let begun = begin(parts, commits.last(&lane()).unwrap(), store, OnMissing::Halt, || Ok(0)).unwrap();
+    let mut outlet = Outlet::new(handle, None);
+    let mut worker = Worker::new(begun.lane, feed, pace, Duration::ZERO).unwrap();
+    let (commit, is_new) = match begun.commit {
+        Some(commit) => (commit, false),
+        None => (save_first(&mut worker, store), true),
+    };
+    outlet.receive(&lane(), Parcel::Opened { commit, is_new }).unwrap();
+    outlet.settle().unwrap();
+    (worker, outlet)
+}
+
+pub fn save_first(worker: &mut Worker, store: &MemoryStore) -> LaneCommit {
+    let mut commit = None;
+    let mut hand_on = |parcel| {
+        let Parcel::Checkpoint { position, bytes } = parcel else { return };
+        let checkpoint = checkpoint_name("0", position, &bytes);
+        store.put(&checkpoint, bytes).unwrap();
+        commit = Some(LaneCommit { position, checkpoint, decisions: vec![] });
+    };
+    worker.checkpoint(&mut hand_on).unwrap();
+    commit.unwrap()
 }

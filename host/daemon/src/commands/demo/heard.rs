@@ -8,11 +8,9 @@ use gridwatch_connectors::simulator::{Label, World};
 use gridwatch_core::Timestamp;
 use gridwatch_core::decode::parse_rfc3339;
 use gridwatch_core::finding::{Phase, Severity};
-use gridwatch_core::sink::{Outgoing, Stream};
+use gridwatch_core::sink::Outgoing;
 use gridwatch_engine::outlet::Observer;
 use serde::Deserialize;
-
-use crate::metrics::severity_name;
 
 /// Kept for the score. A healthy run has some thousands.
 const FOUND_MAX: usize = 1_000_000;
@@ -73,9 +71,7 @@ impl Heard {
     }
 
     fn hear(&self, truth: &Truth, outgoing: &Outgoing) {
-        if outgoing.stream != Stream::Anomalies {
-            return;
-        }
+        let Outgoing::Anomaly(outgoing) = outgoing else { return };
         let parsed = serde_json::from_slice::<Message>(&outgoing.payload);
         let (message, timestamp) = match parsed.map(|m| (parse_rfc3339(&m.timestamp), m)) {
             Ok((Some(timestamp), message)) => (message, timestamp),
@@ -141,7 +137,7 @@ impl Heard {
 fn words(message: &Message, found: &Found, injected: Option<&Label>) -> String {
     let what = format!(
         "{:8} {:6} {}/{} {} {}",
-        severity_name(message.severity),
+        message.severity.name(),
         match message.phase {
             Phase::Raised => "raised",
             _ => "single",
@@ -202,6 +198,7 @@ impl Truth {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use gridwatch_connectors::simulator::Scenario;
+    use gridwatch_core::sink::AnomalyMessage;
     use gridwatch_core::time::rfc3339;
 
     use super::*;
@@ -215,11 +212,11 @@ mod tests {
             "id": "x", "phase": phase, "detector": "limits", "sensor_id": sensor, "quantity": "voltage",
             "kind": "sag", "severity": "warning", "timestamp": rfc3339(timestamp),
         });
-        Outgoing {
-            stream: Stream::Anomalies,
+        Outgoing::Anomaly(AnomalyMessage {
             key: sensor.to_owned(),
+            headers: Vec::new(),
             payload: payload.to_string().into_bytes(),
-        }
+        })
     }
 
     #[test]

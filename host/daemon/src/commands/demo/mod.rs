@@ -19,7 +19,7 @@ use gridwatch_engine::deployment::Deployment;
 use gridwatch_engine::pipeline::{Pipeline, PipelineError, Plan, Snapshot};
 use tokio::runtime::Runtime;
 
-use super::run::{commit_file, http_runtime};
+use super::run::http_runtime;
 use crate::admission::{self, Candidate};
 use crate::cli::{DemoArgs, Failure, Out, say};
 use crate::config::{self, Config};
@@ -111,7 +111,7 @@ fn plan(
     let lanes = wiring::simulator_lanes(world, 1, false, pace, &base)?;
     let anomalies = state.join("anomalies.jsonl");
     let sink = FileSink::open(FileSinkOptions {
-        commit: Some(commit_file(&anomalies)),
+        commit: Some(wiring::commit_file(&anomalies)),
         anomalies: Output::File(anomalies),
         dead_letters: Output::File(state.join("dead-letters.jsonl")),
     })
@@ -119,7 +119,8 @@ fn plan(
     let store =
         Objects::local(state).map_err(|error| Failure::Start(format!("the checkpoint store: {error}")))?;
     Ok(Plan {
-        lanes: lanes.lanes,
+        intake: lanes.intake,
+        template: lanes.template,
         sink: Box::new(sink),
         store: Arc::new(store),
         pace: wiring::pace(&config.engine, Duration::from_secs(5)),

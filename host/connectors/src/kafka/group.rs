@@ -1,0 +1,286 @@
+//! This process as a member of its group: the consumer, and which lanes are ours under which generation.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use gridwatch_core::record::SourceError;
+use gridwatch_core::sink::{LaneCommit, LaneId, SinkError};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientConfig, TopicPartitionList};
+
+use super::settings::KafkaSettings;
+use super::{metadata, raw};
+
+/// How long one question to the brokers may take.
+pub const ASK_WAIT: Duration = Duration::from_secs(5);
+/// How long brokers may be out of reach at the start before it counts as a mistake in the configuration.
+const CONNECT_WAIT: Duration = Duration::from_secs(15);
+
+pub type GroupConsumer = BaseConsumer<Membership>;
+
+/// The group as intake, feeds and sink share it.
+#[derive(Clone)]
+pub struct Connected {
+    pub(super) consumer: Arc<GroupConsumer>,
+    pub(super) settings: Arc<KafkaSettings>,
+    /// So many partitions the topic has, and the id that it keeps for life.
+    pub(super) partitions: i32,
+    pub(super) topic_id: String,
+}
+
+/// Whose lanes are whose, as of the last rebalance that was handled.
+#[derive(Default)]
+pub struct Membership {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    held: BTreeMap<LaneId, Held>,
+    /// Of the generation that `held` belongs to. Never newer: a process that was away, lost its lanes and
+    /// came back must not commit them as a member of the new generation.
+    metadata: Option<Arc<ConsumerGroupMetadata>>,
+    /// Taken from us, and still to be given up.
+    going: BTreeMap<LaneId, Held>,
+    events: VecDeque<Rebalance>,
+    incarnations: u64,
+    /// The first error that no waiting will mend.
+    fatal: Option<String>,
+    is_closing: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    partition: i32,
+    /// Its messages are being fetched.
+    is_assigned: bool,
+}
+
+/// What the group's coordinator wants. It waits for our answer.
+pub enum Rebalance {
+    Assigned(Vec<i32>),
+    Revoked { partitions: Vec<i32> },
+    Lost { lanes: Vec<LaneId> },
+}
+
+/// What may go into one transaction: these lanes, as this member of the group.
+pub struct Assignment {
+    pub partitions: BTreeMap<LaneId, i32>,
+    pub metadata: Option<Arc<ConsumerGroupMetadata>>,
+}
+
+impl ClientContext for Membership {
+    fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
+        super::producer::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else { return };
+        match code {
+            RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::SSL
+            | RDKafkaErrorCode::Fatal
+            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::TopicAuthorizationFailed => {
+                self.lock().fatal.get_or_insert(format!("{code}: {reason}"));
+            }
+            _ => tracing::warn!("{code}: {reason}"),
+        }
+    }
+}
+
+impl ConsumerContext for Membership {
+    /// Only notes what is wanted: the answer comes once lanes are opened or settled, from the intake.
+    fn rebalance(&self, consumer: &GroupConsumer, error: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let partitions: Vec<i32> = list.elements().iter().map(|element| element.partition()).collect();
+        let mut state = self.lock();
+        if state.is_closing {
+            drop(state);
+            let _ = consumer.incremental_unassign(list);
+            return;
+        }
+        let event = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            Rebalance::Assigned(partitions)
+        } else {
+            state.revoke(partitions, consumer.assignment_lost())
+        };
+        state.events.push_back(event);
+    }
+}
+
+impl State {
+    fn revoke(&mut self, partitions: Vec<i32>, lost: bool) -> Rebalance {
+        if !lost {
+            return Rebalance::Revoked { partitions };
+        }
+        // Before anything else: nobody may commit them any more.
+        self.metadata = None;
+        let (lost, held) = std::mem::take(&mut self.held)
+            .into_iter()
+            .partition(|(_, held): &(LaneId, Held)| partitions.contains(&held.partition));
+        self.held = held;
+        let lost: BTreeMap<LaneId, Held> = lost;
+        let lanes = lost.keys().cloned().collect();
+        self.going.extend(lost);
+        Rebalance::Lost { lanes }
+    }
+}
+
+impl Membership {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn next_event(&self) -> Option<Rebalance> {
+        self.lock().events.pop_front()
+    }
+
+    /// A new incarnation of the partition's lane, which is ours from now on.
+    pub fn hold(&self, topic: &str, partition: i32) -> LaneId {
+        let mut state = self.lock();
+        state.incarnations += 1;
+        let lane = LaneId { name: lane_name(topic, partition).into(), incarnation: state.incarnations };
+        state.held.insert(lane.clone(), Held { partition, is_assigned: false });
+        lane
+    }
+
+    pub fn lanes_of(&self, partitions: &[i32]) -> Vec<LaneId> {
+        let state = self.lock();
+        let ours = state.held.iter().filter(|(_, held)| partitions.contains(&held.partition));
+        ours.map(|(lane, _)| lane.clone()).collect()
+    }
+
+    /// The lanes are ours no more; of these partitions messages were being fetched.
+    pub fn release(&self, lanes: &[LaneId]) -> Vec<i32> {
+        let mut state = self.lock();
+        let State { held, going, .. } = &mut *state;
+        let given = lanes.iter().filter_map(|lane| held.remove(lane).or_else(|| going.remove(lane)));
+        given.filter(|held| held.is_assigned).map(|held| held.partition).collect()
+    }
+
+    pub fn set_metadata(&self, metadata: Option<ConsumerGroupMetadata>) {
+        self.lock().metadata = metadata.map(Arc::new);
+    }
+
+    pub fn assignment(&self) -> Assignment {
+        let state = self.lock();
+        let partitions = state.held.iter().map(|(lane, held)| (lane.clone(), held.partition)).collect();
+        Assignment { partitions, metadata: state.metadata.clone() }
+    }
+
+    pub fn held(&self) -> Vec<(LaneId, i32)> {
+        self.lock().held.iter().map(|(lane, held)| (lane.clone(), held.partition)).collect()
+    }
+
+    pub fn check(&self, place: &str) -> Result<(), SourceError> {
+        match self.lock().fatal.clone() {
+            None => Ok(()),
+            Some(what) => Err(SourceError::Read { place: place.to_owned(), what }),
+        }
+    }
+
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.is_closing = true;
+        state.held.clear();
+        state.metadata = None;
+    }
+
+    /// Does `work` while the lane is ours and cannot be taken, or not at all. The lane's messages count as
+    /// being fetched from then on.
+    pub fn while_held<T>(&self, lane: &LaneId, work: impl FnOnce() -> T) -> Option<T> {
+        let mut state = self.lock();
+        let held = state.held.get_mut(lane)?;
+        held.is_assigned = true;
+        Some(work())
+    }
+
+    /// Does `work` while no lane can be taken.
+    pub fn while_unchanged<T>(&self, work: impl FnOnce(&BTreeMap<LaneId, i32>) -> T) -> T {
+        let state = self.lock();
+        let partitions = state.held.iter().map(|(lane, held)| (lane.clone(), held.partition)).collect();
+        work(&partitions)
+    }
+}
+
+pub fn lane_name(topic: &str, partition: i32) -> String {
+    format!("{topic}-{partition}")
+}
+
+/// Reaches the brokers, and makes sure that the topics are there. Errors say what to mend.
+pub fn connect(settings: KafkaSettings) -> Result<Connected, SourceError> {
+    let place = place_of(&settings);
+    let failed = |what: String| SourceError::Read { place: place.clone(), what };
+    let config: ClientConfig = settings.consumer();
+    let consumer: GroupConsumer = config
+        .create_with_context(Membership::default())
+        .map_err(|error| failed(format!("the Kafka properties do not hold: {error}")))?;
+    let until = Instant::now() + CONNECT_WAIT;
+    let partitions = loop {
+        let found = partitions_of(&consumer, &settings.topic);
+        // What the brokers have said of the login comes with the consumer's events.
+        while consumer.poll(Duration::ZERO).is_some() {}
+        consumer.context().check(&place)?;
+        match found {
+            Ok(partitions) => break partitions,
+            Err(what) if Instant::now() >= until => return Err(failed(what)),
+            Err(what) => tracing::warn!("{place}: {what}; tries again"),
+        }
+    };
+    for topic in [&settings.anomalies_topic, &settings.dead_letters_topic] {
+        partitions_of(&consumer, topic).map_err(failed)?;
+    }
+    let topic_id = raw::topic_id(&consumer, &settings.topic, ASK_WAIT)
+        .map_err(|code| failed(format!("the topic's id cannot be had: {code}")))?;
+    Ok(Connected { consumer: Arc::new(consumer), settings: Arc::new(settings), partitions, topic_id })
+}
+
+pub fn place_of(settings: &KafkaSettings) -> String {
+    let servers = settings.properties.get("bootstrap.servers").map_or("?", String::as_str);
+    format!("Kafka at {servers}")
+}
+
+fn partitions_of(consumer: &GroupConsumer, topic: &str) -> Result<i32, String> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), Duration::from_secs(2))
+        .map_err(|error| format!("the brokers do not answer: {error}"))?;
+    match metadata.topics().first().map(|topic| (topic.error(), topic.partitions().len())) {
+        Some((None, partitions)) if partitions > 0 => Ok(partitions as i32),
+        Some((Some(error), _)) => {
+            let code = RDKafkaErrorCode::from(error);
+            Err(format!("topic `{topic}`: {code}. Make it first, or name another in the configuration"))
+        }
+        _ => Err(format!(
+            "topic `{topic}` does not exist. Make it first, or name another in the configuration"
+        )),
+    }
+}
+
+impl Connected {
+    pub(super) fn membership(&self) -> &Membership {
+        self.consumer.context()
+    }
+
+    /// What is committed of a lane, once nothing of it is on its way any more.
+    pub(super) fn last_commit(&self, lane: &LaneId, partition: i32) -> Result<Option<LaneCommit>, SinkError> {
+        let place = lane.to_string();
+        let committed =
+            raw::committed(&self.consumer, &self.settings.topic, partition, ASK_WAIT).map_err(|code| {
+                SinkError::Busy {
+                    place: place.clone(),
+                    what: format!("the group's commits cannot be read: {code}"),
+                }
+            })?;
+        let Some(committed) = committed else { return Ok(None) };
+        let position = committed.offset.max(0) as u64;
+        metadata::decode(&lane.name, position, &committed.metadata)
+            .map(Some)
+            .map_err(|what| SinkError::Recover { place, what: what.to_string() })
+    }
+}

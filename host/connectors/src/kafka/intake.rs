@@ -1,0 +1,143 @@
+//! Lanes as the group gives and takes them.
+
+use std::time::Duration;
+
+use gridwatch_core::anomaly::Origin;
+use gridwatch_core::checkpoint::SourcePart;
+use gridwatch_core::intake::{Change, Intake, Opening, Revocation};
+use gridwatch_core::record::{RecordFormat, SourceError};
+use gridwatch_core::sink::LaneId;
+use rdkafka::consumer::Consumer;
+use rdkafka::{Message, TopicPartitionList};
+
+use super::feed::KafkaFeed;
+use super::group::{Connected, Rebalance, place_of};
+
+pub struct KafkaIntake {
+    group: Connected,
+    is_subscribed: bool,
+}
+
+impl KafkaIntake {
+    pub fn new(group: Connected) -> Self {
+        KafkaIntake { group, is_subscribed: false }
+    }
+
+    fn failed(&self, what: String) -> SourceError {
+        SourceError::Read { place: place_of(&self.group.settings), what }
+    }
+
+    fn open(&self, partition: i32) -> Opening {
+        let topic = &self.group.settings.topic;
+        let lane = self.group.membership().hold(topic, partition);
+        let part = |name: &str, beginning: String| SourcePart { name: name.to_owned(), beginning };
+        Opening {
+            feed: Box::new(KafkaFeed::new(self.group.clone(), lane.clone(), partition)),
+            lane,
+            origin: Origin::Topic { topic: topic.clone(), partition },
+            // With more partitions keys go elsewhere, and sensors with them.
+            source: vec![
+                part(&format!("topic {topic}"), self.group.topic_id.clone()),
+                part("partitions", self.group.partitions.to_string()),
+            ],
+            format: RecordFormat::Json,
+        }
+    }
+
+    fn list(&self, partitions: impl IntoIterator<Item = i32>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition(&self.group.settings.topic, partition);
+        }
+        list
+    }
+
+    /// As whom we may commit from now on.
+    fn renew(&self) {
+        self.group.membership().set_metadata(self.group.consumer.group_metadata());
+    }
+
+    fn apply(&self, event: Rebalance) -> Result<Vec<Change>, SourceError> {
+        let membership = self.group.membership();
+        match event {
+            Rebalance::Assigned(partitions) => {
+                // Each lane is assigned from its own position once that is known; this is the answer alone.
+                let none = TopicPartitionList::new();
+                self.group
+                    .consumer
+                    .incremental_assign(&none)
+                    .map_err(|error| self.failed(error.to_string()))?;
+                self.renew();
+                tracing::info!(?partitions, "assigned");
+                Ok(partitions.into_iter().map(|partition| Change::Opened(self.open(partition))).collect())
+            }
+            Rebalance::Revoked { partitions } => {
+                tracing::info!(?partitions, "to be given back");
+                // They are ours until we answer, and the generation is a new one already.
+                self.renew();
+                Ok(vec![Change::Revoked { lanes: membership.lanes_of(&partitions), how: Revocation::Asked }])
+            }
+            Rebalance::Lost { lanes } => {
+                let names: Vec<&str> = lanes.iter().map(|lane| &*lane.name).collect();
+                tracing::warn!(lanes = names.join(","), "lost: this process was away for too long");
+                Ok(vec![Change::Revoked { lanes, how: Revocation::Lost }])
+            }
+        }
+    }
+}
+
+impl Intake for KafkaIntake {
+    fn poll(&mut self, wait: Duration) -> Result<Vec<Change>, SourceError> {
+        let topic = self.group.settings.topic.as_str();
+        if !std::mem::replace(&mut self.is_subscribed, true) {
+            self.group.consumer.subscribe(&[topic]).map_err(|error| self.failed(error.to_string()))?;
+        }
+        match self.group.consumer.poll(wait) {
+            Some(Ok(message)) => {
+                // Its lane would miss it: better to stop than to lose it.
+                let what = format!(
+                    "offset {} of partition {} came past its lane",
+                    message.offset(),
+                    message.partition()
+                );
+                return Err(self.failed(what));
+            }
+            Some(Err(error)) => tracing::debug!("{error}"),
+            None => {}
+        }
+        let membership = self.group.membership();
+        membership.check(&place_of(&self.group.settings))?;
+        match membership.next_event() {
+            Some(event) => self.apply(event),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn released(&mut self, lanes: &[LaneId]) -> Result<(), SourceError> {
+        let fetched = self.group.membership().release(lanes);
+        let list = self.list(fetched);
+        self.group.consumer.incremental_unassign(&list).map_err(|error| self.failed(error.to_string()))
+    }
+
+    fn reopen(&mut self) -> Result<Vec<Opening>, SourceError> {
+        let held = self.group.membership().held();
+        let (lanes, partitions): (Vec<LaneId>, Vec<i32>) = held.into_iter().unzip();
+        let fetched = self.group.membership().release(&lanes);
+        if !fetched.is_empty() {
+            let list = self.list(fetched);
+            self.group
+                .consumer
+                .incremental_unassign(&list)
+                .map_err(|error| self.failed(error.to_string()))?;
+        }
+        Ok(partitions.into_iter().map(|partition| self.open(partition)).collect())
+    }
+
+    fn is_fixed(&self) -> bool {
+        false
+    }
+
+    fn close(&mut self) {
+        self.group.membership().close();
+    }
+}

@@ -1,0 +1,23 @@
+//! Kafka at both ends: readings from a topic by consumer group, anomalies and dead letters into topics.
+//!
+//! A partition is a lane. One consumer serves a process ([`group`]); each lane reads its partition's own
+//! queue ([`feed`]); lanes come and go with the group's rebalances ([`intake`]); output and positions go out
+//! together ([`sink`]): in one transaction, or after one another where that is enough. What a commit says
+//! besides the position travels in the offset's metadata ([`metadata`]).
+//!
+//! librdkafka's batch call and offsets' metadata are reached past `rdkafka`, in [`raw`]; no other room here
+//! has `unsafe`.
+
+mod feed;
+mod group;
+mod intake;
+mod metadata;
+mod producer;
+mod raw;
+mod settings;
+mod sink;
+
+pub use group::{Connected, connect};
+pub use intake::KafkaIntake;
+pub use settings::{KafkaSettings, OnLost, Start};
+pub use sink::KafkaSink;

@@ -1,0 +1,155 @@
+//! The producer: messages on their way, and what became of them.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use gridwatch_core::dead_letter::DeadLetter;
+use gridwatch_core::sink::{AnomalyMessage, Outgoing};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+
+use super::settings::KafkaSettings;
+
+/// Headers that we add to a dead letter, beside its own.
+pub const HEADER: &str = "gridwatch-";
+
+pub type KafkaProducer = ThreadedProducer<Deliveries>;
+
+/// What the brokers have refused since last asked.
+#[derive(Default)]
+pub struct Deliveries {
+    failed: Mutex<Option<RDKafkaErrorCode>>,
+    fatal: Mutex<Option<String>>,
+}
+
+impl Deliveries {
+    /// The first failure since the last call.
+    pub fn take_failure(&self) -> Option<RDKafkaErrorCode> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What no waiting will mend.
+    pub fn fatal(&self) -> Option<String> {
+        self.fatal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(
+                code @ (RDKafkaErrorCode::Authentication
+                | RDKafkaErrorCode::SaslAuthenticationFailed
+                | RDKafkaErrorCode::SSL
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::TransactionalIdAuthorizationFailed),
+            ) => {
+                let mut fatal = self.fatal.lock().unwrap_or_else(PoisonError::into_inner);
+                fatal.get_or_insert(format!("{code}: {reason}"));
+            }
+            _ => tracing::debug!("{error}: {reason}"),
+        }
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(code);
+        }
+    }
+}
+
+pub fn new(settings: &KafkaSettings) -> Result<KafkaProducer, KafkaError> {
+    settings.producer().create_with_context(Deliveries::default())
+}
+
+/// Hands one message over. False: the queue is full for now. Of a dead letter at most `record_bytes_max`.
+pub fn send(
+    producer: &KafkaProducer,
+    settings: &KafkaSettings,
+    message: &Outgoing,
+    record_bytes_max: usize,
+) -> Result<bool, KafkaError> {
+    let sent = match message {
+        Outgoing::Anomaly(anomaly) => send_anomaly(producer, &settings.anomalies_topic, anomaly),
+        Outgoing::DeadLetter(letter) => send_letter(producer, settings, letter, record_bytes_max),
+    };
+    match sent {
+        Ok(()) => Ok(true),
+        Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn send_anomaly(producer: &KafkaProducer, topic: &str, anomaly: &AnomalyMessage) -> Result<(), KafkaError> {
+    let headers = anomaly.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    });
+    let record = BaseRecord::to(topic).key(&anomaly.key).payload(&anomaly.payload).headers(headers);
+    producer.send(record).map_err(|(error, _)| error)
+}
+
+/// The original bytes under the original key, with the why in headers.
+fn send_letter(
+    producer: &KafkaProducer,
+    settings: &KafkaSettings,
+    letter: &DeadLetter,
+    record_bytes_max: usize,
+) -> Result<(), KafkaError> {
+    let kept = letter.record.len().min(record_bytes_max);
+    let partition = letter.lane.rsplit('-').next().unwrap_or_default();
+    let mut headers = letter.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    });
+    let offset = letter.meta.position.to_string();
+    let time = letter.meta.stored.map(|time| time.to_string());
+    let truncated = (letter.meta.truncated || kept < letter.record.len()).then_some("true");
+    for (name, value) in [
+        ("reason", Some(letter.reason.name())),
+        ("detail", Some(letter.detail.as_str())),
+        ("topic", Some(settings.topic.as_str())),
+        ("partition", Some(partition)),
+        ("offset", Some(offset.as_str())),
+        ("time", time.as_deref()),
+        ("truncated", truncated),
+    ] {
+        if let Some(value) = value {
+            headers = headers.insert(Header { key: &format!("{HEADER}{name}"), value: Some(value) });
+        }
+    }
+    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&settings.dead_letters_topic);
+    record = record.payload(&letter.record[..kept]).headers(headers);
+    if let Some(key) = &letter.key {
+        record = record.key(key);
+    }
+    producer.send(record).map_err(|(error, _)| error)
+}
+
+/// Everything handed over has been answered, or the time is over.
+pub fn flush(producer: &KafkaProducer, wait: Duration) -> bool {
+    producer.flush(wait).is_ok()
+}
+
+/// librdkafka's own lines, among ours.
+pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error => {
+            tracing::warn!(target: "librdkafka", facility, "{message}");
+        }
+        _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
+    }
+}

@@ -1,0 +1,377 @@
+//! Anomalies, dead letters and positions, out together.
+//!
+//! The records of an interval are kept until their commit is acknowledged. Exactly once, they and the
+//! positions are one transaction: one that is aborted (each rebalance has a window of that) is sent again
+//! as another; one whose end is in doubt is ended again; one that is lost for good brings all lanes back
+//! to their commits. At least once, the records are acknowledged first and the positions committed after.
+//!
+//! What goes into a commit is of lanes that are ours as of the last rebalance that was handled, and of the
+//! generation that goes with it: the broker checks membership, not whose partition it is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gridwatch_core::sink::{Commit, Commits, Delivery, LaneCommit, LaneId, Outgoing, Sink, SinkError};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::Producer;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::group::{Assignment, Connected, place_of};
+use super::producer::{self, KafkaProducer};
+use super::{metadata, raw};
+
+/// How long one step of a commit may take before the outlet has a look at what else there is.
+const STEP_WAIT: Duration = Duration::from_secs(2);
+const INIT_WAIT: Duration = Duration::from_secs(15);
+/// Twice within this time: somebody else works under our name.
+const FENCED_TWICE: Duration = Duration::from_secs(60);
+/// Of a dead letter that is too large for its topic, so much is kept.
+const CUT_BYTES: usize = 64 << 10;
+
+pub struct KafkaSink {
+    group: Connected,
+    producer: Option<KafkaProducer>,
+    /// Since the last commit.
+    interval: Vec<(LaneId, Outgoing)>,
+    /// So many of these are handed over to the producer.
+    sent: usize,
+    stage: Stage,
+    /// What the transaction commits that is being ended.
+    ending: Commit,
+    record_bytes_max: usize,
+    fenced_last: Option<Instant>,
+}
+
+/// Where the transaction stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    None,
+    Open,
+    /// It is to be ended, and whether it was is not known.
+    Ending,
+    /// It is to be aborted before anything else.
+    Aborting,
+}
+
+impl KafkaSink {
+    pub fn new(group: Connected) -> Self {
+        KafkaSink {
+            group,
+            producer: None,
+            interval: Vec::new(),
+            sent: 0,
+            stage: Stage::None,
+            ending: Commit::default(),
+            record_bytes_max: usize::MAX,
+            fenced_last: None,
+        }
+    }
+
+    fn place(&self) -> String {
+        place_of(&self.group.settings)
+    }
+
+    fn busy(&self, what: impl ToString) -> SinkError {
+        SinkError::Busy { place: self.place(), what: what.to_string() }
+    }
+
+    /// The producer; a new one fences what an earlier life has left.
+    fn producer(&mut self) -> Result<&KafkaProducer, SinkError> {
+        if self.producer.is_none() {
+            let failed = |what: String| SinkError::Write { place: self.place(), what };
+            let made = producer::new(&self.group.settings).map_err(|error| failed(error.to_string()))?;
+            if self.is_exactly_once()
+                && let Err(error) = made.init_transactions(INIT_WAIT)
+            {
+                if let Some(what) = made.context().fatal() {
+                    return Err(failed(what));
+                }
+                return Err(self.busy(format!("transactions cannot begin: {error}")));
+            }
+            self.producer = Some(made);
+        }
+        self.producer.as_ref().ok_or_else(|| self.busy("no producer"))
+    }
+
+    fn is_exactly_once(&self) -> bool {
+        self.group.settings.delivery == Delivery::ExactlyOnce
+    }
+
+    /// Hands over what was not yet. False: the queue is full for now.
+    fn send(&mut self) -> Result<bool, SinkError> {
+        if self.sent == self.interval.len() {
+            return Ok(true);
+        }
+        self.begin()?;
+        let (settings, bytes_max) = (self.group.settings.clone(), self.record_bytes_max);
+        while self.sent < self.interval.len() {
+            let Some(producer) = &self.producer else { return Ok(false) };
+            match producer::send(producer, &settings, &self.interval[self.sent].1, bytes_max) {
+                Ok(true) => self.sent += 1,
+                Ok(false) => return Ok(false),
+                Err(error) => return Err(self.after(error)),
+            }
+        }
+        Ok(true)
+    }
+
+    fn begin(&mut self) -> Result<(), SinkError> {
+        self.producer()?;
+        if !self.is_exactly_once() || self.stage != Stage::None {
+            return Ok(());
+        }
+        if let Some(Err(error)) = self.producer.as_ref().map(Producer::begin_transaction) {
+            return Err(self.after(error));
+        }
+        self.stage = Stage::Open;
+        Ok(())
+    }
+
+    /// What an error means: the same again, an abort first, or all is lost.
+    fn after(&mut self, error: KafkaError) -> SinkError {
+        let code = error.rdkafka_error_code();
+        if code == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
+            self.record_bytes_max = CUT_BYTES;
+        }
+        if let KafkaError::Transaction(details) = &error {
+            if details.is_fatal() {
+                return self.lost(code, error.to_string());
+            }
+            if details.txn_requires_abort() {
+                self.stage = Stage::Aborting;
+            }
+            return self.busy(error);
+        }
+        match code {
+            Some(
+                RDKafkaErrorCode::Fatal | RDKafkaErrorCode::Fenced | RDKafkaErrorCode::InvalidProducerEpoch,
+            ) => self.lost(code, error.to_string()),
+            Some(RDKafkaErrorCode::State) if self.stage == Stage::Open => {
+                // The transaction was aborted under us.
+                self.stage = Stage::Aborting;
+                self.busy(error)
+            }
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => self.busy(error),
+            _ => SinkError::Write { place: self.place(), what: error.to_string() },
+        }
+    }
+
+    /// The producer is of no use any more, and what was on its way is lost, unseen.
+    fn lost(&mut self, code: Option<RDKafkaErrorCode>, what: String) -> SinkError {
+        let place = self.place();
+        self.producer = None;
+        self.interval.clear();
+        (self.sent, self.stage) = (0, Stage::None);
+        let fenced = matches!(code, Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced));
+        if fenced
+            && self.fenced_last.replace(Instant::now()).is_some_and(|last| last.elapsed() < FENCED_TWICE)
+        {
+            let instance = &self.group.settings.instance;
+            let what =
+                format!("another process uses the instance name `{instance}`: give each its own ({what})");
+            return SinkError::Commit { place, what };
+        }
+        SinkError::Reset { place, what }
+    }
+
+    /// What was handed over is taken back: it is sent again with the next transaction.
+    fn abort(&mut self) -> Result<(), SinkError> {
+        let Some(producer) = &self.producer else { return Ok(()) };
+        self.stage = Stage::Aborting;
+        if let Err(error) = producer.abort_transaction(STEP_WAIT) {
+            return Err(match &error {
+                KafkaError::Transaction(details) if details.is_fatal() => {
+                    self.lost(error.rdkafka_error_code(), error.to_string())
+                }
+                _ => self.busy(error),
+            });
+        }
+        if producer.context().take_failure() == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
+            self.record_bytes_max = CUT_BYTES;
+        }
+        (self.sent, self.stage) = (0, Stage::None);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), SinkError> {
+        let Some(producer) = &self.producer else { return Ok(()) };
+        self.stage = Stage::Ending;
+        match producer.commit_transaction(STEP_WAIT) {
+            Ok(()) => {
+                self.stage = Stage::None;
+                self.settled();
+                Ok(())
+            }
+            Err(error) => Err(self.after(error)),
+        }
+    }
+
+    /// All of the interval is out for good.
+    fn settled(&mut self) {
+        self.interval.drain(..self.sent);
+        self.sent = 0;
+    }
+
+    /// Lanes that are not ours any more say nothing.
+    fn keep_ours(&mut self, ours: &Assignment) -> Result<(), SinkError> {
+        let is_ours = |lane: &LaneId| ours.partitions.contains_key(lane);
+        if self.interval.iter().all(|(lane, _)| is_ours(lane)) {
+            return Ok(());
+        }
+        if self.stage != Stage::None {
+            self.abort()?;
+        }
+        self.interval.retain(|(lane, _)| is_ours(lane));
+        Ok(())
+    }
+
+    fn offsets(
+        &self,
+        commit: &Commit,
+        ours: &BTreeMap<LaneId, i32>,
+    ) -> Result<TopicPartitionList, SinkError> {
+        let failed = |what: String| SinkError::Commit { place: self.place(), what };
+        let topic = &self.group.settings.topic;
+        let mut list = TopicPartitionList::new();
+        for (lane, entry) in &commit.lanes {
+            let Some(partition) = ours.get(lane) else { continue };
+            let text = metadata::encode(&lane.name, entry).map_err(|error| failed(error.to_string()))?;
+            let mut element = list.add_partition(topic, *partition);
+            element
+                .set_offset(Offset::Offset(entry.position as i64))
+                .map_err(|error| failed(error.to_string()))?;
+            element.set_metadata(text);
+        }
+        Ok(list)
+    }
+
+    fn commit_exactly_once(&mut self, commit: &Commit) -> Result<(), SinkError> {
+        match self.stage {
+            // Its positions were accepted before the end was asked for: whatever came after, it stands.
+            Stage::Ending => {
+                self.end()?;
+                if self.ending == *commit {
+                    return Ok(());
+                }
+            }
+            Stage::Aborting => self.abort()?,
+            Stage::None | Stage::Open => {}
+        }
+        let ours = self.group.membership().assignment();
+        self.keep_ours(&ours)?;
+        let offsets = self.offsets(commit, &ours.partitions)?;
+        if offsets.count() == 0 {
+            if self.stage == Stage::Open {
+                self.abort()?;
+            }
+            return Ok(());
+        }
+        let Some(member) = &ours.metadata else {
+            return Err(self.busy("waits for the group's next generation"));
+        };
+        self.begin()?;
+        if !self.send()? {
+            return Err(self.busy("the producer's queue is full"));
+        }
+        let sent = match &self.producer {
+            Some(producer) => producer.send_offsets_to_transaction(&offsets, member, STEP_WAIT),
+            None => return Err(self.busy("no producer")),
+        };
+        if let Err(error) = sent {
+            return Err(self.after(error));
+        }
+        self.ending = commit.clone();
+        self.end()
+    }
+
+    fn commit_at_least_once(&mut self, commit: &Commit) -> Result<(), SinkError> {
+        let sent = self.send()?;
+        let Some(producer) = &self.producer else { return Err(self.busy("no producer")) };
+        let flushed = producer::flush(producer, STEP_WAIT);
+        if let Some(code) = producer.context().take_failure() {
+            // Those that arrived come again: that is what this delivery allows.
+            self.sent = 0;
+            if code == RDKafkaErrorCode::MessageSizeTooLarge {
+                self.record_bytes_max = CUT_BYTES;
+            }
+            return Err(self.busy(format!("not all was delivered: {code}")));
+        }
+        if !sent || !flushed {
+            return Err(self.busy("not all is acknowledged yet"));
+        }
+        // Nobody may take a lane between the look at whose it is and the commit.
+        let committed = self.group.membership().while_unchanged(|ours| {
+            let offsets = self.offsets(commit, ours)?;
+            if offsets.count() == 0 {
+                return Ok(());
+            }
+            raw::commit(&self.group.consumer, &offsets, STEP_WAIT).map_err(|code| self.busy(code))
+        });
+        committed?;
+        self.settled();
+        Ok(())
+    }
+}
+
+impl Sink for KafkaSink {
+    /// What an earlier life of this process has left open is aborted. Commits are asked for lane by lane.
+    fn recover(&mut self) -> Result<Arc<dyn Commits>, SinkError> {
+        match self.producer() {
+            Ok(_) | Err(SinkError::Busy { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Arc::new(GroupCommits(self.group.clone())))
+    }
+
+    fn append(&mut self, lane: &LaneId, messages: Vec<Outgoing>) -> Result<(), SinkError> {
+        self.interval.extend(messages.into_iter().map(|message| (lane.clone(), message)));
+        if self.stage == Stage::Ending || self.stage == Stage::Aborting {
+            return Ok(());
+        }
+        match self.send() {
+            Ok(_) | Err(SinkError::Busy { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
+        if let Some(what) = self.producer.as_ref().and_then(|producer| producer.context().fatal()) {
+            return Err(SinkError::Write { place: self.place(), what });
+        }
+        if self.is_exactly_once() {
+            self.commit_exactly_once(commit)
+        } else {
+            self.commit_at_least_once(commit)
+        }
+    }
+
+    fn forget(&mut self, lane: &LaneId) {
+        if !self.interval.iter().any(|(of, _)| of == lane) {
+            return;
+        }
+        if self.is_exactly_once() && self.sent > 0 && self.stage == Stage::Open {
+            self.stage = Stage::Aborting;
+        }
+        if self.stage != Stage::Ending {
+            self.sent = 0;
+            self.interval.retain(|(of, _)| of != lane);
+        }
+    }
+
+    fn delivery(&self) -> Delivery {
+        self.group.settings.delivery
+    }
+}
+
+/// The group's own commits.
+struct GroupCommits(Connected);
+
+impl Commits for GroupCommits {
+    fn last(&self, lane: &LaneId) -> Result<Option<LaneCommit>, SinkError> {
+        match self.0.membership().assignment().partitions.get(lane) {
+            Some(partition) => self.0.last_commit(lane, *partition),
+            None => Err(SinkError::Busy { place: lane.to_string(), what: "is not ours any more".into() }),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `[checkpoints]`: where a lane's state is kept, so that every process of the group reaches it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::section::Section;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoints {
+    pub place: Place,
+    /// Real time between two checkpoints of a lane.
+    pub interval: Duration,
+    pub on_missing: OnMissing,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Place {
+    Directory(PathBuf),
+    S3(S3),
+}
+
+/// A bucket, and how to get at it. Keys that are not given come from the environment, as AWS names them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct S3 {
+    /// `s3://BUCKET/PREFIX`.
+    pub url: String,
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    pub access_key_file: Option<PathBuf>,
+    pub secret_key_file: Option<PathBuf>,
+}
+
+/// What happens when a checkpoint that a commit names is missing or damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMissing {
+    Halt,
+    Cold,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub fn read(mut section: Section<'_, '_>) -> Checkpoints {
+    let place = read_place(&mut section);
+    let interval = section.duration("interval", Duration::from_millis(100)..=DAY);
+    let on_missing = section.choice("on_missing", &[("halt", OnMissing::Halt), ("cold", OnMissing::Cold)]);
+    let checkpoints = Checkpoints {
+        place,
+        interval: interval.unwrap_or(Duration::from_secs(60)),
+        on_missing: on_missing.map_or(OnMissing::Halt, |at| at.value),
+    };
+    section.close();
+    checkpoints
+}
+
+fn read_place(section: &mut Section<'_, '_>) -> Place {
+    let (dir, url) = (section.string("dir"), section.string("url"));
+    let mut file = |key: &'static str| {
+        let written = section.string(key)?;
+        let path = section.document().resolve(&written.value);
+        if !path.is_file() {
+            section.document().mistake(written.offset, format!("{key}: {}: no such file", path.display()));
+        }
+        Some(path)
+    };
+    let (access_key_file, secret_key_file) = (file("access_key_file"), file("secret_key_file"));
+    let mut text = |key: &'static str| section.string(key).map(|at| at.value);
+    let (endpoint, region) = (text("endpoint"), text("region"));
+    let document = section.document();
+    match (dir, url) {
+        (Some(_), Some(url)) => {
+            document.mistake(url.offset, "url: dir is given, too; keep one of them");
+            Place::Directory(PathBuf::new())
+        }
+        (None, Some(url)) => {
+            if !url.value.strip_prefix("s3://").is_some_and(|rest| rest.len() > 2) {
+                document.mistake(
+                    url.offset,
+                    format!("url: \"{}\" is none; write \"s3://bucket/prefix\"", url.value),
+                );
+            }
+            Place::S3(S3 { url: url.value, endpoint, region, access_key_file, secret_key_file })
+        }
+        (dir, None) => {
+            for key in ["endpoint", "region", "access_key_file", "secret_key_file"] {
+                if let Some(offset) = section.written(key) {
+                    document
+                        .mistake(offset, format!("{key}: belongs to url = \"s3://…\", which is not given"));
+                }
+            }
+            let path = document.resolve(dir.as_ref().map_or(".gridwatch", |dir| &dir.value));
+            if let Some(dir) = dir.filter(|_| path.is_file()) {
+                document.mistake(dir.offset, format!("dir: {} is a file, not a directory", dir.value));
+            }
+            Place::Directory(path)
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `[source] kind = "kafka"`: topic, group, and what librdkafka is told.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use gridwatch_connectors::kafka::{KafkaSettings, OnLost, Start};
+use toml::de::DeValue;
+
+use super::section::{Section, type_name};
+
+/// The part of `[source]` that is about Kafka. Secrets stay in their files until somebody connects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KafkaSource {
+    pub topic: String,
+    pub brokers: String,
+    pub group: String,
+    pub start: Start,
+    pub on_lost: OnLost,
+    pub properties: BTreeMap<String, String>,
+    /// By property: the file that holds its value.
+    pub property_files: BTreeMap<String, PathBuf>,
+}
+
+pub const KEYS: [&str; 7] = ["topic", "brokers", "group", "start", "on_lost", "properties", "property_files"];
+
+pub const TOPIC: &str = "sensor-readings";
+const SECRET_BYTES_MAX: u64 = 64 << 10;
+
+pub fn read(section: &mut Section<'_, '_>, is_kafka: bool) -> KafkaSource {
+    let topic = section.string("topic").map_or(TOPIC.to_owned(), |at| at.value);
+    let brokers = section.string("brokers");
+    if is_kafka && brokers.is_none() && section.written("brokers").is_none() {
+        let what =
+            "brokers is missing in [source]: name the servers to begin with, for example \"localhost:9092\"";
+        section.document().mistake(section.offset(), what);
+    }
+    let starts = [("earliest", Start::Earliest), ("latest", Start::Latest)];
+    let losts = [("halt", OnLost::Halt), ("earliest", OnLost::Earliest), ("latest", OnLost::Latest)];
+    KafkaSource {
+        topic,
+        brokers: brokers.map_or(String::new(), |at| at.value),
+        group: section.string("group").map_or("gridwatch".to_owned(), |at| at.value),
+        start: section.choice("start", &starts).map_or(Start::Earliest, |at| at.value),
+        on_lost: section.choice("on_lost", &losts).map_or(OnLost::Halt, |at| at.value),
+        properties: properties(section.section("properties")),
+        property_files: property_files(section.section("property_files")),
+    }
+}
+
+fn properties(section: Section<'_, '_>) -> BTreeMap<String, String> {
+    let mut properties = BTreeMap::new();
+    for (name, value) in section.entries() {
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(number) => number.to_string(),
+            DeValue::Float(number) => number.to_string(),
+            DeValue::Boolean(is) => is.to_string(),
+            other => {
+                let what = format!(
+                    "{}: a property is a text, a number or a boolean, not {}",
+                    name.value,
+                    type_name(other)
+                );
+                section.document().mistake(name.offset, what);
+                continue;
+            }
+        };
+        if is_allowed(&section, &name.value, name.offset) {
+            properties.insert(name.value, text);
+        }
+    }
+    properties
+}
+
+fn property_files(section: Section<'_, '_>) -> BTreeMap<String, PathBuf> {
+    let mut files = BTreeMap::new();
+    for (name, value) in section.entries() {
+        let DeValue::String(path) = value.get_ref() else {
+            section
+                .document()
+                .mistake(name.offset, format!("{}: name the file that holds the value", name.value));
+            continue;
+        };
+        let path = section.document().resolve(path);
+        if !path.is_file() {
+            section
+                .document()
+                .mistake(name.offset, format!("{}: {}: no such file", name.value, path.display()));
+        }
+        if is_allowed(&section, &name.value, name.offset) {
+            files.insert(name.value, path);
+        }
+    }
+    files
+}
+
+fn is_allowed(section: &Section<'_, '_>, name: &str, offset: usize) -> bool {
+    let what = match name {
+        "bootstrap.servers" | "metadata.broker.list" => "is [source] brokers",
+        _ if KafkaSettings::is_reserved(name) => {
+            "is set by gridwatch, since its promises rest on it; leave it out"
+        }
+        _ => return true,
+    };
+    section.document().mistake(offset, format!("{name}: {what}"));
+    false
+}
+
+impl KafkaSource {
+    /// All properties, with secrets read from their files. An error names the file, never its content.
+    pub fn all_properties(&self) -> Result<BTreeMap<String, String>, String> {
+        let mut all = self.properties.clone();
+        all.insert("bootstrap.servers".to_owned(), self.brokers.clone());
+        for (name, file) in &self.property_files {
+            let failed = |what: String| format!("{} (for {name}): {what}", file.display());
+            let length = std::fs::metadata(file).map_err(|error| failed(error.to_string()))?.len();
+            if length > SECRET_BYTES_MAX {
+                return Err(failed(format!("more than {SECRET_BYTES_MAX} bytes")));
+            }
+            let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+            all.insert(name.clone(), text.trim_end_matches(['\r', '\n']).to_owned());
+        }
+        Ok(all)
+    }
+}

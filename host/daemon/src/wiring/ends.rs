@@ -1,0 +1,126 @@
+//! Both ends of a run and the store between them, as configured.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gridwatch_connectors::files::{FileSink, FileSinkOptions, Output};
+use gridwatch_connectors::kafka::{self, KafkaSettings, KafkaSink};
+use gridwatch_connectors::stores::{Objects, S3Settings};
+use gridwatch_core::sink::{Sink, Store};
+
+use super::lanes::{LaneBase, Lanes, of_group, of_source};
+use crate::cli::Failure;
+use crate::config::{self, Config, KafkaSource, Place, S3, Source, is_instance_name};
+
+/// Where readings come from and where anomalies go.
+pub fn ends(
+    config: &Config,
+    source: &Source,
+    instance: Option<&str>,
+    base: &LaneBase<'_>,
+) -> Result<(Lanes, Box<dyn Sink>), Failure> {
+    match source {
+        Source::Kafka(kafka) => {
+            let settings = kafka_settings(config, kafka, instance)?;
+            let group = kafka::connect(settings).map_err(|error| Failure::Start(error.to_string()))?;
+            Ok((of_group(group.clone(), base), Box::new(KafkaSink::new(group))))
+        }
+        Source::Files(_) | Source::Simulator(_) => {
+            Ok((of_source(source, base, false)?, Box::new(file_sink(config)?)))
+        }
+    }
+}
+
+pub fn store(place: &Place) -> Result<Arc<dyn Store>, Failure> {
+    let opened = match place {
+        Place::Directory(directory) => Objects::local(directory),
+        Place::S3(s3) => Objects::s3(&s3_settings(s3)?),
+    };
+    Ok(Arc::new(opened.map_err(|error| Failure::Start(format!("the checkpoint store: {error}")))?))
+}
+
+fn kafka_settings(
+    config: &Config,
+    kafka: &KafkaSource,
+    instance: Option<&str>,
+) -> Result<KafkaSettings, Failure> {
+    let Some(instance) = instance.map(str::to_owned).or(config.engine.instance.clone()) else {
+        return Err(Failure::Arguments(format!(
+            "{}: instance is missing in [engine]: give each process of the group a name of its own, there or with \
+             --instance; it keeps its lanes through a restart by it",
+            config.file.display()
+        )));
+    };
+    if !is_instance_name(&instance) {
+        let what = "--instance: use up to 100 letters, digits, '.', '_' and '-'".to_owned();
+        return Err(Failure::Arguments(what));
+    }
+    let anomalies_topic = match &config.sink {
+        config::Sink::Kafka { topic } => topic.clone(),
+        config::Sink::File(_) | config::Sink::Stdout => {
+            return Err(Failure::Arguments("a Kafka source needs a Kafka sink".to_owned()));
+        }
+    };
+    let dead_letters_topic = config.dead_letters_topic.clone();
+    Ok(KafkaSettings {
+        dead_letters_topic: dead_letters_topic.unwrap_or_else(|| format!("{}.dlq", kafka.topic)),
+        topic: kafka.topic.clone(),
+        anomalies_topic,
+        group: kafka.group.clone(),
+        instance,
+        start: kafka.start,
+        on_lost: kafka.on_lost,
+        delivery: config.engine.delivery,
+        record_bytes_max: config.decode.record_bytes_max,
+        properties: kafka.all_properties().map_err(Failure::Start)?,
+    })
+}
+
+fn s3_settings(s3: &S3) -> Result<S3Settings, Failure> {
+    let secret = |file: &Option<PathBuf>| match file {
+        None => Ok(None),
+        Some(path) => std::fs::read_to_string(path)
+            .map(|text| Some(text.trim_end().to_owned()))
+            .map_err(|source| Failure::File { path: path.clone(), source }),
+    };
+    Ok(S3Settings {
+        url: s3.url.clone(),
+        endpoint: s3.endpoint.clone(),
+        region: s3.region.clone(),
+        access_key: secret(&s3.access_key_file)?,
+        secret_key: secret(&s3.secret_key_file)?,
+    })
+}
+
+/// The commit lies beside the anomalies; where those go to standard output, beside the dead letters.
+fn file_sink(config: &Config) -> Result<FileSink, Failure> {
+    let (anomalies, beside) = match &config.sink {
+        config::Sink::File(path) => (Output::File(path.clone()), path),
+        config::Sink::Stdout | config::Sink::Kafka { .. } => (Output::Stdout, &config.dead_letters),
+    };
+    let commit = commit_file(beside);
+    for file in [beside, &config.dead_letters] {
+        make_folder(file)?;
+    }
+    FileSink::open(FileSinkOptions {
+        anomalies,
+        dead_letters: Output::File(config.dead_letters.clone()),
+        commit: Some(commit),
+    })
+    .map_err(|error| Failure::Start(error.to_string()))
+}
+
+/// `anomalies.jsonl` -> `anomalies.jsonl.commit`
+pub fn commit_file(beside: &Path) -> PathBuf {
+    let mut name = beside.as_os_str().to_owned();
+    name.push(".commit");
+    PathBuf::from(name)
+}
+
+pub fn make_folder(file: &Path) -> Result<(), Failure> {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder)
+            .map_err(|source| Failure::File { path: folder.to_owned(), source }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,69 @@
+//! Decisions of an earlier life, applied again where they stood.
+
+use gridwatch_core::decision::{Decision, What};
+use gridwatch_core::record::Position;
+use gridwatch_core::sink::Delivery;
+
+use super::seat::Seat;
+use super::{Lane, LaneError};
+
+impl Lane {
+    /// Applies the decisions of an earlier life that stand at or before `position`, and ends the replay.
+    pub(super) fn relive(&mut self, position: Position) -> Result<(), LaneError> {
+        while self.replay.decisions.front().is_some_and(|decision| decision.position <= position) {
+            self.flush()?;
+            // What follows from it is to be said as it was said then: with the record at it in hand.
+            let is_due_later = |decision: &Decision| {
+                matches!(decision.what, What::Quarantine { .. }) && self.comes_again(decision.position)
+            };
+            if self.replay.decisions.front().is_some_and(is_due_later) {
+                break;
+            }
+            let Some(decision) = self.replay.decisions.pop_front() else { break };
+            let live = self.comes_again(decision.position);
+            match decision.what {
+                What::Quarantine { detector, fingerprint, reason } => {
+                    self.quarantine_again(&detector, &fingerprint, reason, decision.position, false);
+                }
+                What::Closed { detector } if !live => self.replay.closed.push(detector),
+                What::Closed { .. } => {}
+                What::IdleTick { time } => self.pass_time(time, decision.position, live)?,
+            }
+        }
+        if position >= self.replay.silent_until {
+            self.end_replay()?;
+        }
+        Ok(())
+    }
+
+    /// Those of an earlier life that stand at the batch in hand, and whose consequences are to be said again.
+    pub(super) fn relive_at_batch(&mut self, first: Position) {
+        while let Some(decision) = self.replay.decisions.pop_front_if(|decision| {
+            decision.position <= first && matches!(decision.what, What::Quarantine { .. })
+        }) {
+            if let What::Quarantine { detector, fingerprint, reason } = decision.what {
+                self.quarantine_again(&detector, &fingerprint, reason, decision.position, true);
+            }
+        }
+    }
+
+    /// Where messages come again, a decision was committed before what follows from it was published.
+    pub(super) fn comes_again(&self, position: Position) -> bool {
+        self.delivery == Delivery::AtLeastOnce && self.is_live(position)
+    }
+
+    /// Another build, or other parameters or limits, begin with a clean slate.
+    fn quarantine_again(
+        &mut self,
+        detector: &str,
+        fingerprint: &str,
+        reason: String,
+        position: Position,
+        live: bool,
+    ) {
+        let is_it = |seat: &Seat| seat.deployment.name == detector && seat.fingerprint == fingerprint;
+        if let Some(at) = self.seats.iter().position(is_it) {
+            self.close(at, reason, position, live);
+        }
+    }
+}

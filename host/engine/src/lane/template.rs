@@ -1,0 +1,47 @@
+//! What the lanes of a run have in common.
+
+use std::sync::Arc;
+
+use gridwatch_core::anomaly::Origin;
+use gridwatch_core::assets::Assets;
+use gridwatch_core::checkpoint::SourcePart;
+use gridwatch_core::record::RecordFormat;
+use gridwatch_core::sink::{Delivery, LaneId};
+
+use super::LaneParts;
+use crate::deployment::Deployment;
+use crate::settings::LaneSettings;
+
+#[derive(Clone)]
+pub struct LaneTemplate {
+    /// A lane's own record format takes the place of the one in here.
+    pub settings: LaneSettings,
+    pub assets: Arc<Assets>,
+    pub delivery: Delivery,
+    /// Detectors that are there but may not run now (refused, disabled): their states are kept.
+    pub dormant: Vec<String>,
+    pub deployments: Vec<Arc<Deployment>>,
+    pub batch_rows_max: usize,
+}
+
+impl LaneTemplate {
+    pub fn parts(
+        &self,
+        lane: &LaneId,
+        origin: Origin,
+        source: Vec<SourcePart>,
+        format: RecordFormat,
+    ) -> LaneParts {
+        LaneParts {
+            name: lane.to_string(),
+            origin,
+            settings: LaneSettings { format, ..self.settings.clone() },
+            assets: self.assets.clone(),
+            source,
+            delivery: self.delivery,
+            dormant: self.dormant.clone(),
+            deployments: self.deployments.clone(),
+            batch_rows_max: self.batch_rows_max,
+        }
+    }
+}

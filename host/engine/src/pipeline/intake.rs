@@ -1,0 +1,207 @@
+//! The intake's thread: opens lanes as the source gives them, and gives them back in good order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use gridwatch_core::intake::{Change, Intake, Revocation};
+use gridwatch_core::sink::LaneId;
+
+use super::lane::{Openings, Running};
+use super::outlet::Control;
+use super::{Notice, Order, PipelineError, WAIT_MAX};
+
+/// How long lanes that are to be given back may take to judge and commit what they have read. After that
+/// they are given back without: it is read again, by whoever has them next.
+const LEAVE_WAIT_MAX: Duration = Duration::from_secs(20);
+/// The same at the end of the run.
+const END_WAIT_MAX: Duration = Duration::from_secs(30);
+
+pub fn run(
+    mut intake: Box<dyn Intake>,
+    openings: Openings,
+    notices: &Receiver<Notice>,
+    controls: &Sender<Control>,
+    opened: &Sender<()>,
+) {
+    let shared = openings.shared.clone();
+    let mut thread = Thread { openings: Arc::new(openings), running: BTreeMap::new(), notices, controls };
+    let ended = thread.work(&mut *intake, opened);
+    if let Err(error) = ended {
+        shared.fail(error);
+    }
+    thread.end();
+    // Only now: the last commit was made as a member of the group.
+    intake.close();
+    shared.ended.store(true, Ordering::Release);
+}
+
+struct Thread<'a> {
+    openings: Arc<Openings>,
+    running: BTreeMap<LaneId, Running>,
+    notices: &'a Receiver<Notice>,
+    controls: &'a Sender<Control>,
+}
+
+impl Thread<'_> {
+    fn work(&mut self, intake: &mut dyn Intake, opened: &Sender<()>) -> Result<(), PipelineError> {
+        if intake.is_fixed() {
+            return self.work_fixed(intake, opened);
+        }
+        while !self.must_stop() {
+            while let Ok(notice) = self.notices.try_recv() {
+                self.note(notice, intake)?;
+            }
+            for change in intake.poll(WAIT_MAX)? {
+                self.apply(change, intake)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All lanes come now, and it is over when all of them are.
+    fn work_fixed(&mut self, intake: &mut dyn Intake, opened: &Sender<()>) -> Result<(), PipelineError> {
+        for change in intake.poll(Duration::ZERO)? {
+            self.apply(change, intake)?;
+        }
+        let (lanes, mut open, mut ended) = (self.running.len(), 0, 0);
+        while ended < lanes && !self.must_stop() {
+            match self.notices.recv_timeout(WAIT_MAX) {
+                Ok(Notice::Open) => {
+                    open += 1;
+                    if open == lanes {
+                        let _ = opened.send(());
+                    }
+                }
+                Ok(Notice::Ended(_)) => ended += 1,
+                Ok(notice) => self.note(notice, intake)?,
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn must_stop(&self) -> bool {
+        self.openings.shared.stop.load(Ordering::Acquire)
+    }
+
+    fn apply(&mut self, change: Change, intake: &mut dyn Intake) -> Result<(), PipelineError> {
+        match change {
+            Change::Opened(opening) => {
+                self.openings.shared.assigned.store(true, Ordering::Release);
+                let lane = opening.lane.clone();
+                self.running.insert(lane, self.openings.spawn(opening)?);
+            }
+            Change::Revoked { lanes, how } => {
+                match how {
+                    Revocation::Asked => self.settle(&lanes),
+                    Revocation::Lost => self.forget(&lanes),
+                }
+                intake.released(&lanes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, notice: Notice, intake: &mut dyn Intake) -> Result<(), PipelineError> {
+        match notice {
+            Notice::Open => {}
+            Notice::Ended(lane) => {
+                if let Some(running) = self.running.remove(&lane) {
+                    self.join(running);
+                }
+            }
+            Notice::Reset => {
+                let lanes: Vec<LaneId> = self.running.keys().cloned().collect();
+                self.forget(&lanes);
+                for opening in intake.reopen()? {
+                    self.apply(Change::Opened(opening), intake)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// In good order: what was read is judged and committed.
+    fn settle(&mut self, lanes: &[LaneId]) {
+        let until = Instant::now() + LEAVE_WAIT_MAX;
+        if !self.finish(lanes, until) {
+            tracing::warn!(
+                "lanes did not finish in time; what they have read is read again by their next owner"
+            );
+            return self.forget(lanes);
+        }
+        let (reply, replied) = bounded(1);
+        let asked = self.controls.send(Control::Settle { lanes: lanes.to_vec(), reply }).is_ok();
+        if !asked || replied.recv_deadline(until).is_err() {
+            tracing::warn!(
+                "lanes were not committed in time; what they have read is read again by their next owner"
+            );
+            return self.forget(lanes);
+        }
+        self.retire(lanes);
+    }
+
+    /// They were taken from us: nothing of them may be seen.
+    fn forget(&mut self, lanes: &[LaneId]) {
+        for lane in lanes {
+            if let Some(running) = self.running.remove(lane) {
+                running.shared.order(Order::Abandon);
+                self.join(running);
+            }
+        }
+        // An outlet that is gone commits nothing any more.
+        let _ = self.controls.send(Control::Forget { lanes: lanes.to_vec() });
+        self.retire(lanes);
+    }
+
+    fn retire(&self, lanes: &[LaneId]) {
+        lanes.iter().for_each(|lane| self.openings.shared.retire(lane));
+    }
+
+    /// Whether all of these lanes have judged and handed on what they have read.
+    fn finish(&mut self, lanes: &[LaneId], until: Instant) -> bool {
+        let ours = || lanes.iter().filter_map(|lane| self.running.get(lane));
+        ours().for_each(|running| running.shared.order(Order::Finish));
+        while ours().any(|running| !running.thread.is_finished()) {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for lane in lanes {
+            if let Some(running) = self.running.remove(lane) {
+                self.join(running);
+            }
+        }
+        true
+    }
+
+    /// Everything is judged and committed, as far as it can be.
+    fn end(&mut self) {
+        let until = Instant::now() + END_WAIT_MAX;
+        let lanes: Vec<LaneId> = self.running.keys().cloned().collect();
+        if !self.finish(&lanes, until) {
+            for running in self.running.values() {
+                running.shared.order(Order::Abandon);
+            }
+            for running in std::mem::take(&mut self.running).into_values() {
+                self.join(running);
+            }
+        }
+        let (done, ended) = bounded(0);
+        if self.controls.send(Control::End { until, _done: done }).is_ok() {
+            // It never sends, it only hangs up.
+            let _ = ended.recv();
+        }
+    }
+
+    fn join(&self, running: Running) {
+        if running.thread.join().is_err() {
+            let (what, cause) = ("a lane".to_owned(), "it panicked; see the log".to_owned());
+            self.openings.shared.fail(PipelineError::Thread { what, cause });
+        }
+    }
+}

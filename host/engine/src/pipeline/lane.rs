@@ -1,0 +1,210 @@
+//! A lane's thread: loads what was committed of it, reads and judges until it is told to stop.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{SendTimeoutError, Sender};
+use gridwatch_core::intake::Opening;
+use gridwatch_core::record::{Feed, SourceError};
+use gridwatch_core::sink::{Commits, LaneCommit, LaneId, SinkError, Store};
+
+use super::{LaneShared, Notice, Order, PipelineError, Shared, WAIT_MAX, lock};
+use crate::lane::{LaneParts, LaneTemplate};
+use crate::outlet::checkpoint_name;
+use crate::settings::{OnMissing, PaceSettings};
+use crate::start::{Begun, StartError, begin};
+use crate::worker::{Parcel, Step, Worker, WorkerError};
+
+/// How often a lane shows how it stands.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_millis(20);
+/// Between two tries to load a lane.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What opening a lane takes.
+pub struct Openings {
+    pub template: LaneTemplate,
+    pub commits: Arc<dyn Commits>,
+    pub store: Arc<dyn Store>,
+    pub pace: PaceSettings,
+    pub on_missing: OnMissing,
+    pub shared: Arc<Shared>,
+    pub parcels: Sender<(LaneId, Parcel)>,
+    pub notices: Sender<Notice>,
+    /// Waits for a store or a broker that is away, rather than to fail.
+    pub is_patient: bool,
+    pub start: Instant,
+}
+
+/// A lane's thread as the intake's sees it.
+pub struct Running {
+    pub shared: Arc<LaneShared>,
+    pub thread: JoinHandle<()>,
+}
+
+impl Openings {
+    /// Starts the lane's thread.
+    pub fn spawn(self: &Arc<Self>, opening: Opening) -> Result<Running, PipelineError> {
+        let (lane, shared) = (opening.lane.clone(), Arc::new(LaneShared::default()));
+        lock(&self.shared.lanes).insert(lane.clone(), shared.clone());
+        let thread = Thread { lane: lane.clone(), shared: shared.clone(), openings: self.clone() };
+        let spawned = std::thread::Builder::new().name(format!("lane {lane}")).spawn(move || {
+            if let Err(error) = thread.run(opening) {
+                thread.openings.shared.fail(error);
+            }
+            // An intake that is gone has seen to it.
+            let _ = thread.openings.notices.send(Notice::Ended(thread.lane));
+        });
+        let thread = spawned.map_err(|error| PipelineError::Thread {
+            what: format!("lane {lane}"),
+            cause: error.to_string(),
+        })?;
+        Ok(Running { shared, thread })
+    }
+}
+
+struct Thread {
+    lane: LaneId,
+    shared: Arc<LaneShared>,
+    openings: Arc<Openings>,
+}
+
+impl Thread {
+    fn run(&self, opening: Opening) -> Result<(), PipelineError> {
+        let Openings { template, pace, start, .. } = &*self.openings;
+        let Opening { origin, source, format, mut feed, .. } = opening;
+        let parts = template.parts(&self.lane, origin, source, format);
+        let Some((begun, is_new)) = self.load(&parts, &mut *feed)? else { return Ok(()) };
+        let Begun { lane, commit } = begun;
+        let mut worker = match Worker::new(lane, feed, *pace, start.elapsed()) {
+            Err(WorkerError::Source(SourceError::Revoked { .. })) => return Ok(()),
+            worker => worker?,
+        };
+        let commit = match commit {
+            Some(commit) => commit,
+            None => match self.save_first(&mut worker)? {
+                Some(commit) => commit,
+                None => return Ok(()),
+            },
+        };
+        *lock(&self.shared.checkpointed) = Some(Instant::now());
+        self.hand_on(Parcel::Opened { commit, is_new });
+        self.shared.show(&worker);
+        self.shared.open.store(true, std::sync::atomic::Ordering::Release);
+        let _ = self.openings.notices.send(Notice::Open);
+        let ended = self.work(&mut worker);
+        self.shared.show(&worker);
+        match ended {
+            Err(WorkerError::Source(SourceError::Revoked { .. })) => Ok(()),
+            ended => Ok(ended?),
+        }
+    }
+
+    fn work(&self, worker: &mut Worker) -> Result<(), WorkerError> {
+        let mut hand_on = |parcel| self.hand_on(parcel);
+        let mut shown = Duration::ZERO;
+        loop {
+            if self.shared.is_ordered(Order::Abandon) {
+                return Ok(());
+            }
+            if self.shared.is_ordered(Order::Finish) {
+                return worker.finish(&mut hand_on);
+            }
+            let now = self.openings.start.elapsed();
+            let wanted = self.shared.save_wanted.swap(false, std::sync::atomic::Ordering::AcqRel);
+            let step = worker.step(now, WAIT_MAX, wanted, &mut hand_on)?;
+            if now >= shown + SNAPSHOT_INTERVAL {
+                shown = now;
+                self.shared.show(worker);
+            }
+            if step == Step::Ended {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits where the queue is full: that is backpressure. An outlet that is gone has failed and said so.
+    fn hand_on(&self, parcel: Parcel) {
+        let mut item = (self.lane.clone(), parcel);
+        while !self.shared.is_ordered(Order::Abandon) {
+            match self.openings.parcels.send_timeout(item, WAIT_MAX) {
+                Err(SendTimeoutError::Timeout(back)) => item = back,
+                Ok(()) => return,
+                Err(SendTimeoutError::Disconnected(_)) => {
+                    self.shared.order(Order::Abandon);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The lane as the last commit has it, and whether it is a new one. None: told to stop meanwhile.
+    fn load(&self, parts: &LaneParts, feed: &mut dyn Feed) -> Result<Option<(Begun, bool)>, PipelineError> {
+        let Openings { commits, store, on_missing, .. } = &*self.openings;
+        let mut missed: Option<LaneCommit> = None;
+        while !self.shared.is_ordered(Order::Finish) {
+            let error = match commits.last(&self.lane) {
+                Err(error @ SinkError::Busy { .. }) => PipelineError::from(error),
+                Err(error) => return Err(error.into()),
+                Ok(commit) => {
+                    let begun =
+                        begin(parts.clone(), commit.clone(), &**store, *on_missing, || feed.beginning());
+                    match begun {
+                        Ok(begun) => {
+                            let is_new = begun.commit.is_none();
+                            return Ok(Some((begun, is_new)));
+                        }
+                        Err(StartError::Source(SourceError::Revoked { .. })) => return Ok(None),
+                        // Somebody else may have owned the lane until just now, and have gone on.
+                        Err(error @ StartError::Missing { .. }) if missed != commit => {
+                            missed = commit;
+                            tracing::warn!("{error}; reading the commit again");
+                            continue;
+                        }
+                        Err(error @ StartError::Store { .. }) => error.into(),
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+            };
+            self.wait_after(error)?;
+        }
+        Ok(None)
+    }
+
+    /// A lane without a past is saved before it says anything, so that every commit names a checkpoint.
+    fn save_first(&self, worker: &mut Worker) -> Result<Option<LaneCommit>, PipelineError> {
+        let mut saved = None;
+        worker.checkpoint(&mut |parcel| {
+            if let Parcel::Checkpoint { position, bytes } = parcel {
+                saved = Some((position, bytes));
+            }
+        })?;
+        let Some((position, bytes)) = saved else { return Ok(None) };
+        let checkpoint = checkpoint_name(&self.lane.name, position, &bytes);
+        while !self.shared.is_ordered(Order::Finish) {
+            match self.openings.store.put(&checkpoint, bytes.clone()) {
+                Ok(()) => {
+                    return Ok(Some(LaneCommit { position, checkpoint, decisions: Vec::new() }));
+                }
+                Err(what) => {
+                    let lane = self.lane.to_string();
+                    self.wait_after(StartError::Store { lane, what }.into())?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where lanes come and go, a store that is away is waited for.
+    fn wait_after(&self, error: PipelineError) -> Result<(), PipelineError> {
+        if !self.openings.is_patient {
+            return Err(error);
+        }
+        tracing::warn!(lane = %self.lane, "cannot begin yet, tries again: {error}");
+        let until = Instant::now() + RETRY_INTERVAL;
+        while Instant::now() < until && !self.shared.is_ordered(Order::Finish) {
+            std::thread::sleep(WAIT_MAX);
+        }
+        Ok(())
+    }
+}

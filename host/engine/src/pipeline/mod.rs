@@ -1,0 +1,307 @@
+//! Threads and bounded queues around lanes and outlet.
+//!
+//! One thread a lane reads and judges ([`lane`]). One thread owns the outlet ([`outlet`]): a queue that is
+//! full makes its lane wait, and a lane that waits does not read, so that backpressure reaches the source.
+//! One thread owns the source's coming and going of lanes ([`intake`]); one stores checkpoints ([`vault`]).
+//! A stop is a drain: each lane judges what it has read, saves itself, and its last parcel is committed
+//! before the threads end.
+
+mod intake;
+mod lane;
+mod outlet;
+mod vault;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{bounded, unbounded};
+use gridwatch_core::Timestamp;
+use gridwatch_core::account::Account;
+use gridwatch_core::intake::Intake;
+use gridwatch_core::record::{Position, SourceError};
+use gridwatch_core::sink::{LaneId, Sink, SinkError, Store};
+use serde::Serialize;
+
+use crate::lane::{DetectorSnapshot, LaneTemplate};
+use crate::outlet::{Observer, Outlet, OutletError};
+use crate::settings::{OnMissing, PaceSettings};
+use crate::start::StartError;
+use crate::worker::{Worker, WorkerError};
+
+/// How long a thread waits for something before it looks whether it is to stop.
+const WAIT_MAX: Duration = Duration::from_millis(50);
+
+/// Everything a run is made of.
+pub struct Plan {
+    pub intake: Box<dyn Intake>,
+    /// What all lanes have in common.
+    pub template: LaneTemplate,
+    pub sink: Box<dyn Sink>,
+    pub store: Arc<dyn Store>,
+    pub pace: PaceSettings,
+    pub on_missing: OnMissing,
+    pub observer: Option<Observer>,
+}
+
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PipelineError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    #[error(transparent)]
+    Outlet(#[from] OutletError),
+    #[error("not all could be committed in time: {what}. Nothing is lost: it is read again")]
+    Unsettled { what: &'static str },
+    #[error("{what}: the thread cannot be started or has died: {cause}")]
+    Thread { what: String, cause: String },
+}
+
+/// How a lane stands.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct LaneSnapshot {
+    pub lane: String,
+    pub position: Position,
+    pub replaying: bool,
+    pub event_time: Option<Timestamp>,
+    pub watermark: Option<Timestamp>,
+    pub sensors: usize,
+    pub lag: Option<u64>,
+    /// Since the last durable checkpoint of this process.
+    pub checkpoint_age_seconds: Option<f64>,
+    pub account: Account,
+    pub detectors: Vec<DetectorSnapshot>,
+}
+
+/// How the outlet stands.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct OutletSnapshot {
+    pub commits: u64,
+    pub commit_seconds: f64,
+    pub checkpoints: u64,
+    pub checkpoint_bytes: u64,
+    pub checkpoint_failures: u64,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Snapshot {
+    pub lanes: Vec<LaneSnapshot>,
+    /// What was counted on lanes that are not ours any more.
+    pub gone: Account,
+    pub outlet: OutletSnapshot,
+    /// Lanes that are ours but are still being loaded.
+    pub opening: usize,
+    /// The source has given us lanes at least once.
+    pub assigned: bool,
+}
+
+/// A running pipeline.
+pub struct Pipeline {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    ended: AtomicBool,
+    assigned: AtomicBool,
+    lanes: Mutex<BTreeMap<LaneId, Arc<LaneShared>>>,
+    gone: Mutex<Account>,
+    outlet: Mutex<OutletSnapshot>,
+    failure: Mutex<Option<PipelineError>>,
+}
+
+/// What a lane's thread shares with the others.
+#[derive(Default)]
+struct LaneShared {
+    order: AtomicU8,
+    /// It has loaded its checkpoint and reads.
+    open: AtomicBool,
+    /// The outlet wants it saved.
+    save_wanted: AtomicBool,
+    snapshot: Mutex<LaneSnapshot>,
+    /// When a checkpoint was last stored.
+    checkpointed: Mutex<Option<Instant>>,
+}
+
+/// What a lane's thread is to do other than to go on, which is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Order {
+    /// Judge what was read, save, hand on, end.
+    Finish = 1,
+    /// End at once and say nothing.
+    Abandon = 2,
+}
+
+/// What the intake's thread is told by the others.
+enum Notice {
+    /// The lane reads.
+    Open,
+    /// The lane's thread has ended.
+    Ended(LaneId),
+    /// The sink has lost what was on its way.
+    Reset,
+}
+
+impl Pipeline {
+    /// Recovers the sink and starts. Where all lanes are there from the beginning, all of them read when
+    /// this returns; elsewhere they come as the source gives them.
+    pub fn start(plan: Plan) -> Result<Pipeline, PipelineError> {
+        let Plan { intake, template, mut sink, store, pace, on_missing, observer } = plan;
+        let commits = sink.recover()?;
+        let template = LaneTemplate { delivery: sink.delivery(), ..template };
+        let shared = Arc::new(Shared::default());
+        let mut pipeline = Pipeline { shared: shared.clone(), threads: Vec::new() };
+        let (parcels, parcels_in) = bounded(pace.lane_queue_batches_max.max(1));
+        let (controls, controls_in) = unbounded();
+        let (notices, notices_in) = unbounded();
+        let (chores, chores_in) = unbounded();
+        let (stored, stored_in) = unbounded();
+        let (opened, opened_in) = bounded(1);
+        let openings = lane::Openings {
+            template,
+            commits,
+            store: store.clone(),
+            pace,
+            on_missing,
+            shared: shared.clone(),
+            parcels,
+            notices: notices.clone(),
+            is_patient: !intake.is_fixed(),
+            start: Instant::now(),
+        };
+        pipeline.spawn("vault", move || vault::run(&*store, &chores_in, &stored))?;
+        let doors =
+            outlet::Doors { parcels: parcels_in, controls: controls_in, stored: stored_in, chores, notices };
+        let outlet = Outlet::new(sink, observer);
+        let ours = shared.clone();
+        pipeline.spawn("outlet", move || outlet::run(outlet, &doors, &ours, pace.commit_interval))?;
+        let is_fixed = intake.is_fixed();
+        pipeline.spawn("intake", move || intake::run(intake, openings, &notices_in, &controls, &opened))?;
+        // Nobody answers where the intake has failed.
+        if is_fixed && opened_in.recv().is_err() {
+            let (_, result) = pipeline.wait();
+            result?;
+            return Err(PipelineError::Thread { what: "intake".into(), cause: "it ended at once".into() });
+        }
+        Ok(pipeline)
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        let lanes = lock(&self.shared.lanes);
+        let open = lanes.values().filter(|lane| lane.open.load(Ordering::Acquire));
+        let snapshots: Vec<LaneSnapshot> = open.map(|lane| lane.snapshot()).collect();
+        Snapshot {
+            opening: lanes.len() - snapshots.len(),
+            lanes: snapshots,
+            gone: lock(&self.shared.gone).clone(),
+            outlet: *lock(&self.shared.outlet),
+            assigned: self.shared.assigned.load(Ordering::Acquire),
+        }
+    }
+
+    /// Asks for a drain; `wait` sees its end.
+    pub fn drain(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.shared.ended.load(Ordering::Acquire)
+    }
+
+    /// Until everything that was read is judged and committed, or something failed.
+    pub fn wait(mut self) -> (Snapshot, Result<(), PipelineError>) {
+        for thread in std::mem::take(&mut self.threads) {
+            if thread.join().is_err() {
+                let cause = "it panicked; see the log".to_owned();
+                self.shared.fail(PipelineError::Thread { what: "a thread".into(), cause });
+            }
+        }
+        let failure = lock(&self.shared.failure).take();
+        (self.snapshot(), failure.map_or(Ok(()), Err))
+    }
+
+    fn spawn(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), PipelineError> {
+        match std::thread::Builder::new().name(name.to_owned()).spawn(work) {
+            Ok(thread) => {
+                self.threads.push(thread);
+                Ok(())
+            }
+            Err(error) => {
+                self.drain();
+                Err(PipelineError::Thread { what: name.to_owned(), cause: error.to_string() })
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// The first failure counts; all stop.
+    fn fail(&self, error: PipelineError) {
+        lock(&self.failure).get_or_insert(error);
+        self.stop.store(true, Ordering::Release);
+    }
+
+    fn lane(&self, lane: &LaneId) -> Option<Arc<LaneShared>> {
+        lock(&self.lanes).get(lane).cloned()
+    }
+
+    /// The lane is not ours any more; what it counted stays counted.
+    fn retire(&self, lane: &LaneId) {
+        if let Some(lane) = lock(&self.lanes).remove(lane) {
+            let mut account = lane.snapshot().account;
+            account.given_up += std::mem::take(&mut account.pending);
+            lock(&self.gone).add(&account);
+        }
+    }
+}
+
+impl LaneShared {
+    /// An order is never taken back, only made stricter.
+    fn order(&self, order: Order) {
+        self.order.fetch_max(order as u8, Ordering::AcqRel);
+    }
+
+    fn is_ordered(&self, order: Order) -> bool {
+        self.order.load(Ordering::Acquire) >= order as u8
+    }
+
+    fn want_saved(&self) {
+        self.save_wanted.store(true, Ordering::Release);
+    }
+
+    fn snapshot(&self) -> LaneSnapshot {
+        let checkpoint_age_seconds = lock(&self.checkpointed).map(|since| since.elapsed().as_secs_f64());
+        LaneSnapshot { checkpoint_age_seconds, ..lock(&self.snapshot).clone() }
+    }
+
+    fn show(&self, worker: &Worker) {
+        let lane = worker.lane();
+        let snapshot = LaneSnapshot {
+            lane: lane.name().to_owned(),
+            position: lane.next(),
+            replaying: lane.is_replaying(),
+            event_time: lane.event_time(),
+            watermark: lane.watermark(),
+            sensors: lane.sensors(),
+            lag: worker.lag(),
+            account: lane.account(),
+            checkpoint_age_seconds: None,
+            detectors: lane.detectors().collect(),
+        };
+        *lock(&self.snapshot) = snapshot;
+    }
+}
+
+/// A snapshot is whole whoever panicked while holding it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
