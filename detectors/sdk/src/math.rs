@@ -11,6 +11,19 @@ pub use libm::{
     hypot, lgamma, log as ln, log1p as ln_1p, log2, log10, pow as powf, sin, sinh, sqrt, tan, tanh, tgamma,
 };
 
+/// The smaller one; the second where one is NaN. A single instruction in WebAssembly as natively, which
+/// `f32::min` is not, as it has to look for NaNs.
+#[inline(always)]
+pub fn lower(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
+}
+
+/// The larger one; as `lower`.
+#[inline(always)]
+pub fn higher(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
 /// `base` to a whole power, by squaring: always the same multiplications, unlike `f64::powi`.
 pub fn powi(base: f64, exponent: i32) -> f64 {
     let (mut square, mut rest, mut product) = (base, exponent.unsigned_abs(), 1.0);

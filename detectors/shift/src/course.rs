@@ -4,10 +4,12 @@
 //! between readings in units of their recent standard deviation, each cut to two of them: a jump, however large,
 //! counts little, but a ramp of small steps adds up long before the level is unusual.
 
+use gridwatch_sdk::math::{higher, lower};
 use gridwatch_sdk::prelude::*;
 
 use crate::kinds::COURSE;
 use crate::level::At;
+use crate::margins::Margins;
 use crate::parameters::Parameters;
 use crate::state::{Cell, IN_COURSE, Kept, Sensor};
 
@@ -21,18 +23,24 @@ const CALM: f32 = 0.3;
 /// come near this always moves one way or the other, and is not judged.
 const SUM_MAX: f32 = 60.0;
 
-fn limit(parameters: &Parameters, at: &At, cell: &Cell) -> f32 {
-    let margin = parameters.course_margin + at.young / 2.0;
-    at.width * parameters.course_min.max(margin * cell.course_peak.usual.get())
+/// Highest that a sum may get.
+#[inline(always)]
+pub fn limit(parameters: &Parameters, width: f32, margins: &Margins, cell: &Cell) -> f32 {
+    width * higher(margins.course * cell.course_peak.usual.get(), parameters.course_min)
 }
 
-#[inline]
-pub fn judge(parameters: &Parameters, at: &At, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
-    let step = (at.difference / (SD_PER_MEAN * cell.scale_recent)).clamp(-CUT, CUT);
-    cell.up = (cell.up + step - parameters.course_allowance).clamp(0.0, SUM_MAX);
-    cell.down = (cell.down - step - parameters.course_allowance).clamp(0.0, SUM_MAX);
-    let sum = cell.up.max(cell.down);
-    let limit = limit(parameters, at, cell);
+/// The sums of movement up and down with one more difference.
+#[inline(always)]
+pub fn next(parameters: &Parameters, difference: f32, scale_recent: f32, cell: &Cell) -> (f32, f32) {
+    let step = lower(higher(difference / (SD_PER_MEAN * scale_recent), -CUT), CUT);
+    let cut = |sum: f32| lower(higher(sum, 0.0), SUM_MAX);
+    (cut(cell.up + step - parameters.course_allowance), cut(cell.down - step - parameters.course_allowance))
+}
+
+pub fn judge(parameters: &Parameters, at: &At<'_>, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
+    (cell.up, cell.down) = next(parameters, at.difference, cell.scale_recent, cell);
+    let sum = higher(cell.up, cell.down);
+    let limit = limit(parameters, at.width, at.margins, cell);
     if sum <= limit && !cell.has(IN_COURSE) || !at.settled {
         cell.course_peak.see(sum);
     }
@@ -58,7 +66,7 @@ pub fn judge(parameters: &Parameters, at: &At, sensor: &mut Sensor, cell: &mut C
 
 fn tell(
     parameters: &Parameters,
-    at: &At,
+    at: &At<'_>,
     sum: f32,
     limit: f32,
     sensor: &mut Sensor,

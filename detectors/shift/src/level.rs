@@ -4,9 +4,11 @@
 //! moving averages", Technometrics 1959). It stands still from the first value that is too far away until
 //! the value is back or the shift has been accepted, so that it does not learn the anomaly.
 
+use gridwatch_sdk::math::{higher, lower};
 use gridwatch_sdk::prelude::*;
 
 use crate::kinds::{LEVEL, SPIKE};
+use crate::margins::Margins;
 use crate::parameters::Parameters;
 use crate::state::{AWAY, Cell};
 
@@ -20,18 +22,29 @@ const BACK_READINGS: u8 = 3;
 const WARNING: f32 = 1.5;
 
 /// Farthest that a value may be from its level.
-pub fn limit(parameters: &Parameters, young: f32, cell: &Cell) -> f32 {
-    let margin = parameters.level_margin + young;
-    (parameters.level_min * cell.scale).max(margin * cell.jump.usual)
+#[inline(always)]
+pub fn limit(parameters: &Parameters, scale: f32, margins: &Margins, cell: &Cell) -> f32 {
+    higher(parameters.level_min * scale, margins.level * cell.jump.usual)
 }
 
-#[inline]
-pub fn judge(parameters: &Parameters, at: &At, cell: &mut Cell, out: &mut Findings<'_>) {
-    let limit = limit(parameters, at.young, cell);
+/// How far the value is from its level now.
+#[inline(always)]
+pub fn next(difference: f32, cell: &Cell) -> f32 {
+    // A sum of absurd values must not become infinite.
+    lower(higher(cell.deviation + difference, -1e32), 1e32)
+}
+
+/// What of a deviation is left when the level has followed.
+#[inline(always)]
+pub fn followed(parameters: &Parameters, deviation: f32) -> f32 {
+    deviation * (1.0 - parameters.level_weight)
+}
+
+pub fn judge(parameters: &Parameters, at: &At<'_>, cell: &mut Cell, out: &mut Findings<'_>) {
+    let limit = limit(parameters, cell.scale, at.margins, cell);
     // In a shift of hours the level goes on moving as it does every day: only what looks like a jump counts.
     if !cell.level.is_open() || at.difference.abs() > JUMP * limit {
-        // A sum of absurd values must not become infinite.
-        cell.deviation = (cell.deviation + at.difference).clamp(-1e32, 1e32);
+        cell.deviation = next(at.difference, cell);
     }
     let far = cell.deviation.abs();
     if !cell.has(AWAY) {
@@ -40,7 +53,7 @@ pub fn judge(parameters: &Parameters, at: &At, cell: &mut Cell, out: &mut Findin
             (cell.away, cell.back) = (1, 0);
         } else {
             cell.jump.see(far);
-            cell.deviation *= 1.0 - parameters.level_weight;
+            cell.deviation = followed(parameters, cell.deviation);
         }
     } else if cell.level.is_open() {
         shifted(parameters, at, limit, cell, out);
@@ -50,7 +63,7 @@ pub fn judge(parameters: &Parameters, at: &At, cell: &mut Cell, out: &mut Findin
 }
 
 /// Away, but not yet long enough.
-fn jumped(parameters: &Parameters, at: &At, limit: f32, cell: &mut Cell, out: &mut Findings<'_>) {
+fn jumped(parameters: &Parameters, at: &At<'_>, limit: f32, cell: &mut Cell, out: &mut Findings<'_>) {
     let far = cell.deviation.abs();
     if far < BACK * limit {
         cell.set(AWAY, false);
@@ -83,7 +96,7 @@ fn jumped(parameters: &Parameters, at: &At, limit: f32, cell: &mut Cell, out: &m
     }
 }
 
-fn shifted(parameters: &Parameters, at: &At, limit: f32, cell: &mut Cell, out: &mut Findings<'_>) {
+fn shifted(parameters: &Parameters, at: &At<'_>, limit: f32, cell: &mut Cell, out: &mut Findings<'_>) {
     cell.away = cell.away.saturating_add(quarter(cell));
     cell.back = if cell.deviation.abs() < BACK * limit { cell.back + 1 } else { 0 };
     let text = if cell.back >= BACK_READINGS {
@@ -108,7 +121,7 @@ pub fn quarter(cell: &Cell) -> u8 {
 
 /// One value of a reading, compared with the one before.
 #[derive(Debug, Clone, Copy)]
-pub struct At {
+pub struct At<'a> {
     pub quantity: usize,
     pub value: f64,
     pub before: f64,
@@ -118,6 +131,5 @@ pub struct At {
     pub mature: bool,
     /// By how much limits of spread and course are wider.
     pub width: f32,
-    /// What a short past adds to a margin.
-    pub young: f32,
+    pub margins: &'a Margins,
 }

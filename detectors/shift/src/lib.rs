@@ -19,9 +19,11 @@
 //! from a day on only. Of a sensor, `spread_change` and `course` are one episode for all quantities, named
 //! after the first.
 
+mod calm;
 mod course;
 mod kinds;
 mod level;
+mod margins;
 mod parameters;
 mod peaks;
 mod scale;
@@ -35,15 +37,15 @@ pub use kinds::KINDS;
 pub use parameters::Parameters;
 pub use state::{Cell, Sensor};
 
+use calm::{Kind, Ripe};
 use level::At;
 use state::{AWAY, KNOWN};
 
 pub struct Shift {
     parameters: Parameters,
-    /// By quantity: it is the supply's, not a load's.
-    supply: Vec<bool>,
-    /// By blocks seen: what a short past adds to a margin. The last one holds for all longer pasts.
-    young: Vec<f32>,
+    /// By quantity.
+    kinds: Vec<Kind>,
+    margins: margins::Table,
 }
 
 impl Detector for Shift {
@@ -63,10 +65,13 @@ impl Detector for Shift {
 
     fn new(parameters: Parameters, quantities: &[Quantity]) -> Result<Self, String> {
         parameters.check()?;
-        let supply = quantities.iter().map(|quantity| is_supply(&quantity.name)).collect();
-        let young =
-            (0..1024_u16).map(|blocks| parameters.margin_young / f32::from(blocks.max(1)).sqrt()).collect();
-        Ok(Shift { parameters, supply, young })
+        let kind = |quantity: &Quantity| {
+            let is_supply = is_supply(&quantity.name);
+            Kind { is_supply, width: if is_supply { 1.0 } else { parameters.load_margin } }
+        };
+        let kinds = quantities.iter().map(kind).collect();
+        let margins = margins::Table::new(&parameters);
+        Ok(Shift { parameters, kinds, margins })
     }
 
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
@@ -74,22 +79,24 @@ impl Detector for Shift {
         let Some(gap) = time::step(&self.parameters, reading, sensor) else {
             return;
         };
-        for (quantity, (cell, &value)) in cells.iter_mut().zip(reading.values()).enumerate() {
-            // NaN where absent; what came as no number never gets here.
-            if !value.is_nan() {
-                self.value(quantity, value, gap, sensor, cell, out);
+        let (values, interval_ms) = (reading.values(), sensor.interval_ms);
+        for quantity in reading.present() {
+            let (Some(cell), Some(&value)) = (cells.get_mut(quantity), values.get(quantity)) else { break };
+            let (margins, kind) = (self.margins.of(cell), self.kind(quantity));
+            if gap || !calm::take(&self.parameters, margins, kind, interval_ms, value, cell) {
+                self.value(New { quantity, value, gap }, sensor, cell, out);
             }
         }
     }
 
     fn traced(&self) -> Vec<usize> {
-        (0..self.supply.len()).collect()
+        (0..self.kinds.len()).collect()
     }
 
     /// The level and how far a jump may go from it.
     fn band(&self, reading: &Reading<'_>, memory: &Memory<'_, Self>, quantity: usize) -> Option<Band> {
         let (cell, value) = (memory.cells.get(quantity)?, reading.value(quantity));
-        let limit = f64::from(level::limit(&self.parameters, self.young(cell), cell));
+        let limit = f64::from(level::limit(&self.parameters, cell.scale, self.margins.of(cell), cell));
         if !cell.has(KNOWN) || limit == 0.0 || value.is_nan() {
             return None;
         }
@@ -104,22 +111,18 @@ fn is_supply(name: &str) -> bool {
     name == "frequency" || name == "voltage" || name.starts_with("voltage_")
 }
 
-const HOURS_PER_MS: f32 = 1.0 / 3_600_000.0;
 impl Shift {
-    fn young(&self, cell: &Cell) -> f32 {
-        let longest = self.young.len() - 1;
-        self.young.get(usize::from(cell.blocks).min(longest)).copied().unwrap_or_default()
+    fn kind(&self, quantity: usize) -> Kind {
+        let unknown = Kind { is_supply: false, width: self.parameters.load_margin };
+        self.kinds.get(quantity).copied().unwrap_or(unknown)
     }
 
-    fn value(
-        &self,
-        quantity: usize,
-        value: f64,
-        gap: bool,
-        sensor: &mut Sensor,
-        cell: &mut Cell,
-        out: &mut Findings<'_>,
-    ) {
+    /// Any value. It stands in a function of its own: where it were inlined, it would take the registers of what
+    /// every value needs.
+    #[cold]
+    #[inline(never)]
+    fn value(&self, new: New, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
+        let New { quantity, value, gap } = new;
         let parameters = &self.parameters;
         let before = cell.last;
         cell.last = value;
@@ -127,7 +130,7 @@ impl Shift {
             cell.set(KNOWN, true);
             return;
         }
-        let difference = (value - before).clamp(-1e30, 1e30) as f32;
+        let difference = calm::difference(value, before);
         if gap {
             (cell.up, cell.down) = (0.0, 0.0);
             cell.deviation = if cell.has(AWAY) { cell.deviation + difference } else { 0.0 };
@@ -137,19 +140,23 @@ impl Shift {
         if !scale::learn(difference.abs(), readings, cell) {
             return;
         }
-        let known = readings >= u32::from(parameters.learn_readings);
-        let hours = readings as f32 * sensor.interval_ms * HOURS_PER_MS;
-        let mature = known && hours >= parameters.learn_hours;
-        let supply = self.supply.get(quantity).copied().unwrap_or(false);
-        let width = if supply { 1.0 } else { parameters.load_margin };
-        let settled = mature || (known && supply);
-        let young = self.young(cell);
-        let at = At { quantity, value, before, difference, settled, mature, width, young };
+        let kind = self.kind(quantity);
+        let Ripe { settled, mature } = calm::ripe(parameters, kind, readings, sensor.interval_ms);
+        let (width, margins) = (kind.width, self.margins.of(cell));
+        let at = At { quantity, value, before, difference, settled, mature, width, margins };
         level::judge(parameters, &at, cell, out);
         spread::judge(parameters, &at, sensor, cell, out);
         course::judge(parameters, &at, sensor, cell, out);
         peaks::count(cell, sensor.interval_ms);
     }
+}
+
+/// A value as it comes.
+struct New {
+    quantity: usize,
+    value: f64,
+    /// The reading before is too long ago to compare with.
+    gap: bool,
 }
 
 gridwatch_sdk::export!(Shift);

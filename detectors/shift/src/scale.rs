@@ -1,18 +1,33 @@
 //! How large differences between readings usually are: the unit in which everything else is measured.
 
+use gridwatch_sdk::math::{higher, lower};
+
 use crate::state::{AWAY, Cell, IN_SPREAD};
 
 /// Long and short memory of differences, in readings.
-const SCALE_READINGS: u32 = 1024;
-const RECENT_READINGS: u32 = 64;
+const SCALE_READINGS: f32 = 1024.0;
+const RECENT_READINGS: f32 = 64.0;
 /// A difference counts no more than this many usual ones, after Huber: one jump must not widen every limit.
 const SCALE_CUT: f32 = 4.0;
 /// Learning goes at this part of its speed while something is wrong.
 const SLOWER: f32 = 1.0 / 16.0;
 
 /// Of a new difference in the mean of `memory` readings: a plain mean until there are so many.
-fn weight(readings: u32, memory: u32) -> f32 {
-    if readings >= memory { 1.0 / memory as f32 } else { 1.0 / (readings as f32 + 2.0) }
+#[inline(always)]
+fn weight(readings: u32, memory: f32) -> f32 {
+    higher(1.0 / (readings as f32 + 2.0), 1.0 / memory)
+}
+
+/// Both memories with one more difference, learning of the long one at `speed`.
+#[inline(always)]
+pub fn next(size: f32, readings: u32, speed: f32, cell: &Cell) -> (f32, f32) {
+    let (scale, recent) = (cell.scale, cell.scale_recent);
+    let (weight, weight_recent) = (weight(readings, SCALE_READINGS), weight(readings, RECENT_READINGS));
+    let scale = scale + (lower(size, SCALE_CUT * scale) - scale) * (weight * speed);
+    let recent = recent + (lower(size, SCALE_CUT * recent) - recent) * weight_recent;
+    // Values that hardly ever change would take the scale to nothing, and then every change for an anomaly.
+    let scale = higher(scale, 1e-30);
+    (scale, higher(recent, scale / 4.0))
 }
 
 /// Usual differences. False as long as the value has never changed.
@@ -23,12 +38,7 @@ pub fn learn(size: f32, readings: u32, cell: &mut Cell) -> bool {
         }
         (cell.scale, cell.scale_recent) = (size, size);
     }
-    let slower = if cell.flags & (AWAY | IN_SPREAD) != 0 { SLOWER } else { 1.0 };
-    let (weight, weight_recent) = (weight(readings, SCALE_READINGS), weight(readings, RECENT_READINGS));
-    cell.scale += (size.min(SCALE_CUT * cell.scale) - cell.scale) * (weight * slower);
-    cell.scale_recent += (size.min(SCALE_CUT * cell.scale_recent) - cell.scale_recent) * weight_recent;
-    // Values that hardly ever change would take the scale to nothing, and then every change for an anomaly.
-    cell.scale = cell.scale.max(1e-30);
-    cell.scale_recent = cell.scale_recent.max(cell.scale / 4.0);
+    let speed = if cell.flags & (AWAY | IN_SPREAD) != 0 { SLOWER } else { 1.0 };
+    (cell.scale, cell.scale_recent) = next(size, readings, speed, cell);
     true
 }

@@ -4,10 +4,12 @@
 //! mean, are summed as far as they exceed an allowance. Each is cut to a few times the usual (after
 //! Huber), so that one jump is not taken for noise.
 
+use gridwatch_sdk::math::{higher, lower};
 use gridwatch_sdk::prelude::*;
 
 use crate::kinds::SPREAD;
 use crate::level::{At, quarter};
+use crate::margins::Margins;
 use crate::parameters::Parameters;
 use crate::state::{Cell, Fixed, IN_SPREAD, Kept, Sensor};
 
@@ -20,23 +22,30 @@ const CALM: f32 = 1.35;
 /// Sums are cut here. A quantity whose sums usually come near this is too restless to be judged.
 const SUM_MAX: f32 = 60.0;
 
-fn limit(parameters: &Parameters, at: &At, cell: &Cell) -> f32 {
-    let margin = parameters.spread_margin + at.young / 2.0;
-    at.width * parameters.spread_min.max(margin * cell.excess_peak.usual.get())
+/// Highest that the sum may get.
+#[inline(always)]
+pub fn limit(parameters: &Parameters, width: f32, margins: &Margins, cell: &Cell) -> f32 {
+    width * higher(margins.spread * cell.excess_peak.usual.get(), parameters.spread_min)
 }
 
-#[inline]
-pub fn judge(parameters: &Parameters, at: &At, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
-    let steps = (at.difference.abs() / cell.scale).min(CUT);
+/// The running mean, and the sum of what is too much, with one more difference.
+#[inline(always)]
+pub fn next(parameters: &Parameters, size: f32, scale: f32, cell: &Cell) -> (f32, f32) {
+    let steps = lower(size / scale, CUT);
     let spread = cell.spread.get() + (steps - cell.spread.get()) * WEIGHT;
-    let excess = (cell.excess.get() + steps - parameters.spread_allowance).clamp(0.0, SUM_MAX);
+    let excess = cell.excess.get() + steps - parameters.spread_allowance;
+    (spread, lower(higher(excess, 0.0), SUM_MAX))
+}
+
+pub fn judge(parameters: &Parameters, at: &At<'_>, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
+    let (spread, excess) = next(parameters, at.difference.abs(), cell.scale, cell);
     cell.spread = Fixed::keep(spread);
     cell.excess = Fixed::keep(excess);
     if cell.has(IN_SPREAD) {
         go_on(parameters, at, sensor, cell, out);
         return;
     }
-    let limit = limit(parameters, at, cell);
+    let limit = limit(parameters, at.width, at.margins, cell);
     if !at.settled || excess <= limit {
         cell.excess_peak.see(excess);
         return;
@@ -60,7 +69,7 @@ pub fn judge(parameters: &Parameters, at: &At, sensor: &mut Sensor, cell: &mut C
     }
 }
 
-fn go_on(parameters: &Parameters, at: &At, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
+fn go_on(parameters: &Parameters, at: &At<'_>, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
     cell.spread_held = cell.spread_held.saturating_add(quarter(cell));
     cell.spread_calm = if cell.spread.get() < CALM { cell.spread_calm + 1 } else { 0 };
     let relearnt = u16::from(cell.spread_held) * 4 >= parameters.relearn_readings;
@@ -71,7 +80,7 @@ fn go_on(parameters: &Parameters, at: &At, sensor: &mut Sensor, cell: &mut Cell,
         cell.scale = cell.scale_recent;
     }
     cell.excess = Fixed::default();
-    cell.excess_peak.see_some(limit(parameters, at, cell));
+    cell.excess_peak.see_some(limit(parameters, at.width, at.margins, cell));
     cell.set(IN_SPREAD, false);
     sensor.spread_cells = sensor.spread_cells.saturating_sub(1);
     if sensor.spread_cells == 0 {

@@ -77,7 +77,7 @@ pub struct Peak<T> {
 }
 
 /// A number from 0 to 63 in steps of 1/1024, for statistics that are bounded anyway.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Fixed(u16);
 
 /// What a peak can be kept as.
@@ -99,7 +99,9 @@ impl Kept for Fixed {
     fn get(self) -> f32 {
         f32::from(self.0) / 1024.0
     }
+    #[inline(always)]
     fn keep(value: f32) -> Self {
-        Fixed((value * 1024.0 + 0.5) as u16)
+        // By way of `i32`, to which a float is converted at once.
+        Fixed(((value * 1024.0 + 0.5) as i32).clamp(0, i32::from(u16::MAX)) as u16)
     }
 }

@@ -87,7 +87,7 @@ impl Detector for Vitals {
         }
         // A row that was sent again says nothing new about values.
         if order == Order::Forward {
-            let row = values::learn(p, reading.values(), cells);
+            let row = values::learn(p, reading, cells);
             stuck::judge(p, reading, &row, sensor, cells, out);
             if row.may_be_far {
                 units::judge(p, reading, sensor, cells, out);

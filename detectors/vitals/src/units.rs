@@ -1,5 +1,6 @@
 //! A magnitude that is a thousand times larger or smaller than usual: kW sent for W, kV for V.
 
+use gridwatch_sdk::math::{higher, lower};
 use gridwatch_sdk::prelude::*;
 
 use crate::kinds::UNIT;
@@ -16,7 +17,8 @@ const SLACK: f32 = 2.0;
 const FORGET: f32 = 4096.0;
 
 /// Whether this quantity's unit may be in question: then `judge` is to see the reading, and nothing is learnt before.
-/// The two products say at little cost what `factor` would divide for.
+/// The two products say at little cost what `factor` would divide for. Also of the first value of all, and of
+/// one whose size is beyond `f32`.
 #[inline(always)]
 pub fn may_be_far(cell: &Cell, size: f32) -> bool {
     cell.other_unit != 0 || size > FAR * cell.most || size * 16.0 < cell.least
@@ -56,7 +58,11 @@ pub fn judge(
             }
             None => {
                 usual(parameters, quantity, value, sensor, cell, out);
-                learn(cell, size);
+                if cell.most == 0.0 {
+                    (cell.least, cell.most) = (size, size);
+                } else {
+                    learn(cell, size);
+                }
             }
         }
     }
@@ -101,12 +107,9 @@ fn factor(cell: &Cell, size: f32) -> Option<&'static str> {
     }
 }
 
+/// A range widens at once and is forgotten slowly.
 #[inline(always)]
 pub fn learn(cell: &mut Cell, size: f32) {
-    if cell.most == 0.0 {
-        (cell.least, cell.most) = (size, size);
-    } else {
-        cell.least = if size < cell.least { size } else { cell.least + (size - cell.least) / FORGET };
-        cell.most = if size > cell.most { size } else { cell.most - (cell.most - size) / FORGET };
-    }
+    cell.least = lower(size, cell.least + (size - cell.least) / FORGET);
+    cell.most = higher(size, cell.most - (cell.most - size) / FORGET);
 }

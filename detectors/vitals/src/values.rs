@@ -3,6 +3,8 @@
 //! Both in one loop, which asks only what tells the ordinary from the rest, as this is what nearly all of
 //! the detector's time goes to.
 
+use gridwatch_sdk::prelude::Reading;
+
 use crate::parameters::Parameters;
 use crate::state::Cell;
 use crate::{stuck, units};
@@ -28,10 +30,12 @@ pub fn is_there(value: f64) -> bool {
 
 /// Learns runs of equal values and usual magnitudes, but for quantities whose unit may be in question.
 #[inline(never)]
-pub fn learn(parameters: &Parameters, values: &[f64], cells: &mut [Cell]) -> Row {
+pub fn learn(parameters: &Parameters, reading: &Reading<'_>, cells: &mut [Cell]) -> Row {
     let mut row = Row::default();
-    for (cell, &value) in cells.iter_mut().zip(values) {
-        if !is_there(value) {
+    let values = reading.values();
+    for quantity in reading.present() {
+        let (Some(cell), Some(&value)) = (cells.get_mut(quantity), values.get(quantity)) else { break };
+        if value == 0.0 {
             continue;
         }
         row.present += 1;
@@ -48,12 +52,10 @@ pub fn learn(parameters: &Parameters, values: &[f64], cells: &mut [Cell]) -> Row
             cell.last = value;
         }
         let size = value.abs() as f32;
-        if size > 0.0 && size.is_finite() {
-            if units::may_be_far(cell, size) {
-                row.may_be_far = true;
-            } else {
-                units::learn(cell, size);
-            }
+        if units::may_be_far(cell, size) {
+            row.may_be_far = true;
+        } else {
+            units::learn(cell, size);
         }
     }
     row

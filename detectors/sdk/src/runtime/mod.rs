@@ -1,6 +1,7 @@
 //! A detector at work: everything between the contract's columns and blobs, and the author's `judge`
 //! on one reading. Plain Rust: the glue to WebAssembly, the test kit and native runs all drive this.
 
+mod gather;
 mod groups;
 mod judging;
 mod outbox;
@@ -11,8 +12,9 @@ mod table;
 use crate::contract::{Descriptor, Quantity, SensorInfo};
 use crate::detector::{Detector, Wanted};
 
+pub(crate) use gather::BLOCK;
+use gather::Gather;
 use groups::Groups;
-use judging::Gather;
 pub(crate) use outbox::Outbox;
 use saving::Restoring;
 use table::{NO_GROUP, Table, slot_of};
