@@ -33,7 +33,7 @@ pub use serde;
 pub mod prelude {
     pub use crate::detector::{Band, Detector, Info, Kind, Memory, Quantity, SensorInfo, Timestamp, Wanted};
     pub use crate::finding::{Episode, Finding, Findings, Severity};
-    pub use crate::reading::Reading;
+    pub use crate::reading::{Bits, Reading};
     pub use crate::rule::Rule;
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

@@ -10,7 +10,9 @@ pub struct Reading<'a> {
     /// Bits: see the `is_…` methods.
     pub marks: u8,
     pub(crate) values: &'a [f64],
-    pub(crate) present: Present<'a>,
+    /// Of each 64 quantities and each row of its block a word of bits; `place` is the row.
+    pub(crate) present: &'a [[u64; BLOCK]],
+    pub(crate) place: usize,
     /// Columns of this row that came with something not finite.
     pub(crate) malformed: &'a [u32],
 }
@@ -26,11 +28,11 @@ impl<'a> Reading<'a> {
         self.values
     }
 
-    /// Indices of the values that are there (no NaN), ascending. Quicker than to ask each one where few of
-    /// many are.
+    /// Which values are there (no NaN), 64 quantities a piece: quicker than to ask each one where few of many are.
     #[inline(always)]
-    pub fn present(&self) -> Present<'a> {
-        self.present
+    pub fn present(&self) -> impl Iterator<Item = Bits> + 'a {
+        let place = self.place % BLOCK;
+        self.present.iter().map(move |words| Bits(words[place]))
     }
 
     /// Quantities (by index) that came with something that is not a finite number.
@@ -54,40 +56,45 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Indices, ascending.
-#[derive(Debug, Clone, Copy)]
-pub struct Present<'a> {
-    /// Of each 64 quantities and each row of a block a word of bits.
-    words: &'a [[u64; BLOCK]],
-    /// The row.
-    place: usize,
-    /// What is left of the present word, and the index of its first bit.
-    bits: u64,
-    first: usize,
-}
+/// Places in a row of 64, ascending.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bits(u64);
 
-impl<'a> Present<'a> {
+impl Bits {
+    /// `place`: below 64.
     #[inline(always)]
-    pub(crate) fn new(words: &'a [[u64; BLOCK]], place: usize) -> Self {
-        let place = place % BLOCK;
-        match words {
-            [first, rest @ ..] => Present { words: rest, place, bits: first[place], first: 0 },
-            [] => Present { words, place, bits: 0, first: 0 },
-        }
+    pub fn add(&mut self, place: usize) {
+        self.0 |= 1 << (place % 64);
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
     }
 }
 
-impl Iterator for Present<'_> {
+impl Iterator for Bits {
     type Item = usize;
 
     #[inline(always)]
     fn next(&mut self) -> Option<usize> {
-        while self.bits == 0 {
-            let [next, rest @ ..] = self.words else { return None };
-            (self.bits, self.words, self.first) = (next[self.place], rest, self.first + u64::BITS as usize);
+        if self.0 == 0 {
+            return None;
         }
-        let index = self.first + self.bits.trailing_zeros() as usize;
-        self.bits &= self.bits - 1;
-        Some(index)
+        let place = self.0.trailing_zeros() as usize;
+        self.0 &= self.0 - 1;
+        Some(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bits;
+
+    #[test]
+    fn bits_come_in_order_and_once() {
+        let mut bits = Bits::default();
+        assert!(bits.is_empty());
+        [63, 0, 5, 63].into_iter().for_each(|place| bits.add(place));
+        assert_eq!(bits.collect::<Vec<_>>(), [0, 5, 63]);
     }
 }

@@ -37,7 +37,13 @@ pub fn next(parameters: &Parameters, difference: f32, scale_recent: f32, cell: &
     (cut(cell.up + step - parameters.course_allowance), cut(cell.down - step - parameters.course_allowance))
 }
 
-pub fn judge(parameters: &Parameters, at: &At<'_>, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
+pub fn judge(
+    parameters: &Parameters,
+    at: &At<'_>,
+    sensor: &mut Sensor,
+    cell: &mut Cell,
+    out: &mut Findings<'_>,
+) {
     (cell.up, cell.down) = next(parameters, at.difference, cell.scale_recent, cell);
     let sum = higher(cell.up, cell.down);
     let limit = limit(parameters, at.width, at.margins, cell);

@@ -80,11 +80,23 @@ impl Detector for Shift {
             return;
         };
         let (values, interval_ms) = (reading.values(), sensor.interval_ms);
-        for quantity in reading.present() {
-            let (Some(cell), Some(&value)) = (cells.get_mut(quantity), values.get(quantity)) else { break };
-            let (margins, kind) = (self.margins.of(cell), self.kind(quantity));
-            if gap || !calm::take(&self.parameters, margins, kind, interval_ms, value, cell) {
-                self.value(New { quantity, value, gap }, sensor, cell, out);
+        let pieces =
+            reading.present().zip(values.chunks(64)).zip(cells.chunks_mut(64)).zip(self.kinds.chunks(64));
+        for (piece, (((present, values), cells), kinds)) in pieces.enumerate() {
+            let mut odd = Bits::default();
+            for place in present {
+                let (Some(cell), Some(&value), Some(kind)) =
+                    (cells.get_mut(place), values.get(place), kinds.get(place))
+                else {
+                    break;
+                };
+                let margins = self.margins.of(cell);
+                if gap || !calm::take(&self.parameters, margins, *kind, interval_ms, value, cell) {
+                    odd.add(place);
+                }
+            }
+            if !odd.is_empty() {
+                self.values(New { first: 64 * piece, odd, values, gap }, sensor, cells, out);
             }
         }
     }
@@ -112,17 +124,26 @@ fn is_supply(name: &str) -> bool {
 }
 
 impl Shift {
-    fn kind(&self, quantity: usize) -> Kind {
-        let unknown = Kind { is_supply: false, width: self.parameters.load_margin };
-        self.kinds.get(quantity).copied().unwrap_or(unknown)
-    }
-
-    /// Any value. It stands in a function of its own: where it were inlined, it would take the registers of what
-    /// every value needs.
+    /// Any values. They are seen to apart from the others: a call, or all this inlined, would take the registers of
+    /// what every value needs.
     #[cold]
     #[inline(never)]
-    fn value(&self, new: New, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
-        let New { quantity, value, gap } = new;
+    fn values(&self, new: New<'_>, sensor: &mut Sensor, cells: &mut [Cell], out: &mut Findings<'_>) {
+        for place in new.odd {
+            let (Some(cell), Some(&value)) = (cells.get_mut(place), new.values.get(place)) else { break };
+            self.value(new.first + place, value, new.gap, sensor, cell, out);
+        }
+    }
+
+    fn value(
+        &self,
+        quantity: usize,
+        value: f64,
+        gap: bool,
+        sensor: &mut Sensor,
+        cell: &mut Cell,
+        out: &mut Findings<'_>,
+    ) {
         let parameters = &self.parameters;
         let before = cell.last;
         cell.last = value;
@@ -140,7 +161,8 @@ impl Shift {
         if !scale::learn(difference.abs(), readings, cell) {
             return;
         }
-        let kind = self.kind(quantity);
+        let unknown = Kind { is_supply: false, width: parameters.load_margin };
+        let kind = self.kinds.get(quantity).copied().unwrap_or(unknown);
         let Ripe { settled, mature } = calm::ripe(parameters, kind, readings, sensor.interval_ms);
         let (width, margins) = (kind.width, self.margins.of(cell));
         let at = At { quantity, value, before, difference, settled, mature, width, margins };
@@ -151,10 +173,12 @@ impl Shift {
     }
 }
 
-/// A value as it comes.
-struct New {
-    quantity: usize,
-    value: f64,
+/// Values as they come, of 64 quantities from `first` on.
+struct New<'a> {
+    first: usize,
+    values: &'a [f64],
+    /// Those concerned.
+    odd: Bits,
     /// The reading before is too long ago to compare with.
     gap: bool,
 }

@@ -37,7 +37,13 @@ pub fn next(parameters: &Parameters, size: f32, scale: f32, cell: &Cell) -> (f32
     (spread, lower(higher(excess, 0.0), SUM_MAX))
 }
 
-pub fn judge(parameters: &Parameters, at: &At<'_>, sensor: &mut Sensor, cell: &mut Cell, out: &mut Findings<'_>) {
+pub fn judge(
+    parameters: &Parameters,
+    at: &At<'_>,
+    sensor: &mut Sensor,
+    cell: &mut Cell,
+    out: &mut Findings<'_>,
+) {
     let (spread, excess) = next(parameters, at.difference.abs(), cell.scale, cell);
     cell.spread = Fixed::keep(spread);
     cell.excess = Fixed::keep(excess);

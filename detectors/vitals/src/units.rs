@@ -16,12 +16,23 @@ const SLACK: f32 = 2.0;
 /// Readings over which a range is forgotten.
 const FORGET: f32 = 4096.0;
 
-/// Whether this quantity's unit may be in question: then `judge` is to see the reading, and nothing is learnt before.
+/// Whether this quantity's unit may be in question.
 /// The two products say at little cost what `factor` would divide for. Also of the first value of all, and of
 /// one whose size is beyond `f32`.
 #[inline(always)]
-pub fn may_be_far(cell: &Cell, size: f32) -> bool {
+fn may_be_far(cell: &Cell, size: f32) -> bool {
     cell.other_unit != 0 || size > FAR * cell.most || size * 16.0 < cell.least
+}
+
+/// Learns the magnitude, unless the unit may be in question: then says false, and `judge` is to see the reading.
+#[inline(always)]
+pub fn learn_usual(cell: &mut Cell, value: f64) -> bool {
+    let size = value.abs() as f32;
+    let is_usual = !may_be_far(cell, size);
+    if is_usual {
+        learn(cell, size);
+    }
+    is_usual
 }
 
 /// Quantities whose unit may be in question; those of which `learn` has taken in the value are none.
@@ -109,7 +120,7 @@ fn factor(cell: &Cell, size: f32) -> Option<&'static str> {
 
 /// A range widens at once and is forgotten slowly.
 #[inline(always)]
-pub fn learn(cell: &mut Cell, size: f32) {
+fn learn(cell: &mut Cell, size: f32) {
     cell.least = lower(size, cell.least + (size - cell.least) / FORGET);
     cell.most = higher(size, cell.most - (cell.most - size) / FORGET);
 }

@@ -3,7 +3,7 @@
 //! Both in one loop, which asks only what tells the ordinary from the rest, as this is what nearly all of
 //! the detector's time goes to.
 
-use gridwatch_sdk::prelude::Reading;
+use gridwatch_sdk::prelude::{Bits, Reading};
 
 use crate::parameters::Parameters;
 use crate::state::Cell;
@@ -29,36 +29,54 @@ pub fn is_there(value: f64) -> bool {
 }
 
 /// Learns runs of equal values and usual magnitudes, but for quantities whose unit may be in question.
-#[inline(never)]
+#[inline(always)]
 pub fn learn(parameters: &Parameters, reading: &Reading<'_>, cells: &mut [Cell]) -> Row {
     let mut row = Row::default();
-    let values = reading.values();
-    for quantity in reading.present() {
-        let (Some(cell), Some(&value)) = (cells.get_mut(quantity), values.get(quantity)) else { break };
-        if value == 0.0 {
-            continue;
-        }
-        row.present += 1;
-        cell.seen = cell.seen.saturating_add(1);
-        if value == cell.last {
-            row.same += 1;
-            cell.run = cell.run.saturating_add(1);
-            row.may_be_long |= cell.run >= parameters.stuck_readings_min;
-        } else {
-            if stuck::teaches(cell.longest, cell.run) {
-                cell.longest = stuck::learnt(parameters, cell.longest, cell.run);
+    let pieces = reading.present().zip(reading.values().chunks(64)).zip(cells.chunks_mut(64));
+    for ((present, values), cells) in pieces {
+        let mut odd = Bits::default();
+        for place in present {
+            let (Some(cell), Some(&value)) = (cells.get_mut(place), values.get(place)) else { break };
+            if value == 0.0 {
+                continue;
             }
-            cell.run = 1;
-            cell.last = value;
+            row.present += 1;
+            cell.seen = cell.seen.saturating_add(1);
+            if value == cell.last {
+                row.same += 1;
+                cell.run = cell.run.saturating_add(1);
+                row.may_be_long |= cell.run >= parameters.stuck_readings_min;
+            } else {
+                if stuck::teaches(cell.longest, cell.run) {
+                    // Cannot be done here: a call costs the registers of what every value needs.
+                    odd.add(place);
+                    continue;
+                }
+                cell.run = 1;
+                cell.last = value;
+            }
+            row.may_be_far |= !units::learn_usual(cell, value);
         }
-        let size = value.abs() as f32;
-        if units::may_be_far(cell, size) {
-            row.may_be_far = true;
-        } else {
-            units::learn(cell, size);
+        if !odd.is_empty() {
+            row.may_be_far |= learn_runs(parameters, odd, values, cells);
         }
     }
     row
+}
+
+/// Learns of values whose run has ended and was longer than those before. Whether a unit may be in question.
+#[cold]
+#[inline(never)]
+fn learn_runs(parameters: &Parameters, places: Bits, values: &[f64], cells: &mut [Cell]) -> bool {
+    let mut may_be_far = false;
+    for place in places {
+        let (Some(cell), Some(&value)) = (cells.get_mut(place), values.get(place)) else { break };
+        cell.longest = stuck::learnt(parameters, cell.longest, cell.run);
+        cell.run = 1;
+        cell.last = value;
+        may_be_far |= !units::learn_usual(cell, value);
+    }
+    may_be_far
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Rows out of columns.
 
 use crate::contract::Columns;
-use crate::reading::Present;
 
 /// Rows that are made at once, so that a column is read in one go.
 pub const BLOCK: usize = 8;
@@ -29,7 +28,9 @@ pub(super) struct Gather {
 /// What a row has of its reading.
 pub(super) struct Row<'a> {
     pub values: &'a [f64],
-    pub present: Present<'a>,
+    /// Of each 64 quantities and each row of the block a word of bits; `place` is the row.
+    pub present: &'a [[u64; BLOCK]],
+    pub place: usize,
     pub malformed: &'a [u32],
 }
 
@@ -95,7 +96,8 @@ impl Gather {
         }
         Row {
             values: &self.block[place * self.width..(place + 1) * self.width],
-            present: Present::new(&self.present, place),
+            present: &self.present,
+            place,
             malformed: &self.malformed[malformed],
         }
     }
@@ -140,7 +142,13 @@ impl Gather {
 
 /// A whole column of a block.
 #[inline(always)]
-fn fill_column(values: &[f64; BLOCK], places: &mut [f64], width: usize, bit: u64, present: &mut [u64; BLOCK]) {
+fn fill_column(
+    values: &[f64; BLOCK],
+    places: &mut [f64],
+    width: usize,
+    bit: u64,
+    present: &mut [u64; BLOCK],
+) {
     // Written out, since a loop in WebAssembly looks at the clock each time round.
     places[0] = values[0];
     places[width] = values[1];

@@ -64,6 +64,8 @@ pub enum Control {
 /// fixed, or no float is).
 struct Step {
     class: Class,
+    /// What it gives, where that is a scalar float whose bits are an operand's.
+    carried: Option<Shape>,
     control: Control,
     operands: Box<[Option<u32>]>,
 }
@@ -113,9 +115,15 @@ impl Code {
             if let (true, Some(top)) = (class.gives_float(), stack.last_mut()) {
                 *top = Some(at);
             }
+            let carried = match (class, validator.get_operand_type(0)) {
+                (Class::Carries, Some(Some(ValType::F32))) => Some(Shape::F32),
+                (Class::Carries, Some(Some(ValType::F64))) => Some(Shape::F64),
+                _ => None,
+            };
             let has_floats = operands.iter().any(Option::is_some);
             steps.push(Step {
                 class,
+                carried,
                 control: control(&operator, at, &mut open)?,
                 operands: if has_floats { operands.into() } else { Box::default() },
             });
@@ -146,11 +154,13 @@ impl Code {
         }
         let is_seen = |at: &usize| seen.get(*at) == Some(&true);
         let check = |at: usize| {
-            let shape = match self.steps.get(at)?.class {
+            let step = self.steps.get(at)?;
+            let shape = match step.class {
                 Class::Computes(shape) => shape,
                 Class::LocalGet(local) if foreign.get(at) == Some(&false) => {
                     *self.shapes.get(local as usize)?
                 }
+                Class::Carries if foreign.get(at) == Some(&false) => step.carried?,
                 _ => return None,
             };
             Some((at as u32, shape))
@@ -204,7 +214,12 @@ impl Step {
                 // Lanes of other widths, or of no float.
                 (true, true)
             }
-            Class::Carries => (is_seen, is_seen),
+            Class::Carries => {
+                // Else there is a check here: one for both operands of a `select`, and none between it and
+                // its comparison, which are a minimum or maximum together.
+                let follow = is_seen && (self.carried.is_none() || foreign.get(at) != Some(&false));
+                (follow, follow)
+            }
             Class::Signs => (is_seen, true),
             Class::Numbers => (false, false),
             Class::LocalGet(local) => {

@@ -18,7 +18,7 @@
 //!
 //! To take a value for seen that is not costs time; the reverse cannot be, since only what is listed is let
 //! off. `flow` goes back from what sees bits: to the operator that computed them, which is then checked; or
-//! to `local.get`, which is checked where all that the local can hold there has been computed (`foreign`),
+//! to `local.get` or `select`, which are checked where all that they can give there has been computed (`foreign`),
 //! so that a message made of a value now and then does not cost a check with every value. Where a local
 //! may also hold a NaN of the guest's own making, whose bits must stay, it is left alone and what is
 //! put there is checked, as far as it may be seen (`live`). Vectors have no type, so that a NaN as one
@@ -37,7 +37,7 @@ mod tests;
 use crate::refusal::Refusal;
 
 /// Changes whenever other code comes of the same bytes; part of the code cache's key.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The same component (or module) with checks. Validates it on the way.
 pub fn canonical(binary: &[u8]) -> Result<Vec<u8>, Refusal> {
