@@ -67,6 +67,10 @@ impl Bits {
         self.0 |= 1 << (place % 64);
     }
 
+    pub fn has(self, place: usize) -> bool {
+        self.0 >> (place % 64) & 1 != 0
+    }
+
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -95,6 +99,7 @@ mod tests {
         let mut bits = Bits::default();
         assert!(bits.is_empty());
         [63, 0, 5, 63].into_iter().for_each(|place| bits.add(place));
+        assert!(bits.has(5) && !bits.has(6));
         assert_eq!(bits.collect::<Vec<_>>(), [0, 5, 63]);
     }
 }

@@ -4,8 +4,6 @@
 //! nothing is open, by the same formulas, but all at once and without what tells of it: a loop that is
 //! short enough for the machine's registers takes a third of the time.
 
-use gridwatch_sdk::math::higher;
-
 use crate::margins::Margins;
 use crate::parameters::Parameters;
 use crate::peaks::{self, BLOCK};
@@ -35,8 +33,8 @@ pub fn ripe(parameters: &Parameters, kind: Kind, readings: u32, interval_ms: f32
     const HOURS_PER_MS: f32 = 1.0 / 3_600_000.0;
     let known = readings >= u32::from(parameters.learn_readings);
     let hours = readings as f32 * interval_ms * HOURS_PER_MS;
-    let mature = known && hours >= parameters.learn_hours;
-    Ripe { settled: mature || (known && kind.is_supply), mature }
+    let mature = known & (hours >= parameters.learn_hours);
+    Ripe { settled: mature | (known & kind.is_supply), mature }
 }
 
 /// The difference to the value before.
@@ -45,7 +43,16 @@ pub fn difference(value: f64, before: f64) -> f32 {
     (value - before).clamp(-1e30, 1e30) as f32
 }
 
-/// Takes in a value that is no more than a value. Says whether it was one; otherwise nothing has changed.
+/// What has been done with a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    All,
+    /// Scale, spread and course have learnt of it and must be judged, with the level.
+    Learnt,
+    Nothing,
+}
+
+/// Takes in a value as far as it is no more than a value.
 #[inline(always)]
 pub fn take(
     parameters: &Parameters,
@@ -54,33 +61,31 @@ pub fn take(
     interval_ms: f32,
     value: f64,
     cell: &mut Cell,
-) -> bool {
+) -> Done {
     if cell.flags != KNOWN || cell.block >= BLOCK - 1 || cell.scale == 0.0 {
-        return false;
+        return Done::Nothing;
     }
     let difference = difference(value, cell.last);
     let (size, readings) = (difference.abs(), peaks::readings(cell));
-    let (scale, scale_recent) = scale::next(size, readings, 1.0, cell);
-    let deviation = level::next(difference, cell);
-    let (spread, excess) = spread::next(parameters, size, scale, cell);
-    let (up, down) = course::next(parameters, difference, scale_recent, cell);
-    let (far, sum) = (deviation.abs(), higher(up, down));
+    // All is learnt before anything is judged, as the code of cranelift computes anew what is stored behind a
+    // branch and was used within.
+    scale::learn_at(1.0, size, readings, cell);
+    spread::learn(parameters, size, cell);
+    course::learn(parameters, difference, cell);
     let ripe = ripe(parameters, kind, readings, interval_ms);
-    let is_odd = (ripe.mature && far > level::limit(parameters, scale, margins, cell))
+    let (deviation, sum) = (level::next(difference, cell), course::sum(cell));
+    if (ripe.mature && deviation.abs() > level::limit(parameters, cell.scale, margins, cell))
         || (ripe.settled
-            && (excess > spread::limit(parameters, kind.width, margins, cell)
-                || sum > course::limit(parameters, kind.width, margins, cell)));
-    if is_odd {
-        return false;
+            && (cell.excess.get() > spread::limit(parameters, kind.width, margins, cell)
+                || sum > course::limit(parameters, kind.width, margins, cell)))
+    {
+        return Done::Learnt;
     }
     cell.last = value;
-    (cell.scale, cell.scale_recent) = (scale, scale_recent);
     cell.deviation = level::followed(parameters, deviation);
-    cell.jump.running = higher(far, cell.jump.running);
-    (cell.spread, cell.excess) = (Fixed::keep(spread), Fixed::keep(excess));
+    cell.jump.see(deviation.abs());
     cell.excess_peak.running = cell.excess_peak.running.max(cell.excess);
-    (cell.up, cell.down) = (up, down);
     cell.course_peak.running = cell.course_peak.running.max(Fixed::keep(sum));
     cell.block += 1;
-    true
+    Done::All
 }

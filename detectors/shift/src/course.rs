@@ -29,14 +29,21 @@ pub fn limit(parameters: &Parameters, width: f32, margins: &Margins, cell: &Cell
     width * higher(margins.course * cell.course_peak.usual.get(), parameters.course_min)
 }
 
-/// The sums of movement up and down with one more difference.
+/// The sums of movement up and down take in a difference.
 #[inline(always)]
-pub fn next(parameters: &Parameters, difference: f32, scale_recent: f32, cell: &Cell) -> (f32, f32) {
-    let step = lower(higher(difference / (SD_PER_MEAN * scale_recent), -CUT), CUT);
-    let cut = |sum: f32| lower(higher(sum, 0.0), SUM_MAX);
-    (cut(cell.up + step - parameters.course_allowance), cut(cell.down - step - parameters.course_allowance))
+pub fn learn(parameters: &Parameters, difference: f32, cell: &mut Cell) {
+    let step = lower(higher(difference / (SD_PER_MEAN * cell.scale_recent), -CUT), CUT);
+    cell.up = lower(higher(cell.up + step - parameters.course_allowance, 0.0), SUM_MAX);
+    cell.down = lower(higher(cell.down - step - parameters.course_allowance, 0.0), SUM_MAX);
 }
 
+/// The larger sum.
+#[inline(always)]
+pub fn sum(cell: &Cell) -> f32 {
+    higher(cell.up, cell.down)
+}
+
+/// After `learn`.
 pub fn judge(
     parameters: &Parameters,
     at: &At<'_>,
@@ -44,8 +51,7 @@ pub fn judge(
     cell: &mut Cell,
     out: &mut Findings<'_>,
 ) {
-    (cell.up, cell.down) = next(parameters, at.difference, cell.scale_recent, cell);
-    let sum = higher(cell.up, cell.down);
+    let sum = sum(cell);
     let limit = limit(parameters, at.width, at.margins, cell);
     if sum <= limit && !cell.has(IN_COURSE) || !at.settled {
         cell.course_peak.see(sum);

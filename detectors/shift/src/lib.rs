@@ -37,7 +37,7 @@ pub use kinds::KINDS;
 pub use parameters::Parameters;
 pub use state::{Cell, Sensor};
 
-use calm::{Kind, Ripe};
+use calm::{Done, Kind, Ripe};
 use level::At;
 use state::{AWAY, KNOWN};
 
@@ -79,24 +79,33 @@ impl Detector for Shift {
         let Some(gap) = time::step(&self.parameters, reading, sensor) else {
             return;
         };
+        if gap {
+            after_gap(reading, cells);
+            return;
+        }
         let (values, interval_ms) = (reading.values(), sensor.interval_ms);
         let pieces =
             reading.present().zip(values.chunks(64)).zip(cells.chunks_mut(64)).zip(self.kinds.chunks(64));
         for (piece, (((present, values), cells), kinds)) in pieces.enumerate() {
-            let mut odd = Bits::default();
+            let (mut odd, mut learnt) = (Bits::default(), Bits::default());
             for place in present {
-                let (Some(cell), Some(&value), Some(kind)) =
+                let (Some(cell), Some(&value), Some(&kind)) =
                     (cells.get_mut(place), values.get(place), kinds.get(place))
                 else {
                     break;
                 };
                 let margins = self.margins.of(cell);
-                if gap || !calm::take(&self.parameters, margins, *kind, interval_ms, value, cell) {
-                    odd.add(place);
+                match calm::take(&self.parameters, margins, kind, interval_ms, value, cell) {
+                    Done::All => {}
+                    Done::Learnt => {
+                        odd.add(place);
+                        learnt.add(place);
+                    }
+                    Done::Nothing => odd.add(place),
                 }
             }
             if !odd.is_empty() {
-                self.values(New { first: 64 * piece, odd, values, gap }, sensor, cells, out);
+                self.values(Odd { first: 64 * piece, values, odd, learnt }, sensor, cells, out);
             }
         }
     }
@@ -123,15 +132,43 @@ fn is_supply(name: &str) -> bool {
     name == "frequency" || name == "voltage" || name.starts_with("voltage_")
 }
 
+/// The value before is too long ago to compare with.
+#[cold]
+#[inline(never)]
+fn after_gap(reading: &Reading<'_>, cells: &mut [Cell]) {
+    for (cell, &value) in cells.iter_mut().zip(reading.values()) {
+        // NaN where absent; what came as no number never gets here.
+        if value.is_nan() {
+            continue;
+        }
+        if cell.has(KNOWN) {
+            let difference = calm::difference(value, cell.last);
+            (cell.up, cell.down) = (0.0, 0.0);
+            cell.deviation = if cell.has(AWAY) { cell.deviation + difference } else { 0.0 };
+        }
+        cell.last = value;
+        cell.set(KNOWN, true);
+    }
+}
+
+/// Values that are more than values, of 64 quantities from `first` on.
+struct Odd<'a> {
+    first: usize,
+    values: &'a [f64],
+    /// Those concerned, and which of them have been learnt and are to be judged.
+    odd: Bits,
+    learnt: Bits,
+}
+
 impl Shift {
-    /// Any values. They are seen to apart from the others: a call, or all this inlined, would take the registers of
-    /// what every value needs.
+    /// They are seen to apart from the others: a call, or all this inlined, would take the registers of what every
+    /// value needs.
     #[cold]
     #[inline(never)]
-    fn values(&self, new: New<'_>, sensor: &mut Sensor, cells: &mut [Cell], out: &mut Findings<'_>) {
-        for place in new.odd {
-            let (Some(cell), Some(&value)) = (cells.get_mut(place), new.values.get(place)) else { break };
-            self.value(new.first + place, value, new.gap, sensor, cell, out);
+    fn values(&self, odd: Odd<'_>, sensor: &mut Sensor, cells: &mut [Cell], out: &mut Findings<'_>) {
+        for place in odd.odd {
+            let (Some(cell), Some(&value)) = (cells.get_mut(place), odd.values.get(place)) else { break };
+            self.value(odd.first + place, value, odd.learnt.has(place), sensor, cell, out);
         }
     }
 
@@ -139,7 +176,7 @@ impl Shift {
         &self,
         quantity: usize,
         value: f64,
-        gap: bool,
+        is_learnt: bool,
         sensor: &mut Sensor,
         cell: &mut Cell,
         out: &mut Findings<'_>,
@@ -151,15 +188,13 @@ impl Shift {
             cell.set(KNOWN, true);
             return;
         }
-        let difference = calm::difference(value, before);
-        if gap {
-            (cell.up, cell.down) = (0.0, 0.0);
-            cell.deviation = if cell.has(AWAY) { cell.deviation + difference } else { 0.0 };
-            return;
-        }
-        let readings = peaks::readings(cell);
-        if !scale::learn(difference.abs(), readings, cell) {
-            return;
+        let (difference, readings) = (calm::difference(value, before), peaks::readings(cell));
+        if !is_learnt {
+            if !scale::learn(difference.abs(), readings, cell) {
+                return;
+            }
+            spread::learn(parameters, difference.abs(), cell);
+            course::learn(parameters, difference, cell);
         }
         let unknown = Kind { is_supply: false, width: parameters.load_margin };
         let kind = self.kinds.get(quantity).copied().unwrap_or(unknown);
@@ -171,16 +206,6 @@ impl Shift {
         course::judge(parameters, &at, sensor, cell, out);
         peaks::count(cell, sensor.interval_ms);
     }
-}
-
-/// Values as they come, of 64 quantities from `first` on.
-struct New<'a> {
-    first: usize,
-    values: &'a [f64],
-    /// Those concerned.
-    odd: Bits,
-    /// The reading before is too long ago to compare with.
-    gap: bool,
 }
 
 gridwatch_sdk::export!(Shift);

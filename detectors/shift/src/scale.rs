@@ -18,16 +18,16 @@ fn weight(readings: u32, memory: f32) -> f32 {
     higher(1.0 / (readings as f32 + 2.0), 1.0 / memory)
 }
 
-/// Both memories with one more difference, learning of the long one at `speed`.
+/// Both memories take in a difference; the long one learns at `speed`.
 #[inline(always)]
-pub fn next(size: f32, readings: u32, speed: f32, cell: &Cell) -> (f32, f32) {
+pub fn learn_at(speed: f32, size: f32, readings: u32, cell: &mut Cell) {
     let (scale, recent) = (cell.scale, cell.scale_recent);
     let (weight, weight_recent) = (weight(readings, SCALE_READINGS), weight(readings, RECENT_READINGS));
     let scale = scale + (lower(size, SCALE_CUT * scale) - scale) * (weight * speed);
     let recent = recent + (lower(size, SCALE_CUT * recent) - recent) * weight_recent;
     // Values that hardly ever change would take the scale to nothing, and then every change for an anomaly.
-    let scale = higher(scale, 1e-30);
-    (scale, higher(recent, scale / 4.0))
+    cell.scale = higher(scale, 1e-30);
+    cell.scale_recent = higher(recent, cell.scale / 4.0);
 }
 
 /// Usual differences. False as long as the value has never changed.
@@ -39,6 +39,6 @@ pub fn learn(size: f32, readings: u32, cell: &mut Cell) -> bool {
         (cell.scale, cell.scale_recent) = (size, size);
     }
     let speed = if cell.flags & (AWAY | IN_SPREAD) != 0 { SLOWER } else { 1.0 };
-    (cell.scale, cell.scale_recent) = next(size, readings, speed, cell);
+    learn_at(speed, size, readings, cell);
     true
 }

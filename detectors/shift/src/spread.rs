@@ -28,15 +28,17 @@ pub fn limit(parameters: &Parameters, width: f32, margins: &Margins, cell: &Cell
     width * higher(margins.spread * cell.excess_peak.usual.get(), parameters.spread_min)
 }
 
-/// The running mean, and the sum of what is too much, with one more difference.
+/// The running mean and the sum of what is too much take in a difference.
 #[inline(always)]
-pub fn next(parameters: &Parameters, size: f32, scale: f32, cell: &Cell) -> (f32, f32) {
-    let steps = lower(size / scale, CUT);
+pub fn learn(parameters: &Parameters, size: f32, cell: &mut Cell) {
+    let steps = lower(size / cell.scale, CUT);
     let spread = cell.spread.get() + (steps - cell.spread.get()) * WEIGHT;
     let excess = cell.excess.get() + steps - parameters.spread_allowance;
-    (spread, lower(higher(excess, 0.0), SUM_MAX))
+    cell.spread = Fixed::keep(spread);
+    cell.excess = Fixed::keep(lower(higher(excess, 0.0), SUM_MAX));
 }
 
+/// After `learn`.
 pub fn judge(
     parameters: &Parameters,
     at: &At<'_>,
@@ -44,13 +46,11 @@ pub fn judge(
     cell: &mut Cell,
     out: &mut Findings<'_>,
 ) {
-    let (spread, excess) = next(parameters, at.difference.abs(), cell.scale, cell);
-    cell.spread = Fixed::keep(spread);
-    cell.excess = Fixed::keep(excess);
     if cell.has(IN_SPREAD) {
         go_on(parameters, at, sensor, cell, out);
         return;
     }
+    let (spread, excess) = (cell.spread.get(), cell.excess.get());
     let limit = limit(parameters, at.width, at.margins, cell);
     if !at.settled || excess <= limit {
         cell.excess_peak.see(excess);

@@ -115,22 +115,23 @@ impl Gather {
     /// The rows from `row` on, as many as there are and fit.
     #[inline(never)]
     fn fill(&mut self, columns: &Columns<'_>, row: usize) {
-        let (width, rows) = (self.width, columns.sensors.len());
-        let mut filled = columns.values.chunks_exact(rows);
+        let mut filled = columns.values.chunks_exact(columns.sensors.len());
+        // Apart from each other: that `index` is within one of them is then asked once for all.
+        let mut rest = self.block.as_mut_slice();
+        let mut rows: [&mut [f64]; BLOCK] = std::array::from_fn(|_| {
+            let (row, after) = std::mem::take(&mut rest).split_at_mut(self.width);
+            rest = after;
+            row
+        });
         for indices in self.index_of.chunk_by(|a, b| a / WORD == b / WORD) {
             let mut present = [0; BLOCK];
             for (&index, column) in indices.iter().zip(&mut filled) {
-                let (values, places) = (&column[row..], &mut self.block[index..]);
-                let bit = 1 << (index % WORD);
-                match (values.first_chunk(), places.len() > (BLOCK - 1) * width) {
-                    (Some(values), true) => fill_column(values, places, width, bit, &mut present),
-                    _ => {
-                        let rows = places.iter_mut().step_by(width).zip(&mut present);
-                        for ((place, present), &value) in rows.zip(values) {
-                            *place = value;
-                            *present |= if value.is_nan() { 0 } else { bit };
-                        }
-                    }
+                let values = &column[row..];
+                match values.first_chunk::<BLOCK>() {
+                    // A loop of known length, which is unrolled: in WebAssembly a loop looks at the clock each
+                    // time round.
+                    Some(values) => fill_column(values, &mut rows, index, &mut present),
+                    None => fill_column(values, &mut rows, index, &mut present),
                 }
             }
             if let Some(words) = indices.first().and_then(|index| self.present.get_mut(index / WORD)) {
@@ -140,25 +141,23 @@ impl Gather {
     }
 }
 
-/// A whole column of a block.
+/// A bit at the quantity's place in its word, unless the value is NaN: a comparison of the bits without the sign.
 #[inline(always)]
-fn fill_column(
-    values: &[f64; BLOCK],
-    places: &mut [f64],
-    width: usize,
-    bit: u64,
+fn bit_of(value: f64, index: usize) -> u64 {
+    const INFINITE: u64 = f64::INFINITY.to_bits() << 1;
+    u64::from(value.to_bits() << 1 <= INFINITE) << (index % WORD)
+}
+
+/// One column of a block, or of as many rows as there are.
+#[inline(always)]
+fn fill_column<'a>(
+    values: impl IntoIterator<Item = &'a f64>,
+    rows: &mut [&mut [f64]; BLOCK],
+    index: usize,
     present: &mut [u64; BLOCK],
 ) {
-    // Written out, since a loop in WebAssembly looks at the clock each time round.
-    places[0] = values[0];
-    places[width] = values[1];
-    places[2 * width] = values[2];
-    places[3 * width] = values[3];
-    places[4 * width] = values[4];
-    places[5 * width] = values[5];
-    places[6 * width] = values[6];
-    places[7 * width] = values[7];
-    for (present, value) in present.iter_mut().zip(values) {
-        *present |= if value.is_nan() { 0 } else { bit };
+    for ((row, present), value) in rows.iter_mut().zip(present).zip(values) {
+        row[index] = *value;
+        *present |= bit_of(*value, index);
     }
 }
