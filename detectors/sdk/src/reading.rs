@@ -1,7 +1,6 @@
 //! One reading, as `judge` sees it.
 
 use crate::detector::Timestamp;
-use crate::runtime::BLOCK;
 
 /// A row of the batch.
 #[derive(Debug, Clone, Copy)]
@@ -10,9 +9,8 @@ pub struct Reading<'a> {
     /// Bits: see the `is_…` methods.
     pub marks: u8,
     pub(crate) values: &'a [f64],
-    /// Of each 64 quantities and each row of its block a word of bits; `place` is the row.
-    pub(crate) present: &'a [[u64; BLOCK]],
-    pub(crate) place: usize,
+    /// The values and NaNs behind them, to whole eights.
+    pub(crate) eights: &'a [f64],
     /// Columns of this row that came with something not finite.
     pub(crate) malformed: &'a [u32],
 }
@@ -31,8 +29,7 @@ impl<'a> Reading<'a> {
     /// Which values are there (no NaN), 64 quantities a piece: quicker than to ask each one where few of many are.
     #[inline(always)]
     pub fn present(&self) -> impl Iterator<Item = Bits> + 'a {
-        let place = self.place % BLOCK;
-        self.present.iter().map(move |words| Bits(words[place]))
+        self.eights.chunks(64).map(Bits::present)
     }
 
     /// Quantities (by index) that came with something that is not a finite number.
@@ -61,6 +58,14 @@ impl<'a> Reading<'a> {
 pub struct Bits(u64);
 
 impl Bits {
+    /// Of up to eight eights of values: those that are no NaN.
+    #[inline(always)]
+    fn present(values: &[f64]) -> Bits {
+        let (eights, _) = values.as_chunks();
+        let bits = eights.iter().rev().fold(0, |bits, eight| bits << 8 | u64::from(present(eight)));
+        Bits(bits)
+    }
+
     /// `place`: below 64.
     #[inline(always)]
     pub fn add(&mut self, place: usize) {
@@ -90,9 +95,39 @@ impl Iterator for Bits {
     }
 }
 
+/// A bit for each value that is no NaN.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[inline(always)]
+fn present(values: &[f64; 8]) -> u8 {
+    use core::arch::wasm32::{f64x2, f64x2_eq, i64x2_bitmask};
+    // No NaN is equal to itself. Two at a time; no compiler comes upon that by itself.
+    let two = |at: usize| {
+        let pair = f64x2(values[at], values[at + 1]);
+        i64x2_bitmask(f64x2_eq(pair, pair))
+    };
+    two(0) | two(2) << 2 | two(4) << 4 | two(6) << 6
+}
+
+/// As above.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+#[inline(always)]
+fn present(values: &[f64; 8]) -> u8 {
+    values.iter().rev().fold(0, |bits, value| bits << 1 | u8::from(!value.is_nan()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::Bits;
+
+    #[test]
+    fn present_is_what_is_no_nan() {
+        let mut values = [f64::NAN; 16];
+        for place in [0, 3, 7, 8, 15] {
+            values[place] = place as f64 - 3.0;
+        }
+        values[15] = f64::INFINITY;
+        assert_eq!(Bits::present(&values).collect::<Vec<_>>(), [0, 3, 7, 8, 15]);
+    }
 
     #[test]
     fn bits_come_in_order_and_once() {

@@ -3,9 +3,7 @@
 use crate::contract::Columns;
 
 /// Rows that are made at once, so that a column is read in one go.
-pub const BLOCK: usize = 8;
-/// Quantities a word of bits.
-const WORD: usize = u64::BITS as usize;
+const BLOCK: usize = 8;
 
 /// Makes rows of columns: `judge` gets the values of one reading side by side.
 pub(super) struct Gather {
@@ -13,10 +11,10 @@ pub(super) struct Gather {
     index_of: Vec<usize>,
     /// Values a row.
     width: usize,
+    /// The same in whole eights, which `Reading::present` looks at.
+    stride: usize,
     /// `BLOCK` rows, one after the other; NaN for ever where a quantity is not there.
     block: Vec<f64>,
-    /// Which of them are there: of each 64 quantities and each row of the block a word.
-    present: Vec<[u64; BLOCK]>,
     /// Of all rows with something malformed, ascending: the row.
     malformed_rows: Vec<u32>,
     /// Beside it, the detector's index of the quantity.
@@ -28,20 +26,20 @@ pub(super) struct Gather {
 /// What a row has of its reading.
 pub(super) struct Row<'a> {
     pub values: &'a [f64],
-    /// Of each 64 quantities and each row of the block a word of bits; `place` is the row.
-    pub present: &'a [[u64; BLOCK]],
-    pub place: usize,
+    /// The values and NaNs behind them, to whole eights.
+    pub eights: &'a [f64],
     pub malformed: &'a [u32],
 }
 
 impl Gather {
     /// `chosen_of`: position among the chosen quantities by the detector's index.
     pub fn new(chosen_of: &[Option<u32>]) -> Self {
+        let stride = chosen_of.len().next_multiple_of(8);
         Gather {
             index_of: (0..chosen_of.len()).filter(|&index| chosen_of[index].is_some()).collect(),
             width: chosen_of.len(),
-            block: vec![f64::NAN; BLOCK * chosen_of.len()],
-            present: vec![[0; BLOCK]; chosen_of.len().div_ceil(WORD)],
+            stride,
+            block: vec![f64::NAN; BLOCK * stride],
             malformed_rows: Vec::new(),
             malformed: Vec::new(),
             malformed_done: 0,
@@ -94,12 +92,8 @@ impl Gather {
         if place == 0 {
             self.fill(columns, row);
         }
-        Row {
-            values: &self.block[place * self.width..(place + 1) * self.width],
-            present: &self.present,
-            place,
-            malformed: &self.malformed[malformed],
-        }
+        let eights = &self.block[place * self.stride..(place + 1) * self.stride];
+        Row { values: &eights[..self.width], eights, malformed: &self.malformed[malformed] }
     }
 
     /// Rows are asked for in ascending order.
@@ -115,49 +109,26 @@ impl Gather {
     /// The rows from `row` on, as many as there are and fit.
     #[inline(never)]
     fn fill(&mut self, columns: &Columns<'_>, row: usize) {
-        let mut filled = columns.values.chunks_exact(columns.sensors.len());
-        // Apart from each other: that `index` is within one of them is then asked once for all.
-        let mut rest = self.block.as_mut_slice();
-        let mut rows: [&mut [f64]; BLOCK] = std::array::from_fn(|_| {
-            let (row, after) = std::mem::take(&mut rest).split_at_mut(self.width);
-            rest = after;
-            row
-        });
-        for indices in self.index_of.chunk_by(|a, b| a / WORD == b / WORD) {
-            let mut present = [0; BLOCK];
-            for (&index, column) in indices.iter().zip(&mut filled) {
-                let values = &column[row..];
-                match values.first_chunk::<BLOCK>() {
-                    // A loop of known length, which is unrolled: in WebAssembly a loop looks at the clock each
-                    // time round.
-                    Some(values) => fill_column(values, &mut rows, index, &mut present),
-                    None => fill_column(values, &mut rows, index, &mut present),
+        let (stride, rows) = (self.stride, columns.sensors.len());
+        for (column, &index) in columns.values.chunks_exact(rows).zip(&self.index_of) {
+            let values = &column[row..];
+            let places = &mut self.block[index..];
+            if let (Some(values), true) = (values.first_chunk::<BLOCK>(), places.len() > (BLOCK - 1) * stride)
+            {
+                // Written out, since a loop in WebAssembly looks at the clock each time round.
+                places[0] = values[0];
+                places[stride] = values[1];
+                places[2 * stride] = values[2];
+                places[3 * stride] = values[3];
+                places[4 * stride] = values[4];
+                places[5 * stride] = values[5];
+                places[6 * stride] = values[6];
+                places[7 * stride] = values[7];
+            } else {
+                for (place, value) in places.iter_mut().step_by(stride).zip(values) {
+                    *place = *value;
                 }
             }
-            if let Some(words) = indices.first().and_then(|index| self.present.get_mut(index / WORD)) {
-                *words = present;
-            }
         }
-    }
-}
-
-/// A bit at the quantity's place in its word, unless the value is NaN: a comparison of the bits without the sign.
-#[inline(always)]
-fn bit_of(value: f64, index: usize) -> u64 {
-    const INFINITE: u64 = f64::INFINITY.to_bits() << 1;
-    u64::from(value.to_bits() << 1 <= INFINITE) << (index % WORD)
-}
-
-/// One column of a block, or of as many rows as there are.
-#[inline(always)]
-fn fill_column<'a>(
-    values: impl IntoIterator<Item = &'a f64>,
-    rows: &mut [&mut [f64]; BLOCK],
-    index: usize,
-    present: &mut [u64; BLOCK],
-) {
-    for ((row, present), value) in rows.iter_mut().zip(present).zip(values) {
-        row[index] = *value;
-        *present |= bit_of(*value, index);
     }
 }

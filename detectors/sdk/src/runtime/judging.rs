@@ -58,9 +58,9 @@ impl<D: Detector> Runtime<D> {
                 page.set_seen(slot);
                 self.groups.see(page.groups[slot]);
             }
-            let Row { values, present, place, malformed } = self.gather.row(columns, row);
+            let Row { values, eights, malformed } = self.gather.row(columns, row);
             let marks = columns.marks.get(row).copied().unwrap_or(0);
-            let reading = Reading { timestamp, marks, values, present, place, malformed };
+            let reading = Reading { timestamp, marks, values, eights, malformed };
             let (name, group) = split(self.groups.get_mut(page.groups[slot]));
             let memory = Memory {
                 facts: &page.facts[slot],

@@ -12,7 +12,6 @@ mod table;
 use crate::contract::{Descriptor, Quantity, SensorInfo};
 use crate::detector::{Detector, Wanted};
 
-pub(crate) use gather::BLOCK;
 use gather::Gather;
 use groups::Groups;
 pub(crate) use outbox::Outbox;
