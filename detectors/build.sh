@@ -58,8 +58,6 @@ fi
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
   CARGO_PROFILE_RELEASE_PANIC=abort CARGO_PROFILE_RELEASE_DEBUG=none CARGO_PROFILE_RELEASE_STRIP=debuginfo
 # The same bytes wherever the checkout and cargo's home are.
-# Loops become SIMD, straight code does not: packing a few scalars into vectors, with the checks of NaNs that every
-# lane then needs, costs more than it saves.
 flags=(-C target-feature=+simd128
   --remap-path-prefix "$root=/gridwatch" --remap-path-prefix "${CARGO_HOME:-$HOME/.cargo}=/cargo")
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; printf %s "${flags[*]}")

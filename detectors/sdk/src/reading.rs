@@ -112,7 +112,10 @@ fn present(values: &[f64; 8]) -> u8 {
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 #[inline(always)]
 fn present(values: &[f64; 8]) -> u8 {
-    values.iter().rev().fold(0, |bits, value| bits << 1 | u8::from(!value.is_nan()))
+    // Bits as wide as the values, which compilers make vectors of.
+    const BITS: [u64; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
+    let bit = |(value, bit): (&f64, u64)| if value.is_nan() { 0 } else { bit };
+    values.iter().zip(BITS).map(bit).fold(0, |bits, bit| bits | bit) as u8
 }
 
 #[cfg(test)]
