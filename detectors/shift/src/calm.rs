@@ -1,8 +1,8 @@
 //! Values on which nothing is to be said: nearly all.
 //!
 //! What is done with one is what `level`, `spread` and `course` do with it when no limit is passed and
-//! nothing is open, by the same formulas, but all at once and without what tells of it: a loop that is
-//! short enough for the machine's registers takes a third of the time.
+//! nothing is open, by the same formulas, but all at once and without what tells of it: a loop without
+//! calls, for the machine's registers, takes two thirds of the time in WebAssembly.
 
 use crate::margins::Margins;
 use crate::parameters::Parameters;
@@ -67,8 +67,8 @@ pub fn take(
     }
     let difference = difference(value, cell.last);
     let (size, readings) = (difference.abs(), peaks::readings(cell));
-    // All is learnt before anything is judged, as the code of cranelift computes anew what is stored behind a
-    // branch and was used within.
+    // All is learnt before anything is judged: what is compared within a branch and stored behind it would be
+    // computed twice by cranelift.
     scale::learn_at(1.0, size, readings, cell);
     spread::learn(parameters, size, cell);
     course::learn(parameters, difference, cell);
