@@ -71,52 +71,100 @@ impl Departure {
     }
 }
 
-/// What `Balance::see` decided.
+/// What `Balance::see` found worth telling.
 #[derive(Debug, Clone, Copy)]
 pub enum Verdict {
+    /// The end of an episode.
     Ordinary(Departure),
     Departs(Departure),
     /// It has lasted for so long that it is the usual now.
     Accepted(Departure),
 }
 
+/// What the parameters say of balances, worked out once: a division takes as long as ten multiplications.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    reading_min: f64,
+    reading_per_spread: f64,
+    lasting_min: f64,
+    lasting_per_spread: f64,
+    learning_readings: u16,
+    memory_readings: u16,
+    accept_readings: u16,
+    /// Once `memory_readings` were learnt from: what is kept at each further one, and what it adds.
+    keep: f64,
+    share: f64,
+}
+
+impl Rules {
+    pub fn of(p: &Parameters) -> Self {
+        let share = 1.0 / f64::from(p.memory_readings);
+        Rules {
+            reading_min: p.reading_min,
+            reading_per_spread: p.reading_deviations * DEVIATION_PER_SPREAD,
+            lasting_min: p.lasting_min,
+            lasting_per_spread: p.lasting_deviations * WEIGHT_DEVIATION * DEVIATION_PER_SPREAD,
+            learning_readings: p.learning_readings,
+            memory_readings: p.memory_readings,
+            accept_readings: p.accept_readings,
+            keep: 1.0 - share,
+            share,
+        }
+    }
+}
+
 impl Balance {
-    pub fn see(&mut self, p: &Parameters, sides: Sides) -> Option<Verdict> {
-        let part = (sides.expected / sides.full).clamp(0.0, 1.0);
-        let apart = ((sides.observed - sides.expected) / sides.full).clamp(-APART_MAX, APART_MAX);
+    /// Takes a reading in. An ordinary one with no episode open comes through without a call.
+    #[inline(always)]
+    pub fn see(&mut self, rules: &Rules, sides: Sides) -> Option<Verdict> {
+        let per_full = 1.0 / sides.full;
+        let part = (sides.expected * per_full).clamp(0.0, 1.0);
+        let apart = ((sides.observed - sides.expected) * per_full).clamp(-APART_MAX, APART_MAX);
         let usual = f64::from(self.gain) * part;
         let distance = apart - usual;
-        if self.learnt < p.learning_readings {
-            self.learn(p, part, distance);
+        if self.learnt < rules.learning_readings {
+            self.learn(rules, part, distance);
             return None;
         }
-        let deviation = DEVIATION_PER_SPREAD * f64::from(self.spread);
-        let reading_limit = p.reading_min.max(p.reading_deviations * deviation);
-        let lasting_limit = p.lasting_min.max(p.lasting_deviations * WEIGHT_DEVIATION * deviation);
+        let spread = f64::from(self.spread);
+        let reading_limit = larger(rules.reading_min, rules.reading_per_spread * spread);
+        let lasting_limit = larger(rules.lasting_min, rules.lasting_per_spread * spread);
+        let is_wild = distance.abs() > reading_limit;
         // One wild reading must not look like a lasting change afterwards.
-        let held = distance.clamp(-reading_limit, reading_limit);
+        let held = if is_wild { reading_limit.copysign(distance) } else { distance };
         let lasting = f64::from(self.lasting) + WEIGHT * (held - f64::from(self.lasting));
         self.lasting = lasting as f32;
-        let is_wild = distance.abs() > reading_limit;
         let is_lasting = lasting.abs() > lasting_limit;
-        let departure = Departure {
+        let departure = || Departure {
             apart,
             usual,
             limit: if is_wild { reading_limit } else { lasting_limit },
             is_lasting: is_lasting && !is_wild,
             distance: if is_wild { distance } else { lasting },
         };
-        Some(if is_wild || is_lasting {
-            self.depart(p, departure)
-        } else {
-            self.settle(p, part, departure, lasting_limit)
-        })
+        if is_wild | is_lasting {
+            return Some(self.depart(rules, departure()));
+        }
+        // Nothing is learnt on the way into a fault or out of it.
+        if lasting.abs() < 0.5 * lasting_limit {
+            self.learn(rules, part, distance);
+        }
+        self.quiet = self.quiet.saturating_add(1);
+        if self.quiet >= QUIET_READINGS {
+            self.told = 0;
+            if self.episode.is_open() {
+                return Some(Verdict::Ordinary(departure()));
+            }
+        }
+        None
     }
 
-    fn depart(&mut self, p: &Parameters, departure: Departure) -> Verdict {
+    #[cold]
+    #[inline(never)]
+    fn depart(&mut self, rules: &Rules, departure: Departure) -> Verdict {
         self.quiet = 0;
         self.told = self.told.saturating_add(1);
-        if self.told >= p.accept_readings {
+        if self.told >= rules.accept_readings {
             let episode = self.episode;
             *self = Balance { episode, ..Balance::default() };
             return Verdict::Accepted(departure);
@@ -124,26 +172,23 @@ impl Balance {
         Verdict::Departs(departure)
     }
 
-    fn settle(&mut self, p: &Parameters, part: f64, departure: Departure, lasting_limit: f64) -> Verdict {
-        self.quiet = self.quiet.saturating_add(1);
-        // Nothing is learnt on the way into a fault or out of it.
-        if f64::from(self.lasting).abs() < 0.5 * lasting_limit {
-            self.learn(p, part, departure.apart - departure.usual);
-        }
-        Verdict::Ordinary(departure)
-    }
-
-    fn learn(&mut self, p: &Parameters, part: f64, distance: f64) {
-        let keep =
-            if self.learnt < p.memory_readings { 1.0 } else { 1.0 - 1.0 / f64::from(p.memory_readings) };
-        self.learnt = (self.learnt + 1).min(p.memory_readings);
+    #[inline(always)]
+    fn learn(&mut self, rules: &Rules, part: f64, distance: f64) {
+        let (keep, share) = if self.learnt < rules.memory_readings {
+            self.learnt += 1;
+            (1.0, 1.0 / f64::from(self.learnt))
+        } else {
+            (rules.keep, rules.share)
+        };
         let weight = keep * f64::from(self.weight) + part * part;
         self.weight = weight as f32;
-        let step = if weight > WEIGHT_MIN { distance * part / weight } else { 0.0 };
-        self.gain = (f64::from(self.gain) + step).clamp(-APART_MAX, APART_MAX) as f32;
+        if weight > WEIGHT_MIN {
+            let gain = f64::from(self.gain) + distance * part / weight;
+            self.gain = gain.clamp(-APART_MAX, APART_MAX) as f32;
+        }
         // The first reading fits by itself.
         let rest = if self.learnt == 1 { 0.0 } else { distance.abs() };
-        self.spread += ((rest - f64::from(self.spread)) / f64::from(self.learnt)) as f32;
+        self.spread += (share * (rest - f64::from(self.spread))) as f32;
     }
 
     /// Tells the verdict as an episode.
@@ -154,20 +199,19 @@ impl Balance {
         out: &mut Findings<'_>,
         finding: impl Fn(Departure) -> Finding,
     ) {
+        let scored = |departure: Departure| finding(departure).score(departure.score());
         match verdict {
-            Verdict::Departs(departure) => {
-                out.raise(&mut self.episode, severity, || finding(departure).score(departure.score()))
-            }
-            Verdict::Ordinary(departure) if self.quiet >= QUIET_READINGS => {
-                self.told = 0;
-                out.clear(&mut self.episode, || finding(departure).score(departure.score()));
-            }
-            Verdict::Ordinary(_) => {}
+            Verdict::Departs(departure) => out.raise(&mut self.episode, severity, || scored(departure)),
+            Verdict::Ordinary(departure) => out.clear(&mut self.episode, || scored(departure)),
             Verdict::Accepted(departure) => {
-                out.clear(&mut self.episode, || {
-                    finding(departure).score(departure.score()).detail("taken_as", "usual from now on")
-                });
+                out.clear(&mut self.episode, || scored(departure).detail("taken_as", "usual from now on"))
             }
         }
     }
+}
+
+/// Of two numbers: `f64::max` looks for NaNs besides, which WebAssembly does one after the other.
+#[inline(always)]
+fn larger(one: f64, other: f64) -> f64 {
+    if one > other { one } else { other }
 }

@@ -28,21 +28,24 @@ pub mod state;
 use gridwatch_sdk::prelude::*;
 
 use area::Area;
+use balance::{Balance, Rules, Verdict};
 use facts::Facts;
 use parameters::Parameters;
 use power::{Power, apparent_finding, balance_finding};
 use quantities::*;
+use sign::Flag;
 use state::Sensor;
 
 pub struct Physics {
     parameters: Parameters,
+    rules: Rules,
 }
 
 impl Detector for Physics {
     const INFO: Info = Info {
         name: "physics",
         version: env!("CARGO_PKG_VERSION"),
-        state_version: 1,
+        state_version: 2,
         kinds: kinds::KINDS,
         wanted: Wanted::Named(QUANTITIES),
     };
@@ -55,7 +58,8 @@ impl Detector for Physics {
 
     fn new(parameters: Parameters, _quantities: &[Quantity]) -> Result<Self, String> {
         parameters.check()?;
-        Ok(Physics { parameters })
+        let rules = Rules::of(&parameters);
+        Ok(Physics { parameters, rules })
     }
 
     fn facts(&self, sensor: &SensorInfo) -> Facts {
@@ -69,11 +73,17 @@ impl Detector for Physics {
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
         let p = &self.parameters;
         let Memory { facts, sensor, group, .. } = memory;
-        let power = Power::of(p, reading);
-        judge_power(p, facts, &power, sensor, out);
-        let has_phases = (0..3).all(|phase| reading.value(VOLTAGE_L1 + phase).is_finite());
-        if has_phases {
-            sensor.phases.get_or_insert_default().judge(p, reading, &power, out);
+        // There are as many as were asked for.
+        let Some(values) = reading.values().first_chunk() else {
+            return;
+        };
+        let power = Power::of(p, values);
+        self.judge_power(facts, &power, sensor, out);
+        if values[VOLTAGE_L1].is_finite()
+            && values[VOLTAGE_L1 + 1].is_finite()
+            && values[VOLTAGE_L1 + 2].is_finite()
+        {
+            sensor.phases.get_or_insert_default().judge(p, values, power, out);
         }
         if let Some(area) = group {
             sensor.apart.judge(p, facts.who, reading, area, out);
@@ -83,41 +93,71 @@ impl Detector for Physics {
 
 gridwatch_sdk::export!(Physics);
 
-fn judge_power(p: &Parameters, facts: &Facts, power: &Power, sensor: &mut Sensor, out: &mut Findings<'_>) {
-    if let Some(sides) = power.balance() {
-        let balance = sensor.power.get_or_insert_default();
-        if let Some(verdict) = balance.see(p, sides) {
-            balance.tell(verdict, Severity::Warning, out, |departure| balance_finding(power, departure));
+impl Physics {
+    /// What is told stands in functions of its own, and takes the power by value: inlined, or with a reference to it, it
+    /// would take the registers of what every reading needs.
+    #[inline(always)]
+    fn judge_power(&self, facts: &Facts, power: &Power, sensor: &mut Sensor, out: &mut Findings<'_>) {
+        if let Some(sides) = power.balance() {
+            let balance = sensor.power.get_or_insert_default();
+            if let Some(verdict) = balance.see(&self.rules, sides) {
+                tell_balance(*power, balance, verdict, out);
+            }
+        }
+        if let Some(sides) = power.hypotenuse() {
+            let balance = sensor.apparent.get_or_insert_default();
+            if let Some(verdict) = balance.see(&self.rules, sides) {
+                tell_apparent(*power, balance, verdict, out);
+            }
+        }
+        if let Some(is_against) = power.is_against()
+            && !facts.is_producer
+            && sensor.sign.is_worth_a_look(is_against)
+        {
+            tell_sign(*power, is_against, &mut sensor.sign, out);
+        }
+        if power.factor.is_finite() {
+            let is_beyond = power.factor.abs() > 1.0 + self.parameters.power_factor_slack;
+            if sensor.range.is_worth_a_look(is_beyond) {
+                tell_range(power.factor, is_beyond, &mut sensor.range, out);
+            }
         }
     }
-    if let Some(sides) = power.hypotenuse() {
-        let balance = sensor.apparent.get_or_insert_default();
-        if let Some(verdict) = balance.see(p, sides) {
-            balance.tell(verdict, Severity::Warning, out, |departure| apparent_finding(power, departure));
-        }
-    }
-    if let Some(is_against) = power.is_against()
-        && !facts.is_producer
-    {
-        sensor.sign.see(is_against, Severity::Warning, out, || {
-            Finding::new(kinds::POWER_SIGN)
-                .quantity(POWER)
-                .observed(power.power)
-                .expected(power.expected_power())
-                .explain(format!(
-                    "P = {:.1} W, V·I·PF = {:.1} W: not the signs of a load",
-                    power.power,
-                    power.expected_power()
-                ))
-        });
-    }
-    if power.factor.is_finite() {
-        sensor.range.see(power.factor.abs() > 1.0 + p.power_factor_slack, Severity::Warning, out, || {
-            Finding::new(kinds::POWER_FACTOR_RANGE)
-                .quantity(POWER_FACTOR)
-                .observed(power.factor)
-                .band(-1.0, 1.0)
-                .explain(format!("power factor {:.3} is beyond ±1", power.factor))
-        });
-    }
+}
+
+#[cold]
+#[inline(never)]
+fn tell_balance(power: Power, balance: &mut Balance, verdict: Verdict, out: &mut Findings<'_>) {
+    balance.tell(verdict, Severity::Warning, out, |departure| balance_finding(&power, departure));
+}
+
+#[cold]
+#[inline(never)]
+fn tell_apparent(power: Power, balance: &mut Balance, verdict: Verdict, out: &mut Findings<'_>) {
+    balance.tell(verdict, Severity::Warning, out, |departure| apparent_finding(&power, departure));
+}
+
+#[cold]
+#[inline(never)]
+fn tell_sign(power: Power, is_against: bool, flag: &mut Flag, out: &mut Findings<'_>) {
+    flag.see(is_against, Severity::Warning, out, || {
+        let expected = power.expected_power();
+        Finding::new(kinds::POWER_SIGN)
+            .quantity(POWER)
+            .observed(power.power)
+            .expected(expected)
+            .explain(format!("P = {:.1} W, V·I·PF = {expected:.1} W: not the signs of a load", power.power))
+    });
+}
+
+#[cold]
+#[inline(never)]
+fn tell_range(factor: f64, is_beyond: bool, flag: &mut Flag, out: &mut Findings<'_>) {
+    flag.see(is_beyond, Severity::Warning, out, || {
+        Finding::new(kinds::POWER_FACTOR_RANGE)
+            .quantity(POWER_FACTOR)
+            .observed(factor)
+            .band(-1.0, 1.0)
+            .explain(format!("power factor {factor:.3} is beyond ±1"))
+    });
 }

@@ -34,13 +34,14 @@ pub struct Phases {
 }
 
 impl Phases {
-    pub fn judge(&mut self, p: &Parameters, reading: &Reading<'_>, power: &Power, out: &mut Findings<'_>) {
-        let volts = [0, 1, 2].map(|phase| reading.value(VOLTAGE_L1 + phase).abs());
+    #[inline(never)]
+    pub fn judge(&mut self, p: &Parameters, values: &Values, power: Power, out: &mut Findings<'_>) {
+        let volts = [0, 1, 2].map(|phase| values[VOLTAGE_L1 + phase].abs());
         let mean = (volts[0] + volts[1] + volts[2]) / 3.0;
         if mean.is_finite() && mean > 0.0 {
             self.judge_unbalance(p, volts, mean, out);
         }
-        self.judge_swap(p, power, out);
+        self.judge_swap(p, &power, out);
     }
 
     fn judge_unbalance(&mut self, p: &Parameters, volts: [f64; 3], mean: f64, out: &mut Findings<'_>) {

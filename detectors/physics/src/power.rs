@@ -1,6 +1,6 @@
 //! The relations of power: P = V·I·PF, S² = P² + Q², signs, |PF| <= 1.
 
-use gridwatch_sdk::prelude::*;
+use gridwatch_sdk::prelude::Finding;
 
 use crate::balance::{Departure, Sides};
 use crate::kinds;
@@ -31,15 +31,16 @@ pub struct Power {
 }
 
 impl Power {
-    pub fn of(p: &Parameters, reading: &Reading<'_>) -> Self {
-        let (product, volts) = product(reading);
-        let reported = reading.value(APPARENT_POWER).abs();
+    #[inline(always)]
+    pub fn of(p: &Parameters, values: &Values) -> Self {
+        let (product, volts) = product(values);
+        let reported = values[APPARENT_POWER].abs();
         let volt_amperes = if product.is_finite() { product.abs() } else { reported };
         let low = if volts.is_finite() { volts.abs() * p.current_step_a * STEPS } else { 0.0 };
         Power {
-            power: reading.value(POWER),
-            reactive: reading.value(REACTIVE_POWER),
-            factor: reading.value(POWER_FACTOR),
+            power: values[POWER],
+            reactive: values[REACTIVE_POWER],
+            factor: values[POWER_FACTOR],
             volt_amperes,
             apparent: if reported.is_finite() { reported } else { volt_amperes },
             is_reversed: product < 0.0,
@@ -48,6 +49,7 @@ impl Power {
     }
 
     /// P against V·I·PF, signs aside, relative to V·I; `None` where something is missing.
+    #[inline(always)]
     pub fn balance(&self) -> Option<Sides> {
         sides(self.power.abs(), self.expected_power().abs(), self.volt_amperes, self.scale)
     }
@@ -58,6 +60,7 @@ impl Power {
     }
 
     /// S against the hypotenuse of P and Q, relative to S.
+    #[inline(always)]
     pub fn hypotenuse(&self) -> Option<Sides> {
         sides(self.apparent, self.expected_apparent(), self.apparent, self.scale)
     }
@@ -68,6 +71,7 @@ impl Power {
 
     /// Whether power flows out of what takes it in, or against what power factor and current say; `None` where
     /// there is too little of it to say.
+    #[inline(always)]
     pub fn is_against(&self) -> Option<bool> {
         let enough = 0.1 * self.scale;
         if self.power.is_nan() || self.power.abs() <= enough {
@@ -78,6 +82,7 @@ impl Power {
     }
 }
 
+#[inline(always)]
 fn sides(observed: f64, expected: f64, size: f64, scale: f64) -> Option<Sides> {
     let full = size + scale;
     let is_there = size > APPARENT_MIN && (observed + expected + full).is_finite();
@@ -85,19 +90,22 @@ fn sides(observed: f64, expected: f64, size: f64, scale: f64) -> Option<Sides> {
 }
 
 /// V·I in VA, signed, over three phases where a reading has their currents, and the voltages' sum.
-fn product(reading: &Reading<'_>) -> (f64, f64) {
-    let (mut sum, mut volts) = (0.0, 0.0);
-    for phase in 0..3 {
-        let own = reading.value(VOLTAGE_L1 + phase);
-        let voltage = if own.is_finite() { own } else { reading.value(VOLTAGE) };
-        sum += voltage * reading.value(CURRENT_L1 + phase);
-        volts += voltage;
+#[inline(always)]
+fn product(values: &Values) -> (f64, f64) {
+    // A glance at one current spares most sensors the phases.
+    if !values[CURRENT_L1].is_nan() {
+        let (mut sum, mut volts) = (0.0, 0.0);
+        for phase in 0..3 {
+            let own = values[VOLTAGE_L1 + phase];
+            let voltage = if own.is_finite() { own } else { values[VOLTAGE] };
+            sum += voltage * values[CURRENT_L1 + phase];
+            volts += voltage;
+        }
+        if sum.is_finite() {
+            return (sum, volts);
+        }
     }
-    if sum.is_finite() {
-        return (sum, volts);
-    }
-    let voltage = reading.value(VOLTAGE);
-    (voltage * reading.value(CURRENT), voltage)
+    (values[VOLTAGE] * values[CURRENT], values[VOLTAGE])
 }
 
 pub fn balance_finding(power: &Power, departure: Departure) -> Finding {

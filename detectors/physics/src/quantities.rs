@@ -1,6 +1,6 @@
 //! The quantities asked for, and their places.
 
-pub const QUANTITIES: &[&str] = &[
+pub const QUANTITIES: &[&str; 13] = &[
     "voltage",
     "voltage_l1",
     "voltage_l2",
@@ -24,3 +24,6 @@ pub const REACTIVE_POWER: usize = 9;
 pub const APPARENT_POWER: usize = 10;
 pub const POWER_FACTOR: usize = 11;
 pub const FREQUENCY: usize = 12;
+
+/// The values of one reading, by these places. Its length is known, so that no place has to be checked.
+pub type Values = [f64; QUANTITIES.len()];

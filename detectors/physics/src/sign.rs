@@ -20,6 +20,16 @@ pub struct Flag {
 }
 
 impl Flag {
+    /// Whether there is anything to see in a reading; what is as always is taken in here.
+    #[inline(always)]
+    pub fn is_worth_a_look(&mut self, is_set: bool) -> bool {
+        if is_set || self.recent != 0 || self.episode.is_open() {
+            return true;
+        }
+        self.usual = self.usual.saturating_sub(1);
+        false
+    }
+
     /// `is_set` as the reading has it. A flag that comes and goes as a matter of course is not told.
     pub fn see(
         &mut self,
