@@ -51,7 +51,8 @@ pub struct Apart {
 }
 
 impl Apart {
-    #[inline(always)]
+    /// A function of its own: the nine readings of the area want all registers.
+    #[inline(never)]
     pub fn judge(
         &mut self,
         p: &Parameters,
@@ -67,10 +68,11 @@ impl Apart {
         let Some(median) = area.swap(who, reading.timestamp, hertz) else {
             return;
         };
-        let distance = (hertz - median).abs().min(1e6);
-        let limit = p.frequency_apart_hz.max(p.frequency_apart_spreads * f64::from(area.spread));
+        let distance = (hertz - median).abs();
+        let usual = p.frequency_apart_spreads * f64::from(area.spread);
+        let limit = if usual > p.frequency_apart_hz { usual } else { p.frequency_apart_hz };
         // Held, so that a few broken sensors do not widen what is usual for the rest.
-        area.learn(distance.min(HELD * limit));
+        area.learn(if distance < HELD * limit { distance } else { HELD * limit });
         self.recent = (self.recent << 1) | u8::from(distance > limit);
         if self.recent & 0b111 != 0 || self.episode.is_open() {
             self.tell(hertz, median, limit, out);
@@ -80,7 +82,7 @@ impl Apart {
     #[cold]
     #[inline(never)]
     fn tell(&mut self, hertz: f64, median: f64, limit: f64, out: &mut Findings<'_>) {
-        let distance = (hertz - median).abs().min(1e6);
+        let distance = (hertz - median).abs();
         let finding = || {
             Finding::new(kinds::FREQUENCY_APART)
                 .quantity(FREQUENCY)
@@ -137,9 +139,10 @@ impl Area {
         }
         sort(&mut ranked);
         // Of an odd number left out, one more is above the others than below.
-        let [low, high] = [ranked[PEERS / 2 - (left_out & 1)], ranked[PEERS / 2]]
-            .map(|bits| f64::from(f32::from_bits(bits as u32)));
-        Some(0.5 * (low + high))
+        let high = ranked[PEERS / 2];
+        let low = if left_out & 1 == 0 { high } else { ranked[PEERS / 2 - 1] };
+        let hertz = |bits: i32| f64::from(f32::from_bits(bits as u32));
+        Some(0.5 * (hertz(low) + hertz(high)))
     }
 
     #[inline(always)]
@@ -150,39 +153,22 @@ impl Area {
 }
 
 /// Sorts by a network of 25 comparisons in seven layers, which always does the same and so is never mispredicted
-/// (the least known; listed by B. Dobbelaere). What is not asked for, the compiler leaves out.
+/// (the least known; listed by B. Dobbelaere). Written out by a macro, since a loop over a table would stay a loop in
+/// WebAssembly. What is not asked for, the compiler leaves out.
 #[inline(always)]
 fn sort(keys: &mut [i32; PEERS]) {
-    const NETWORK: [(usize, usize); 25] = [
-        (0, 3),
-        (1, 7),
-        (2, 5),
-        (4, 8),
-        (0, 7),
-        (2, 4),
-        (3, 8),
-        (5, 6),
-        (0, 2),
-        (1, 3),
-        (4, 5),
-        (7, 8),
-        (1, 4),
-        (3, 6),
-        (5, 7),
-        (0, 1),
-        (2, 4),
-        (3, 5),
-        (6, 8),
-        (2, 3),
-        (4, 5),
-        (6, 7),
-        (1, 2),
-        (3, 4),
-        (5, 6),
-    ];
-    for (low, high) in NETWORK {
-        (keys[low], keys[high]) = (keys[low].min(keys[high]), keys[low].max(keys[high]));
+    macro_rules! order {
+        ($($low:literal $high:literal),+) => {
+            $((keys[$low], keys[$high]) = (keys[$low].min(keys[$high]), keys[$low].max(keys[$high]));)+
+        };
     }
+    order!(0 3, 1 7, 2 5, 4 8);
+    order!(0 7, 2 4, 3 8, 5 6);
+    order!(0 2, 1 3, 4 5, 7 8);
+    order!(1 4, 3 6, 5 7);
+    order!(0 1, 2 4, 3 5, 6 8);
+    order!(2 3, 4 5, 6 7);
+    order!(1 2, 3 4, 5 6);
 }
 
 #[cfg(test)]
