@@ -31,6 +31,9 @@ pub struct Area {
     who: [u32; PEERS],
     /// Bits of the frequencies in Hz as `f32`. They are not negative, so that their bits are ordered as they are.
     hertz: [i32; PEERS],
+    /// No time of `at` is before the one or after the other; narrowed once a round.
+    from: i64,
+    to: i64,
     next: u8,
     learnt: u16,
     /// Mean distance from the median in Hz.
@@ -39,7 +42,16 @@ pub struct Area {
 
 impl Default for Area {
     fn default() -> Self {
-        Area { at: [i64::MIN; PEERS], who: [0; PEERS], hertz: [0; PEERS], next: 0, learnt: 0, spread: 0.0 }
+        Area {
+            at: [i64::MIN; PEERS],
+            who: [0; PEERS],
+            hertz: [0; PEERS],
+            from: i64::MIN,
+            to: i64::MAX,
+            next: 0,
+            learnt: 0,
+            spread: 0.0,
+        }
     }
 }
 
@@ -109,47 +121,80 @@ impl Area {
     /// one that reports often is not a majority.
     #[inline(always)]
     fn swap(&mut self, who: u32, now: i64, hertz: f64) -> Option<f64> {
-        let mut ranked = self.hertz;
-        let mut place = PEERS;
-        let mut left_out = 0;
-        for index in 0..PEERS {
-            let is_own = self.who[index] == who;
-            let is_near =
-                now.wrapping_sub(self.at[index]).wrapping_add(APART_MAX_MS) as u64 <= 2 * APART_MAX_MS as u64;
-            // What does not count goes to either end by turns, and so leaves the middle where it is.
-            if is_own | !is_near {
-                ranked[index] = if left_out & 1 == 0 { i32::MAX } else { i32::MIN };
-                left_out += 1;
-            }
-            if is_own {
-                place = index;
-            }
-        }
-        if place == PEERS {
-            place = usize::from(self.next);
-            self.next = if place + 1 >= PEERS { 0 } else { self.next + 1 };
-        }
+        let is_here = self.who.iter().fold(false, |is_here, other| is_here | (*other == who));
+        let are_near = is_near(now, self.from) & is_near(now, self.to);
+        // In an area with many sensors all nine are others' and of just now.
+        let median =
+            if are_near & !is_here { Some(median(self.hertz, 0)) } else { self.median_of_some(who, now) };
+        let place = if is_here { self.place(who) } else { usize::from(self.next) };
         if let (Some(at), Some(owner), Some(value)) =
             (self.at.get_mut(place), self.who.get_mut(place), self.hertz.get_mut(place))
         {
             (*at, *owner, *value) = (now, who, (hertz.clamp(0.0, 1e6) as f32).to_bits() as i32);
         }
-        if PEERS - left_out < PEERS_MIN {
-            return None;
+        self.from = if now < self.from { now } else { self.from };
+        self.to = if now > self.to { now } else { self.to };
+        if !is_here {
+            self.next += 1;
+            if usize::from(self.next) >= PEERS {
+                self.begin_round();
+            }
         }
-        sort(&mut ranked);
-        // Of an odd number left out, one more is above the others than below.
-        let high = ranked[PEERS / 2];
-        let low = if left_out & 1 == 0 { high } else { ranked[PEERS / 2 - 1] };
-        let hertz = |bits: i32| f64::from(f32::from_bits(bits as u32));
-        Some(0.5 * (hertz(low) + hertz(high)))
+        median
+    }
+
+    /// As it is where some of the nine do not count.
+    #[inline(never)]
+    fn median_of_some(&self, who: u32, now: i64) -> Option<f64> {
+        let mut hertz = self.hertz;
+        let mut left_out = 0;
+        for index in 0..PEERS {
+            // What does not count goes to either end by turns, and so leaves the middle where it is.
+            if (self.who[index] == who) | !is_near(now, self.at[index]) {
+                hertz[index] = if left_out & 1 == 0 { i32::MAX } else { i32::MIN };
+                left_out += 1;
+            }
+        }
+        (PEERS - left_out >= PEERS_MIN).then(|| median(hertz, left_out))
+    }
+
+    #[inline(never)]
+    fn place(&self, who: u32) -> usize {
+        self.who.iter().position(|other| *other == who).unwrap_or(0)
+    }
+
+    #[inline(never)]
+    fn begin_round(&mut self) {
+        self.next = 0;
+        self.from = self.at.iter().fold(i64::MAX, |least, &at| least.min(at));
+        self.to = self.at.iter().fold(i64::MIN, |most, &at| most.max(at));
     }
 
     #[inline(always)]
     fn learn(&mut self, distance: f64) {
-        self.learnt = (self.learnt + 1).min(MEMORY);
-        self.spread += ((distance - f64::from(self.spread)) / f64::from(self.learnt)) as f32;
+        let share = if self.learnt < MEMORY {
+            self.learnt += 1;
+            1.0 / f64::from(self.learnt)
+        } else {
+            1.0 / f64::from(MEMORY)
+        };
+        self.spread += (share * (distance - f64::from(self.spread))) as f32;
     }
+}
+
+#[inline(always)]
+fn is_near(now: i64, at: i64) -> bool {
+    now.wrapping_sub(at).wrapping_add(APART_MAX_MS) as u64 <= 2 * APART_MAX_MS as u64
+}
+
+/// Of an odd number left out, one more is above the others than below.
+#[inline(always)]
+fn median(mut hertz: [i32; PEERS], left_out: usize) -> f64 {
+    sort(&mut hertz);
+    let high = hertz[PEERS / 2];
+    let low = if left_out & 1 == 0 { high } else { hertz[PEERS / 2 - 1] };
+    let number = |bits: i32| f64::from(f32::from_bits(bits as u32));
+    0.5 * (number(low) + number(high))
 }
 
 /// Sorts by a network of 25 comparisons in seven layers, which always does the same and so is never mispredicted
@@ -204,5 +249,22 @@ mod tests {
         assert_eq!(area.swap(10, now + 10_000, 50.0), Some(50.625));
         assert_eq!(area.swap(11, now + 15_000, 50.0), Some(50.5));
         assert_eq!(area.swap(12, now + 15_001, 50.0), None);
+    }
+
+    #[test]
+    fn the_short_way_gives_what_the_long_way_does() {
+        let mut area = Area::default();
+        let (mut short, mut seed) = (0, 1_u32);
+        for step in 0..2_000 {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let who = 1 + (seed >> 8) % 40;
+            let now = 1_700_000_000_000 + step * 900 + i64::from(seed >> 20) % 7_000;
+            let are_near = is_near(now, area.from) && is_near(now, area.to);
+            assert!(!are_near || area.at.iter().all(|&at| is_near(now, at)), "step {step}");
+            short += u32::from(are_near && !area.who.contains(&who));
+            let expected = area.median_of_some(who, now);
+            assert_eq!(area.swap(who, now, 50.0 + f64::from(seed % 1000) / 1e4), expected, "step {step}");
+        }
+        assert!((200..1_800).contains(&short), "both ways are taken: {short}");
     }
 }
