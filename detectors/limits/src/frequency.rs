@@ -15,6 +15,7 @@ const GAP_MAX_MS: i64 = 10_000;
 /// An episode of change ends after so long, in ms, without a fast one.
 const QUIET_MS: i64 = 60_000;
 
+#[derive(Clone, Copy)]
 pub struct Seen<'a> {
     pub p: &'a Parameters,
     /// Hz.
@@ -23,30 +24,58 @@ pub struct Seen<'a> {
     pub hertz: f64,
 }
 
+/// Judges the frequency, a finite number.
+#[inline(never)]
 pub fn judge(
-    seen: &Seen<'_>,
+    seen: Seen<'_>,
     reading: &Reading<'_>,
     sensor: &mut Sensor,
     cell: &mut Cell,
     out: &mut Findings<'_>,
 ) {
-    if !seen.hertz.is_finite() {
+    let Seen { p, nominal, hertz, .. } = seen;
+    if (hertz - nominal).abs() > p.frequency_deviation_hz || cell.open.is_some() {
+        tell_deviation(seen, cell, out);
+    }
+    if reading.is_ahead() {
         return;
     }
-    tell_deviation(seen, cell, out);
-    if !reading.is_ahead() {
-        let deviation = seen.hertz / seen.nominal - 1.0;
-        if let Some(closed) =
-            cell.window.add(reading.timestamp, TEN_SECONDS, deviation, seen.p.window_samples_min)
-        {
-            tell_mean(seen, closed, cell, out);
-        }
-        tell_change(seen, reading.timestamp, sensor, out);
+    let now = reading.timestamp;
+    if let Some(closed) = cell.window.add(now, TEN_SECONDS, hertz / nominal - 1.0, p.window_samples_min)
+        && (closed.mean.abs() > p.frequency_mean_band || cell.open.is_some())
+    {
+        tell_mean(seen, closed, cell, out);
     }
-    cell.tidy();
+    // The change that the limit allows within its window is allowed between readings farther apart, too: a slower
+    // series cannot show that it was slower than that.
+    let step = now.saturating_sub(sensor.frequency_at);
+    if sensor.frequency > 0.0 && step >= 0 && (step as f64) < p.frequency_rate_window_s * 1000.0 {
+        return;
+    }
+    let before = f64::from(sensor.frequency);
+    sensor.frequency_at = now;
+    sensor.frequency = hertz.clamp(0.0, 1e6) as f32;
+    let is_fresh = before > 0.0 && step > 0 && step <= GAP_MAX_MS;
+    let moved = if is_fresh { hertz - before } else { 0.0 };
+    if moved.abs() > p.frequency_rate_hz_per_s * p.frequency_rate_window_s || sensor.change.is_some() {
+        tell_change(seen, Step { now, step, before, moved }, sensor, out);
+    }
 }
 
-fn tell_deviation(seen: &Seen<'_>, cell: &mut Cell, out: &mut Findings<'_>) {
+/// From one frequency to the next.
+struct Step {
+    now: i64,
+    /// ms.
+    step: i64,
+    /// Hz; 0 before the first.
+    before: f64,
+    /// Hz; 0 where the reading before is too far away.
+    moved: f64,
+}
+
+#[cold]
+#[inline(never)]
+fn tell_deviation(seen: Seen<'_>, cell: &mut Cell, out: &mut Findings<'_>) {
     let p = seen.p;
     let limit = p.frequency_deviation_hz;
     let off = seen.hertz - seen.nominal;
@@ -75,9 +104,12 @@ fn tell_deviation(seen: &Seen<'_>, cell: &mut Cell, out: &mut Findings<'_>) {
         open.was_critical = false;
         out.clear(&mut open.reading, || finding().explain(format!("{:.3} Hz", seen.hertz)));
     }
+    cell.tidy();
 }
 
-fn tell_mean(seen: &Seen<'_>, closed: Closed, cell: &mut Cell, out: &mut Findings<'_>) {
+#[cold]
+#[inline(never)]
+fn tell_mean(seen: Seen<'_>, closed: Closed, cell: &mut Cell, out: &mut Findings<'_>) {
     let p = seen.p;
     let band = p.frequency_mean_band;
     let part = 1.0 + closed.mean;
@@ -106,21 +138,14 @@ fn tell_mean(seen: &Seen<'_>, closed: Closed, cell: &mut Cell, out: &mut Finding
         let open = cell.open.get_or_insert_default();
         out.clear(&mut open.mean, || finding().explain(format!("10-s mean {:.3} Hz", part * seen.nominal)));
     }
+    cell.tidy();
 }
 
-/// The change that the limit allows within its window is allowed between readings farther apart, too:
-/// a slower series cannot show that it was slower than that.
-fn tell_change(seen: &Seen<'_>, now: i64, sensor: &mut Sensor, out: &mut Findings<'_>) {
+#[cold]
+#[inline(never)]
+fn tell_change(seen: Seen<'_>, course: Step, sensor: &mut Sensor, out: &mut Findings<'_>) {
     let p = seen.p;
-    let step = now.saturating_sub(sensor.frequency_at);
-    if sensor.frequency > 0.0 && step >= 0 && (step as f64) < p.frequency_rate_window_s * 1000.0 {
-        return;
-    }
-    let before = f64::from(sensor.frequency);
-    sensor.frequency_at = now;
-    sensor.frequency = seen.hertz.clamp(0.0, 1e6) as f32;
-    let is_fresh = before > 0.0 && step > 0 && step <= GAP_MAX_MS;
-    let moved = if is_fresh { seen.hertz - before } else { 0.0 };
+    let Step { now, step, before, moved } = course;
     let limit = p.frequency_rate_hz_per_s * p.frequency_rate_window_s;
     let finding = |rate: f64| {
         Finding::new(kinds::FREQUENCY_CHANGE)

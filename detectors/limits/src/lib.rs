@@ -34,7 +34,7 @@ use facts::Facts;
 use parameters::Parameters;
 use state::{Cell, Sensor};
 
-const QUANTITIES: &[&str] = &[
+const QUANTITIES: &[&str; 11] = &[
     "voltage",
     "voltage_l1",
     "voltage_l2",
@@ -52,6 +52,7 @@ const CURRENTS: std::ops::Range<usize> = 4..8;
 const FREQUENCY: usize = 8;
 const TEMPERATURE: usize = 9;
 const POWER_FACTOR: usize = 10;
+const COUNT: usize = QUANTITIES.len();
 
 pub struct Limits {
     parameters: Parameters,
@@ -84,42 +85,46 @@ impl Detector for Limits {
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
         let p = &self.parameters;
         let Memory { facts, sensor, cells, .. } = memory;
+        // There are as many as were asked for. Their number is known, so that no index has to be checked.
+        let (Some(values), Some(cells)) =
+            (reading.values().first_chunk::<COUNT>(), cells.first_chunk_mut::<COUNT>())
+        else {
+            return;
+        };
         let nominal = f64::from(facts.voltage);
         if nominal > 0.0 {
             let (mut sum, mut count) = (0.0, 0.0);
             for quantity in VOLTAGES {
-                voltage::judge(p, nominal, quantity, reading, &mut cells[quantity], out);
-                let volts = reading.value(quantity);
-                if volts.is_finite() {
-                    sum += volts;
+                if is_number(values[quantity]) {
+                    let cell = &mut cells[quantity];
+                    sum += voltage::judge(p, nominal, quantity, reading, values[quantity], cell, out);
                     count += 1.0;
                 }
             }
-            trend::judge(p, nominal, sum / (count * nominal), reading, sensor, out);
+            if count > 0.0 {
+                let mean = if count > 1.0 { sum / count } else { sum };
+                trend::judge(p, nominal, mean, reading, sensor, out);
+            }
         }
-        let seen = frequency::Seen {
-            p,
-            nominal: f64::from(facts.frequency),
-            quantity: FREQUENCY,
-            hertz: reading.value(FREQUENCY),
-        };
-        frequency::judge(&seen, reading, sensor, &mut cells[FREQUENCY], out);
+        if is_number(values[FREQUENCY]) {
+            let (nominal, hertz) = (f64::from(facts.frequency), values[FREQUENCY]);
+            let seen = frequency::Seen { p, nominal, quantity: FREQUENCY, hertz };
+            frequency::judge(seen, reading, sensor, &mut cells[FREQUENCY], out);
+        }
         if facts.current > 0.0 {
             for quantity in CURRENTS {
-                load::judge_current(
-                    p,
-                    f64::from(facts.current),
-                    quantity,
-                    reading,
-                    &mut cells[quantity],
-                    out,
-                );
+                if is_number(values[quantity]) {
+                    let (nominal, cell) = (f64::from(facts.current), &mut cells[quantity]);
+                    load::judge_current(p, nominal, quantity, reading, values[quantity], cell, out);
+                }
             }
         }
         if facts.is_transformer {
             load::judge_oil(p, TEMPERATURE, reading, &mut cells[TEMPERATURE], out);
         }
-        load::judge_power_factor(p, POWER_FACTOR, reading, &mut cells[POWER_FACTOR], out);
+        if p.power_factor_low > 0.0 {
+            load::judge_power_factor(p, POWER_FACTOR, reading, &mut cells[POWER_FACTOR], out);
+        }
     }
 }
 
@@ -128,4 +133,10 @@ gridwatch_sdk::export!(Limits);
 /// 0.5 at the limit, towards 1 far beyond it.
 fn score(deviation: f64, limit: f64) -> f64 {
     (1.0 - 0.5 * limit / deviation.abs()).clamp(0.0, 1.0)
+}
+
+/// Finite. A comparison of numbers, where `is_finite` looks at bits, which WebAssembly first has to make canonical.
+#[inline(always)]
+fn is_number(value: f64) -> bool {
+    value.abs() <= f64::MAX
 }

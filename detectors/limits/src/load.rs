@@ -6,27 +6,43 @@ use crate::kinds;
 use crate::parameters::Parameters;
 use crate::score;
 use crate::state::Cell;
-use crate::window::TEN_MINUTES;
+use crate::window::{Closed, TEN_MINUTES};
 
 /// °C by which the oil must cool below its limit to end an episode.
 const OIL_HYSTERESIS_C: f64 = 2.0;
 
-/// Current against the nominal one; NaN where that is not known.
+/// A current, a finite number, against the nominal one.
+#[inline(never)]
 pub fn judge_current(
     p: &Parameters,
     nominal: f64,
     quantity: usize,
     reading: &Reading<'_>,
+    amperes: f64,
     cell: &mut Cell,
     out: &mut Findings<'_>,
 ) {
-    let part = (reading.value(quantity) / nominal).abs();
-    if !part.is_finite() || reading.is_ahead() {
+    if reading.is_ahead() {
         return;
     }
-    let Some(closed) = cell.window.add(reading.timestamp, TEN_MINUTES, part, p.window_samples_min) else {
-        return;
-    };
+    let part = (amperes / nominal).abs();
+    if let Some(closed) = cell.window.add(reading.timestamp, TEN_MINUTES, part, p.window_samples_min)
+        && (closed.mean > p.load || cell.open.is_some())
+    {
+        tell_overload(p, nominal, quantity, closed, cell, out);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn tell_overload(
+    p: &Parameters,
+    nominal: f64,
+    quantity: usize,
+    closed: Closed,
+    cell: &mut Cell,
+    out: &mut Findings<'_>,
+) {
     let finding = || {
         Finding::new(kinds::OVERLOAD)
             .quantity(quantity)
@@ -50,6 +66,7 @@ pub fn judge_current(
 }
 
 /// |Power factor| as a mean; off by default, since a light load has a poor one by nature.
+#[inline(never)]
 pub fn judge_power_factor(
     p: &Parameters,
     quantity: usize,
@@ -83,6 +100,7 @@ pub fn judge_power_factor(
 }
 
 /// Top oil; only for sensors whose role is `transformer`.
+#[inline(never)]
 pub fn judge_oil(
     p: &Parameters,
     quantity: usize,

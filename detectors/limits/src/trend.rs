@@ -23,6 +23,8 @@ const SIGNAL_MIN: f64 = 3.0;
 const SIGNAL_KEEP: f64 = 1.0;
 /// An episode goes on until the limit is so many horizons away.
 const HORIZONS_KEEP: f64 = 2.0;
+/// Parts of nominal beyond this are no voltage.
+const PART_MAX: f64 = 100.0;
 /// Time constants to watch before anything is said.
 const WARM_UP: f32 = 2.0;
 
@@ -54,6 +56,7 @@ struct Course {
 }
 
 /// Takes in the mean of the voltages of one reading, in parts of nominal.
+#[inline(always)]
 pub fn judge(
     p: &Parameters,
     nominal: f64,
@@ -62,7 +65,7 @@ pub fn judge(
     sensor: &mut Sensor,
     out: &mut Findings<'_>,
 ) {
-    if p.trend_horizon_s <= 0.0 || !part.is_finite() || part.abs() > 100.0 || reading.is_ahead() {
+    if p.trend_horizon_s <= 0.0 || part.abs() > PART_MAX || reading.is_ahead() {
         return;
     }
     let step = reading.timestamp.saturating_sub(sensor.voltage_at);
@@ -70,15 +73,27 @@ pub fn judge(
         return;
     }
     sensor.voltage_at = reading.timestamp;
-    let step_s = step as f64 / 1000.0;
-    if step < 0 || step_s > p.trend_time_constant_s * STEP_KEEP {
-        if let Some(mut trend) = sensor.trend.take() {
-            out.clear(&mut trend.episode, || {
-                Finding::new(kinds::VOLTAGE_TREND).explain("readings are too far apart to go on")
-            });
+    if step < 0 || step as f64 > p.trend_time_constant_s * (STEP_KEEP * 1000.0) {
+        if sensor.trend.is_some() {
+            forget(sensor, out);
         }
-        return;
+    } else {
+        go_on(p, nominal, part, step as f64 / 1000.0, sensor, out);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn forget(sensor: &mut Sensor, out: &mut Findings<'_>) {
+    if let Some(mut trend) = sensor.trend.take() {
+        out.clear(&mut trend.episode, || {
+            Finding::new(kinds::VOLTAGE_TREND).explain("readings are too far apart to go on")
+        });
+    }
+}
+
+#[inline(never)]
+fn go_on(p: &Parameters, nominal: f64, part: f64, step_s: f64, sensor: &mut Sensor, out: &mut Findings<'_>) {
     let trend = sensor
         .trend
         .get_or_insert_with(|| Box::new(Trend { fast: part as f32, slow: part as f32, ..Trend::default() }));

@@ -8,33 +8,33 @@ use crate::score;
 use crate::state::{Cell, Open};
 use crate::window::{Closed, TEN_MINUTES};
 
-/// Judges one voltage. `nominal` is NaN where it is not known: then nothing is.
+/// Judges one voltage, a finite number; what part of nominal it is.
+///
+/// What is rarely needed stands in functions of its own, here and beside: inlined, it would take the registers of what
+/// every reading needs.
+#[inline(never)]
 pub fn judge(
     p: &Parameters,
     nominal: f64,
     quantity: usize,
     reading: &Reading<'_>,
+    volts: f64,
     cell: &mut Cell,
     out: &mut Findings<'_>,
-) {
-    let volts = reading.value(quantity);
+) -> f64 {
     let part = volts / nominal;
-    if !part.is_finite() {
-        return;
-    }
-    let seen = Seen { p, nominal, quantity, timestamp: reading.timestamp, volts, part };
-    let before = cell.open.as_ref().filter(|open| open.reading.is_open()).map(|open| usize::from(open.kind));
-    let now = class(p, part, before);
-    if now.is_some() || before.is_some() {
-        tell_reading(&seen, now, cell.open.get_or_insert_default(), out);
+    let timestamp = reading.timestamp;
+    let seen = || Seen { p, nominal, quantity, timestamp, volts, part };
+    if part < p.sag || part >= p.swell || cell.open.is_some() {
+        tell_reading(&seen(), cell, out);
     }
     if !reading.is_ahead()
-        && let Some(closed) =
-            cell.window.add(reading.timestamp, TEN_MINUTES, part - 1.0, p.window_samples_min)
+        && let Some(closed) = cell.window.add(timestamp, TEN_MINUTES, part - 1.0, p.window_samples_min)
+        && (closed.mean.abs() > p.voltage_mean_band || cell.open.is_some())
     {
-        tell_mean(&seen, closed, cell, out);
+        tell_mean(&seen(), closed, cell, out);
     }
-    cell.tidy();
+    part
 }
 
 struct Seen<'a> {
@@ -75,8 +75,19 @@ fn class(p: &Parameters, part: f64, open: Option<usize>) -> Option<usize> {
     }
 }
 
+#[cold]
+#[inline(never)]
+fn tell_reading(seen: &Seen<'_>, cell: &mut Cell, out: &mut Findings<'_>) {
+    let before = cell.open.as_ref().filter(|open| open.reading.is_open()).map(|open| usize::from(open.kind));
+    let now = class(seen.p, seen.part, before);
+    if now.is_some() || before.is_some() {
+        tell_class(seen, now, cell.open.get_or_insert_default(), out);
+    }
+    cell.tidy();
+}
+
 /// A sag or swell that lasts becomes an under- or overvoltage with the same start.
-fn tell_reading(seen: &Seen<'_>, class: Option<usize>, open: &mut Open, out: &mut Findings<'_>) {
+fn tell_class(seen: &Seen<'_>, class: Option<usize>, open: &mut Open, out: &mut Findings<'_>) {
     let p = seen.p;
     let was = usize::from(open.kind);
     let started = open.reading.since();
@@ -120,6 +131,8 @@ fn tell_reading(seen: &Seen<'_>, class: Option<usize>, open: &mut Open, out: &mu
     });
 }
 
+#[cold]
+#[inline(never)]
 fn tell_mean(seen: &Seen<'_>, closed: Closed, cell: &mut Cell, out: &mut Findings<'_>) {
     let p = seen.p;
     let band = p.voltage_mean_band;
@@ -151,4 +164,5 @@ fn tell_mean(seen: &Seen<'_>, closed: Closed, cell: &mut Cell, out: &mut Finding
             finding().explain(format!("10-min mean {mean:.1} V is back within the band"))
         });
     }
+    cell.tidy();
 }

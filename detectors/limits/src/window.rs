@@ -32,21 +32,26 @@ pub struct Closed {
 impl Window {
     /// Adds a deviation; gives the window before if this reading is the first one beyond it and it
     /// held enough readings. Readings older than the window are left out: their mean has been judged.
+    #[inline(always)]
     pub fn add(&mut self, timestamp: i64, length: i64, deviation: f64, samples_min: u16) -> Option<Closed> {
-        let index = timestamp.div_euclid(length).clamp(0, i64::from(u32::MAX)) as u32;
         let mut closed = None;
-        if self.samples > 0 && index < self.index {
-            self.late += 1;
-            if self.late < LATE_MAX {
-                return None;
+        // Most readings are of the same window, which is seen without a division.
+        let into = timestamp.wrapping_sub(i64::from(self.index) * length);
+        if into as u64 >= length as u64 || self.samples == 0 {
+            let index = timestamp.div_euclid(length).clamp(0, i64::from(u32::MAX)) as u32;
+            if self.samples > 0 && index < self.index {
+                self.late += 1;
+                if self.late < LATE_MAX {
+                    return None;
+                }
+                *self = Window::default();
+            } else if index > self.index && self.samples >= samples_min {
+                let mean = f64::from(self.sum) / f64::from(self.samples);
+                closed = Some(Closed { start: i64::from(self.index) * length, mean });
             }
-            *self = Window::default();
-        } else if self.samples > 0 && index > self.index && self.samples >= samples_min {
-            let mean = f64::from(self.sum) / f64::from(self.samples);
-            closed = Some(Closed { start: i64::from(self.index) * length, mean });
-        }
-        if index != self.index || self.samples == 0 {
-            *self = Window { index, ..Window::default() };
+            if index != self.index || self.samples == 0 {
+                *self = Window { index, ..Window::default() };
+            }
         }
         self.late = 0;
         // A full count keeps the mean of the readings so far.
