@@ -6,17 +6,17 @@ use gridwatch_sdk::prelude::SensorInfo;
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
     /// V, as the sensor reads it (phase to neutral or phase to phase).
-    pub voltage: f32,
+    pub voltage: f64,
     /// Hz.
-    pub frequency: f32,
+    pub frequency: f64,
     /// A.
-    pub current: f32,
+    pub current: f64,
     pub is_transformer: bool,
 }
 
 impl Default for Facts {
     fn default() -> Self {
-        Facts { voltage: f32::NAN, frequency: 50.0, current: f32::NAN, is_transformer: false }
+        Facts { voltage: f64::NAN, frequency: 50.0, current: f64::NAN, is_transformer: false }
     }
 }
 
@@ -24,12 +24,12 @@ impl Facts {
     pub fn of(sensor: &SensorInfo) -> Self {
         let number = |name: &str| {
             let text = sensor.attribute(name)?;
-            text.trim().parse::<f32>().ok().filter(|value| value.is_finite() && *value > 0.0)
+            text.trim().parse::<f64>().ok().filter(|value| value.is_finite() && *value > 0.0)
         };
         Facts {
-            voltage: number("nominal_voltage").unwrap_or(f32::NAN),
+            voltage: number("nominal_voltage").unwrap_or(f64::NAN),
             frequency: number("nominal_frequency").unwrap_or(50.0),
-            current: number("nominal_current").unwrap_or(f32::NAN),
+            current: number("nominal_current").unwrap_or(f64::NAN),
             is_transformer: sensor
                 .attribute("role")
                 .is_some_and(|role| role.eq_ignore_ascii_case("transformer")),

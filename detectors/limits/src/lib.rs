@@ -85,17 +85,17 @@ impl Detector for Limits {
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
         let p = &self.parameters;
         let Memory { facts, sensor, cells, .. } = memory;
-        // There are as many as were asked for. Their number is known, so that no index has to be checked.
+        // There are as many as were asked for, finite or NaN. Their number is known, so that no index has to be checked.
         let (Some(values), Some(cells)) =
             (reading.values().first_chunk::<COUNT>(), cells.first_chunk_mut::<COUNT>())
         else {
             return;
         };
-        let nominal = f64::from(facts.voltage);
+        let nominal = facts.voltage;
         if nominal > 0.0 {
             let (mut sum, mut count) = (0.0, 0.0);
             for quantity in VOLTAGES {
-                if is_number(values[quantity]) {
+                if !values[quantity].is_nan() {
                     let cell = &mut cells[quantity];
                     sum += voltage::judge(p, nominal, quantity, reading, values[quantity], cell, out);
                     count += 1.0;
@@ -106,15 +106,15 @@ impl Detector for Limits {
                 trend::judge(p, nominal, mean, reading, sensor, out);
             }
         }
-        if is_number(values[FREQUENCY]) {
-            let (nominal, hertz) = (f64::from(facts.frequency), values[FREQUENCY]);
+        if !values[FREQUENCY].is_nan() {
+            let (nominal, hertz) = (facts.frequency, values[FREQUENCY]);
             let seen = frequency::Seen { p, nominal, quantity: FREQUENCY, hertz };
             frequency::judge(seen, reading, sensor, &mut cells[FREQUENCY], out);
         }
         if facts.current > 0.0 {
             for quantity in CURRENTS {
-                if is_number(values[quantity]) {
-                    let (nominal, cell) = (f64::from(facts.current), &mut cells[quantity]);
+                if !values[quantity].is_nan() {
+                    let (nominal, cell) = (facts.current, &mut cells[quantity]);
                     load::judge_current(p, nominal, quantity, reading, values[quantity], cell, out);
                 }
             }
@@ -133,10 +133,4 @@ gridwatch_sdk::export!(Limits);
 /// 0.5 at the limit, towards 1 far beyond it.
 fn score(deviation: f64, limit: f64) -> f64 {
     (1.0 - 0.5 * limit / deviation.abs()).clamp(0.0, 1.0)
-}
-
-/// Finite. A comparison of numbers, where `is_finite` looks at bits, which WebAssembly first has to make canonical.
-#[inline(always)]
-fn is_number(value: f64) -> bool {
-    value.abs() <= f64::MAX
 }

@@ -74,7 +74,7 @@ impl Apart {
         out: &mut Findings<'_>,
     ) {
         let hertz = reading.value(FREQUENCY);
-        if !hertz.is_finite() || reading.is_ahead() || reading.is_backward() {
+        if hertz.is_nan() || reading.is_ahead() || reading.is_backward() {
             return;
         }
         let Some(median) = area.swap(who, reading.timestamp, hertz) else {

@@ -73,15 +73,15 @@ impl Detector for Physics {
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
         let p = &self.parameters;
         let Memory { facts, sensor, group, .. } = memory;
-        // There are as many as were asked for.
+        // There are as many as were asked for, finite or NaN.
         let Some(values) = reading.values().first_chunk() else {
             return;
         };
         let power = Power::of(p, values);
         self.judge_power(facts, &power, sensor, out);
-        if values[VOLTAGE_L1].is_finite()
-            && values[VOLTAGE_L1 + 1].is_finite()
-            && values[VOLTAGE_L1 + 2].is_finite()
+        if !(values[VOLTAGE_L1].is_nan()
+            || values[VOLTAGE_L1 + 1].is_nan()
+            || values[VOLTAGE_L1 + 2].is_nan())
         {
             sensor.phases.get_or_insert_default().judge(p, values, power, out);
         }
@@ -116,7 +116,7 @@ impl Physics {
         {
             tell_sign(*power, is_against, &mut sensor.sign, out);
         }
-        if power.factor.is_finite() {
+        if !power.factor.is_nan() {
             let is_beyond = power.factor.abs() > 1.0 + self.parameters.power_factor_slack;
             if sensor.range.is_worth_a_look(is_beyond) {
                 tell_range(power.factor, is_beyond, &mut sensor.range, out);

@@ -38,7 +38,7 @@ impl Phases {
     pub fn judge(&mut self, p: &Parameters, values: &Values, power: Power, out: &mut Findings<'_>) {
         let volts = [0, 1, 2].map(|phase| values[VOLTAGE_L1 + phase].abs());
         let mean = (volts[0] + volts[1] + volts[2]) / 3.0;
-        if mean.is_finite() && mean > 0.0 {
+        if is_number(mean) && mean > 0.0 {
             self.judge_unbalance(p, volts, mean, out);
         }
         self.judge_swap(p, &power, out);
@@ -86,8 +86,8 @@ impl Phases {
     /// phases take most of the power away while the currents stay: the power factor falls at once.
     fn judge_swap(&mut self, p: &Parameters, power: &Power, out: &mut Findings<'_>) {
         let factor = (power.power / power.volt_amperes).abs();
-        let shown = if power.factor.is_finite() { power.factor.abs() } else { factor };
-        if !(shown.is_finite() && factor.is_finite()) {
+        let shown = if is_number(power.factor) { power.factor.abs() } else { factor };
+        if !(is_number(shown) && is_number(factor)) {
             return;
         }
         let usual = f64::from(self.factor);

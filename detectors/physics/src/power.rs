@@ -35,14 +35,14 @@ impl Power {
     pub fn of(p: &Parameters, values: &Values) -> Self {
         let (product, volts) = product(values);
         let reported = values[APPARENT_POWER].abs();
-        let volt_amperes = if product.is_finite() { product.abs() } else { reported };
-        let low = if volts.is_finite() { volts.abs() * p.current_step_a * STEPS } else { 0.0 };
+        let volt_amperes = if product.is_nan() { reported } else { product.abs() };
+        let low = if volts.is_nan() { 0.0 } else { volts.abs() * p.current_step_a * STEPS };
         Power {
             power: values[POWER],
             reactive: values[REACTIVE_POWER],
             factor: values[POWER_FACTOR],
             volt_amperes,
-            apparent: if reported.is_finite() { reported } else { volt_amperes },
+            apparent: if reported.is_nan() { volt_amperes } else { reported },
             is_reversed: product < 0.0,
             scale: low,
         }
@@ -85,7 +85,7 @@ impl Power {
 #[inline(always)]
 fn sides(observed: f64, expected: f64, size: f64, scale: f64) -> Option<Sides> {
     let full = size + scale;
-    let is_there = size > APPARENT_MIN && (observed + expected + full).is_finite();
+    let is_there = size > APPARENT_MIN && is_number(observed + expected + full);
     is_there.then_some(Sides { observed, expected, full })
 }
 
@@ -97,11 +97,11 @@ fn product(values: &Values) -> (f64, f64) {
         let (mut sum, mut volts) = (0.0, 0.0);
         for phase in 0..3 {
             let own = values[VOLTAGE_L1 + phase];
-            let voltage = if own.is_finite() { own } else { values[VOLTAGE] };
+            let voltage = if own.is_nan() { values[VOLTAGE] } else { own };
             sum += voltage * values[CURRENT_L1 + phase];
             volts += voltage;
         }
-        if sum.is_finite() {
+        if !sum.is_nan() {
             return (sum, volts);
         }
     }

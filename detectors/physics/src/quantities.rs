@@ -27,3 +27,9 @@ pub const FREQUENCY: usize = 12;
 
 /// The values of one reading, by these places. Its length is known, so that no place has to be checked.
 pub type Values = [f64; QUANTITIES.len()];
+
+/// Finite. A comparison of numbers, where `is_finite` looks at bits, which WebAssembly first has to make canonical.
+#[inline(always)]
+pub fn is_number(value: f64) -> bool {
+    value.abs() <= f64::MAX
+}
