@@ -43,7 +43,7 @@ pub struct Balance {
     episode: Episode,
 }
 
-/// Both sides of the relation in one reading, and what their distance is relative to.
+/// Both sides of the relation in one reading, neither negative, and what their distance is relative to.
 #[derive(Debug, Clone, Copy)]
 pub struct Sides {
     pub observed: f64,
@@ -118,12 +118,12 @@ impl Balance {
     #[inline(always)]
     pub fn see(&mut self, rules: &Rules, sides: Sides) -> Option<Verdict> {
         let per_full = 1.0 / sides.full;
-        let part = (sides.expected * per_full).clamp(0.0, 1.0);
+        let part = smaller(sides.expected * per_full, 1.0);
         let apart = ((sides.observed - sides.expected) * per_full).clamp(-APART_MAX, APART_MAX);
         let usual = f64::from(self.gain) * part;
         let distance = apart - usual;
         if self.learnt < rules.learning_readings {
-            self.learn(rules, part, distance);
+            self.begin(rules, part, distance);
             return None;
         }
         let spread = f64::from(self.spread);
@@ -131,7 +131,7 @@ impl Balance {
         let lasting_limit = larger(rules.lasting_min, rules.lasting_per_spread * spread);
         let is_wild = distance.abs() > reading_limit;
         // One wild reading must not look like a lasting change afterwards.
-        let held = if is_wild { reading_limit.copysign(distance) } else { distance };
+        let held = larger(-reading_limit, smaller(distance, reading_limit));
         let lasting = f64::from(self.lasting) + WEIGHT * (held - f64::from(self.lasting));
         self.lasting = lasting as f32;
         let is_lasting = lasting.abs() > lasting_limit;
@@ -172,6 +172,12 @@ impl Balance {
         Verdict::Departs(departure)
     }
 
+    #[cold]
+    #[inline(never)]
+    fn begin(&mut self, rules: &Rules, part: f64, distance: f64) {
+        self.learn(rules, part, distance);
+    }
+
     #[inline(always)]
     fn learn(&mut self, rules: &Rules, part: f64, distance: f64) {
         let (keep, share) = if self.learnt < rules.memory_readings {
@@ -210,8 +216,13 @@ impl Balance {
     }
 }
 
-/// Of two numbers: `f64::max` looks for NaNs besides, which WebAssembly does one after the other.
+/// Of two numbers: `f64::max` and `f64::min` look for NaNs besides, which WebAssembly does one after the other.
 #[inline(always)]
 fn larger(one: f64, other: f64) -> f64 {
     if one > other { one } else { other }
+}
+
+#[inline(always)]
+fn smaller(one: f64, other: f64) -> f64 {
+    if one < other { one } else { other }
 }

@@ -83,7 +83,7 @@ impl Detector for Physics {
             || values[VOLTAGE_L1 + 1].is_nan()
             || values[VOLTAGE_L1 + 2].is_nan())
         {
-            sensor.phases.get_or_insert_default().judge(p, values, power, out);
+            sensor.phases.get_or_insert_default().judge(p, values, power.volt_amperes, out);
         }
         if let Some(area) = group {
             sensor.apart.judge(p, facts.who, reading, area, out);
