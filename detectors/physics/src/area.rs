@@ -148,10 +148,10 @@ impl Area {
     fn median_of_some(&self, who: u32, now: i64) -> Option<f64> {
         let mut hertz = self.hertz;
         let mut left_out = 0;
-        for index in 0..PEERS {
+        for ((hertz, other), at) in hertz.iter_mut().zip(&self.who).zip(&self.at) {
             // What does not count goes to either end by turns, and so leaves the middle where it is.
-            if (self.who[index] == who) | !is_near(now, self.at[index]) {
-                hertz[index] = if left_out & 1 == 0 { i32::MAX } else { i32::MIN };
+            if (*other == who) | !is_near(now, *at) {
+                *hertz = if left_out & 1 == 0 { i32::MAX } else { i32::MIN };
                 left_out += 1;
             }
         }
