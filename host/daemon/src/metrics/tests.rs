@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use expect_test::expect;
 use gridwatch_core::account::{Account, AnomalyLabel};
+use gridwatch_core::finding::Severity;
 use gridwatch_core::reading::Reason;
 
 use super::*;

@@ -198,6 +198,9 @@ impl Truth {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use gridwatch_connectors::simulator::Scenario;
+    use gridwatch_core::dead_letter::DeadLetter;
+    use gridwatch_core::reading::{Reason, Rejection};
+    use gridwatch_core::record::{Record, RecordMeta};
     use gridwatch_core::sink::AnomalyMessage;
     use gridwatch_core::time::rfc3339;
 
@@ -245,7 +248,10 @@ mod tests {
     fn updates_ends_and_dead_letters_are_nothing_new() {
         let heard = heard();
         let observer = heard.observer();
-        let dead = Outgoing { stream: Stream::DeadLetters, ..anomaly("a", "raised", 0) };
+        let rejection = Rejection { reason: Reason::NotJson, detail: String::new() };
+        let meta = RecordMeta { position: 0, next: 1, stored: None, line: 0, end: 0, truncated: false };
+        let dead = DeadLetter::new(&rejection, "a", &Record::plain(meta, b"{"));
+        let dead = Outgoing::DeadLetter(Box::new(dead));
         observer(&[anomaly("a", "updated", 0), anomaly("a", "cleared", 0), dead]);
         assert_eq!(heard.found(), (Vec::new(), 0));
     }
