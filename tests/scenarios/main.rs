@@ -7,6 +7,7 @@ mod examples;
 mod faults;
 mod floors;
 mod input;
+mod kafka;
 mod registry;
 mod restart;
 mod servers;

@@ -53,10 +53,18 @@ impl SourcePart {
     }
 }
 
-/// Whether positions in `earlier` mean the same in `later`: nothing was replaced, put in between or taken
-/// away; more may have come at the end.
-pub fn is_continued(earlier: &[SourcePart], later: &[SourcePart]) -> bool {
-    earlier.len() <= later.len() && earlier.iter().zip(later).all(|(earlier, later)| earlier.may_be(later))
+/// What makes positions in `earlier` mean something else in `later`; None where they mean the same: nothing
+/// was replaced, put in between or taken away; more may have come at the end.
+pub fn difference(earlier: &[SourcePart], later: &[SourcePart]) -> Option<String> {
+    let pair = |at: usize| match (&earlier[at], later.get(at)) {
+        (was, None) => Some(format!("{} is not there any more", was.name)),
+        (was, Some(is)) if was.name != is.name => Some(format!("{} stands where {} was", is.name, was.name)),
+        (was, Some(is)) if !was.may_be(is) => {
+            Some(format!("{} was {} and is {}", was.name, was.beginning, is.beginning))
+        }
+        _ => None,
+    };
+    (0..earlier.len()).find_map(pair)
 }
 
 /// One detector's part.

@@ -3,7 +3,7 @@
 
 use gridwatch_core::anomaly::{EpisodeKey, PublicSubject};
 use gridwatch_core::checkpoint::{
-    Checkpoint, CheckpointError, DetectorState, OpenEpisode, SourcePart, is_continued,
+    Checkpoint, CheckpointError, DetectorState, OpenEpisode, SourcePart, difference,
 };
 use gridwatch_core::clock::{LaneClock, Seen};
 use gridwatch_core::finding::Severity;
@@ -92,10 +92,11 @@ fn a_changed_byte_anywhere_is_noticed() {
 fn a_source_that_was_replaced_is_noticed() {
     let part = |name: &str, beginning: &str| SourcePart { name: name.into(), beginning: beginning.into() };
     let before = [part("a", "1"), part("b", "")];
-    assert!(is_continued(&before, &[part("a", "1"), part("b", "2"), part("c", "3")]));
-    assert!(!is_continued(&before, &[part("a", "9"), part("b", "2")]));
-    assert!(!is_continued(&before, &[part("a", "1"), part("x", "7"), part("b", "2")]));
-    assert!(!is_continued(&before, &[part("a", "1")]));
+    let differs = |later: &[SourcePart]| difference(&before, later).unwrap_or_default();
+    assert_eq!(differs(&[part("a", "1"), part("b", "2"), part("c", "3")]), "");
+    assert_eq!(differs(&[part("a", "9"), part("b", "2")]), "a was 1 and is 9");
+    assert_eq!(differs(&[part("a", "1"), part("x", "7"), part("b", "2")]), "x stands where b was");
+    assert_eq!(differs(&[part("a", "1")]), "b is not there any more");
 }
 
 #[test]

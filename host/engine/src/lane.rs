@@ -64,11 +64,11 @@ pub enum LaneError {
     #[error("lane {lane}: its checkpoint {what}")]
     Checkpoint { lane: String, what: CheckpointError },
     #[error(
-        "lane {lane}: the source is not the one whose position {position} was committed: a file was replaced, renamed \
-         or put in between, or a simulator has another scenario. Put it back, or begin anew with another sink and \
-         [checkpoints] dir"
+        "lane {lane}: the source is not the one whose position {position} was committed: {what}. A file was replaced, \
+         renamed or put in between, a topic was made anew or has more partitions (its keys are elsewhere now), or a \
+         simulator has another scenario. Put it back, or begin anew with another sink or group and [checkpoints]"
     )]
-    OtherSource { lane: String, position: Position },
+    OtherSource { lane: String, position: Position, what: String },
     #[error(
         "lane {lane}: the record at {position} reaches over {silent_until}, up to which everything was published: \
          the source is not the one that was read before"

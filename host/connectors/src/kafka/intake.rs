@@ -61,6 +61,15 @@ impl KafkaIntake {
         let membership = self.group.membership();
         match event {
             Rebalance::Assigned(partitions) => {
+                if let Some(new) = partitions.iter().find(|partition| **partition >= self.group.partitions) {
+                    let what = format!(
+                        "topic {} had {} partitions and now has partition {new}, too: keys go to other partitions from \
+                         here on, and what detectors know of their sensors does not follow. Begin anew with another \
+                         group and [checkpoints], or go back to {} partitions in a new topic",
+                        self.group.settings.topic, self.group.partitions, self.group.partitions
+                    );
+                    return Err(self.failed(what));
+                }
                 // Each lane is assigned from its own position once that is known; this is the answer alone.
                 let none = TopicPartitionList::new();
                 self.group

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gridwatch_core::account::Account;
 use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
-use gridwatch_core::checkpoint::{Checkpoint, DetectorState, SourcePart, is_continued};
+use gridwatch_core::checkpoint::{Checkpoint, DetectorState, SourcePart, difference};
 use gridwatch_core::clock::LaneClock;
 use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::judge::Fault;
@@ -68,8 +68,8 @@ impl Lane {
             |what: &str| LaneError::Inconsistent { lane: checkpoint.lane.clone(), what: what.into() };
         let settings: LaneSettings = serde_json::from_str(&checkpoint.settings)
             .map_err(|error| inconsistent(&format!("its settings cannot be read: {error}")))?;
-        if !is_continued(&checkpoint.source, &parts.source) {
-            return Err(LaneError::OtherSource { lane: checkpoint.lane.clone(), position: committed });
+        if let Some(what) = difference(&checkpoint.source, &parts.source) {
+            return Err(LaneError::OtherSource { lane: checkpoint.lane.clone(), position: committed, what });
         }
         let wanted = std::mem::replace(&mut parts.settings, settings);
         let dormant = parts.dormant.clone();

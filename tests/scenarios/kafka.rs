@@ -1,0 +1,176 @@
+//! The topic is not what it was, or the broker does not let us in: said at once, and nothing goes on in silence.
+
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use gridwatch_tests::house::{House, errors, simulated};
+use gridwatch_tests::servers::{Kafka, kcat};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+const TOPIC: &str = "sensor-readings";
+
+/// A broker with topics, and a house to run gridwatch in.
+struct Scene {
+    kafka: Kafka,
+    house: House,
+}
+
+impl Scene {
+    fn new(kafka: Kafka) -> Scene {
+        let topics = kafka.topics();
+        topics.create(TOPIC, 2);
+        topics.create("anomalies", 1);
+        topics.create("sensor-readings.dlq", 1);
+        let scene = Scene { kafka, house: House::with(&["limits", "vitals"]) };
+        scene.configure(&scene.kafka.bootstrap(), "");
+        scene
+    }
+
+    fn configure(&self, bootstrap: &str, source: &str) {
+        let config = format!(
+            "[sink]\nkind = \"kafka\"\n[detectors]\ndir = \"detectors\"\n[engine]\ninstance = \"a\"\n\
+             [api]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n\
+             [source]\nkind = \"kafka\"\nbrokers = \"{bootstrap}\"\ngroup = \"g\"\n{source}"
+        );
+        self.house.write("gridwatch.toml", config);
+    }
+
+    fn produce(&self, lines: &str) {
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", self.kafka.bootstrap()).create().unwrap();
+        for line in lines.lines() {
+            let key = line.split('"').nth(3).unwrap();
+            producer.send(BaseRecord::to(TOPIC).key(key).payload(line)).unwrap();
+        }
+        producer.flush(Duration::from_secs(20)).unwrap();
+    }
+
+    /// Runs for a while, and reads what there is.
+    fn run(&self, duration: &str) -> Output {
+        self.house.output(&["run", "-c", "gridwatch.toml", "--duration", duration, "--json"])
+    }
+
+    fn judged(&self) -> u64 {
+        let output = self.run("4s");
+        assert!(output.status.success(), "{}", errors(&output));
+        let account: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(account["adds_up"], true, "{account}");
+        account["judged"].as_u64().unwrap()
+    }
+
+    /// It ends by itself, soon and with a word.
+    fn halts_with(&self, words: &[&str]) {
+        let start = Instant::now();
+        let output = self.run("60s");
+        assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+        assert!(start.elapsed() < Duration::from_secs(25), "only after {:?}", start.elapsed());
+        for word in words {
+            assert!(errors(&output).contains(word), "`{word}` is not in: {}", errors(&output));
+        }
+    }
+}
+
+/// A topic made anew under its name is another one, however its offsets look.
+#[test]
+fn a_topic_made_anew_halts() {
+    let scene = Scene::new(Kafka::start());
+    scene.produce(&simulated(1, 3_000));
+    assert_eq!(scene.judged(), 3_000);
+    let topics = scene.kafka.topics();
+    topics.delete(TOPIC);
+    topics.create(TOPIC, 2);
+    scene.produce(&simulated(2, 5_000));
+    scene.halts_with(&["the source is not the one", "topic sensor-readings was", "begin anew"]);
+}
+
+#[test]
+fn more_partitions_than_before_halt() {
+    let scene = Scene::new(Kafka::start());
+    scene.produce(&simulated(1, 2_000));
+    assert_eq!(scene.judged(), 2_000);
+    scene.kafka.topics().grow(TOPIC, 3);
+    scene.halts_with(&["partitions was 2 and is 3"]);
+}
+
+/// Readings were deleted before they were read: stop, or go on as told and say how far.
+#[test]
+fn an_offset_that_is_gone_halts_or_goes_on_as_told() {
+    let scene = Scene::new(Kafka::start());
+    scene.produce(&simulated(1, 4_000));
+    assert_eq!(scene.judged(), 4_000);
+    scene.produce(&simulated(2, 4_000));
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", scene.kafka.bootstrap()).create().unwrap();
+    let mut ends = TopicPartitionList::new();
+    let offsets = scene.kafka.topics().offsets(TOPIC);
+    for (partition, (_, high)) in offsets.iter().enumerate() {
+        // Of what is new, all but the last hundred of each partition.
+        ends.add_partition_offset(TOPIC, partition as i32, Offset::Offset(high - 100)).unwrap();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(admin.delete_records(&ends, &AdminOptions::new())).unwrap();
+    scene.halts_with(&["is not there any more", "on_lost"]);
+    scene.configure(&scene.kafka.bootstrap(), "on_lost = \"earliest\"\n");
+    assert_eq!(scene.judged(), 200);
+}
+
+/// Somebody has reset the group by hand: detectors would lose what they know.
+#[test]
+fn an_offset_set_by_hand_halts_with_the_choices() {
+    let scene = Scene::new(Kafka::start());
+    scene.produce(&simulated(1, 2_000));
+    assert_eq!(scene.judged(), 2_000);
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", scene.kafka.bootstrap())
+        .set("group.id", "g")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(TOPIC, 0, Offset::Offset(5)).unwrap();
+    // The group is empty once its only member has timed out.
+    let until = Instant::now() + Duration::from_secs(30);
+    while let Err(error) = consumer.commit(&list, CommitMode::Sync) {
+        assert!(Instant::now() < until, "{error}");
+    }
+    scene.halts_with(&["position 5 was committed by somebody else", "on_missing"]);
+}
+
+#[test]
+fn a_login_over_tls_works_and_a_wrong_one_is_said_within_seconds() {
+    let kafka = Kafka::setup().secured().start();
+    let secured = kafka.secured().clone();
+    let scene = Scene::new(kafka);
+    scene.produce(&simulated(1, 2_000));
+    scene.house.write("password", secured.password);
+    let properties = |password: &str| {
+        format!(
+            "[source.properties]\n\"security.protocol\" = \"SASL_SSL\"\n\"sasl.mechanism\" = \"SCRAM-SHA-256\"\n\
+             \"sasl.username\" = \"{}\"\n\"ssl.ca.location\" = \"{}\"\n\
+             [source.property_files]\n\"sasl.password\" = \"{password}\"\n",
+            secured.user,
+            secured.ca.display(),
+        )
+    };
+    scene.configure(&secured.bootstrap, &properties("password"));
+    assert_eq!(scene.judged(), 2_000);
+    let seen = kcat::read(&scene.kafka.bootstrap(), "anomalies").len();
+    scene.house.write("wrong", "not-the-secret");
+    scene.configure(&secured.bootstrap, &properties("wrong"));
+    scene.halts_with(&["uthentication"]);
+    let text = errors(&scene.run("60s"));
+    assert!(!text.contains("not-the-secret"), "a secret was said: {text}");
+    assert_eq!(kcat::read(&scene.kafka.bootstrap(), "anomalies").len(), seen);
+}
+
+#[test]
+fn what_is_not_there_is_said() {
+    let scene = Scene::new(Kafka::start());
+    scene.configure(&scene.kafka.bootstrap(), "topic = \"no-such-topic\"\n");
+    scene.halts_with(&["no-such-topic", "Make it first"]);
+    scene.configure("127.0.0.1:1", "");
+    scene.halts_with(&["127.0.0.1:1", "do not answer"]);
+}
