@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use expect_test::{expect, expect_file};
+use gridwatch_connectors::kafka::{OnLost, Start};
 use gridwatch_core::decode::{IdSource, Mapping, Selection, TimeFormat};
 use serde_json::json;
 
@@ -88,6 +89,26 @@ fn values_end_up_where_they_belong() {
     assert_eq!(config.engine.tick, Duration::from_secs(2));
     assert_eq!(config.sink, Sink::File(golden().join("good/anomalies.jsonl")));
     assert_eq!(config.engine.delivery, Delivery::ExactlyOnce);
+}
+
+#[test]
+fn kafka_at_both_ends_and_a_bucket_between() {
+    let config = load(&golden().join("good/kafka.toml")).unwrap();
+    let Some(Source::Kafka(kafka)) = &config.source else { panic!("{:?}", config.source) };
+    assert_eq!((kafka.topic.as_str(), kafka.group.as_str()), ("readings", "grid"));
+    assert_eq!((kafka.start, kafka.on_lost), (Start::Latest, OnLost::Earliest));
+    let all = kafka.all_properties().unwrap();
+    assert_eq!(all["bootstrap.servers"], "kafka-1:9092,kafka-2:9092");
+    assert_eq!(all["fetch.wait.max.ms"], "50");
+    let secret = std::fs::read_to_string(golden().join("good/readings.csv")).unwrap();
+    assert_eq!(all["sasl.password"], secret.trim_end());
+    assert_eq!(config.sink, Sink::Kafka { topic: "found".into() });
+    assert_eq!(config.dead_letters_topic.as_deref(), Some("dead"));
+    assert_eq!(config.engine.instance.as_deref(), Some("host-7"));
+    assert_eq!(config.engine.delivery, Delivery::AtLeastOnce);
+    let Place::S3(s3) = &config.checkpoints.place else { panic!("{:?}", config.checkpoints) };
+    assert_eq!(s3.url, "s3://grid/gridwatch");
+    assert_eq!(s3.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
 }
 
 #[test]
