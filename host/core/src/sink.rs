@@ -44,6 +44,16 @@ impl Outgoing {
         }
     }
 
+    /// About what it takes in memory.
+    pub fn size_bytes(&self) -> usize {
+        const OVERHEAD_BYTES: usize = 256;
+        OVERHEAD_BYTES
+            + match self {
+                Outgoing::Anomaly(anomaly) => anomaly.payload.len(),
+                Outgoing::DeadLetter(letter) => letter.record.len(),
+            }
+    }
+
     /// One line of JSON, without its end.
     pub fn json(&self) -> Cow<'_, [u8]> {
         match self {

@@ -42,6 +42,8 @@ pub struct Outlet {
     lanes: BTreeMap<LaneId, Ledger>,
     /// Something was taken that no commit covers yet.
     dirty: bool,
+    /// Of messages that no commit covers yet.
+    pending_bytes: usize,
     /// What waits for its decision to be committed.
     held: Option<(LaneId, Vec<Outgoing>, Position)>,
     chores: Vec<Chore>,
@@ -81,7 +83,7 @@ struct Saving {
 impl Outlet {
     pub fn new(sink: Box<dyn Sink>, observer: Option<Observer>) -> Self {
         let (lanes, chores) = (BTreeMap::new(), Vec::new());
-        Outlet { sink, lanes, dirty: false, held: None, chores, observer, checkpoint_failures: 0 }
+        Outlet { sink, lanes, dirty: false, pending_bytes: 0, held: None, chores, observer, checkpoint_failures: 0 }
     }
 
     /// Takes one parcel; answers whether the lane should be saved soon, as its decisions pile up. What comes
@@ -145,6 +147,7 @@ impl Outlet {
         let Some(ledger) = self.lanes.get_mut(lane) else { return Ok(()) };
         ledger.position = position;
         self.dirty = true;
+        self.pending_bytes += messages.iter().map(Outgoing::size_bytes).sum::<usize>();
         if let Some(observer) = &self.observer {
             observer(&messages);
         }
@@ -186,7 +189,7 @@ impl Outlet {
             }
             Err(error) => return Err(error.into()),
         }
-        self.dirty = false;
+        (self.dirty, self.pending_bytes) = (false, 0);
         for (lane, ledger) in &mut self.lanes {
             if std::mem::take(&mut ledger.is_renamed) {
                 let keep_from = ledger.previous.as_ref().unwrap_or(&ledger.checkpoint).clone();
@@ -197,6 +200,11 @@ impl Outlet {
             self.append(&lane, messages, position)?;
         }
         Ok(Settled::Done)
+    }
+
+    /// Of messages that wait for a commit.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending_bytes
     }
 
     /// No more parcels should be taken before a checkpoint is stored.
@@ -227,7 +235,7 @@ impl Outlet {
     pub fn reset(&mut self) {
         self.lanes.clear();
         self.held = None;
-        self.dirty = false;
+        (self.dirty, self.pending_bytes) = (false, 0);
     }
 
     pub fn checkpoint_failures(&self) -> u64 {

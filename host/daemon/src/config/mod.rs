@@ -19,14 +19,15 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use assets::AssetTable;
 pub use checkpoints::{Checkpoints, OnMissing, Place, S3};
 pub use detectors::{DetectorSettings, Detectors, OnFault, OnNewState, read_settings};
 pub use engine::{Engine, is_instance_name};
-pub use kafka::KafkaSource;
+pub use kafka::{KafkaSource, TOPIC as READINGS_TOPIC, is_fit as is_fit_property, secret_in};
 pub use mistake::{Mistake, Mistakes};
-pub use outputs::Sink;
+pub use outputs::{Sink, TOPIC as ANOMALIES_TOPIC};
 pub use parameters::{ParameterError, ParameterSchema};
 pub use registry::Registry;
 pub use scalar::duration as parse_duration;
@@ -131,6 +132,9 @@ fn check_delivery(document: &Document<'_>, sink: &Sink, written: Option<usize>, 
     }
 }
 
+/// Well below the time that a broker gives a transaction.
+const TRANSACTION_COMMIT_MAX: Duration = Duration::from_secs(5);
+
 /// Positions of a topic are committed with what goes to topics: Kafka is at both ends or at none.
 fn check_ends(root: &mut Section<'_, '_>, config: &Config) {
     let Some(source) = &config.source else { return };
@@ -147,6 +151,12 @@ fn check_ends(root: &mut Section<'_, '_>, config: &Config) {
             document.mistake(sink.written("kind").unwrap_or(sink.offset()), what);
         }
         _ => {}
+    }
+    let is_long = config.engine.commit_interval > TRANSACTION_COMMIT_MAX;
+    if is_kafka && is_long && config.engine.delivery == Delivery::ExactlyOnce {
+        let engine = root.section("engine");
+        let what = "commit_interval: at most 5s with a Kafka sink and exactly-once, whose transactions end after 10s";
+        document.mistake(engine.written("commit_interval").unwrap_or(engine.offset()), what);
     }
     if let Some(offset) = root.section("dead_letters").written("topic").filter(|_| !is_kafka) {
         document.mistake(offset, "topic: belongs to a source of kind \"kafka\"; name a file by path");

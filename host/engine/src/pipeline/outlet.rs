@@ -12,6 +12,8 @@ use crate::worker::Parcel;
 
 /// Between two tries of a commit that could not be made.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// What waits for a commit is kept in memory until then: with more than this, it is made at once.
+const PENDING_BYTES_MAX: usize = 16 << 20;
 /// How long a checkpoint is waited for before its lane is given up without it.
 const SAVE_WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -77,6 +79,8 @@ impl Thread<'_> {
                     }
                     Ok(Control::Forget { lanes }) => {
                         self.leaving = None;
+                        // What they have said is in the queue; none of it may come after this.
+                        self.drain_parcels()?;
                         lanes.iter().for_each(|lane| self.outlet.forget(lane));
                     }
                     // The intake has failed and said so.
@@ -114,7 +118,7 @@ impl Thread<'_> {
             Ok(false) => {}
             Err(error) => self.reset_after(error)?,
         }
-        if is_opening {
+        if is_opening || self.outlet.pending_bytes() > PENDING_BYTES_MAX {
             self.commit_due = Instant::now();
         }
         Ok(())
