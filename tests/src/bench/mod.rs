@@ -1,4 +1,12 @@
 //! What the benchmarks share: one pinned core, CPU time, medians, and results as a table and as JSON.
+//!
+//! - `process` a child process on given cores: its CPU time, its memory, what its `/metrics` say
+//! - `topic`   simulated readings in a topic, gridwatch's configuration for it, anomalies counted
+//! - `floor`   the job that somebody would write by hand for the same topic
+
+pub mod floor;
+pub mod process;
+pub mod topic;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
