@@ -25,7 +25,8 @@ pub enum StartError {
     Damaged { lane: String, name: String, position: u64, what: CheckpointError },
     #[error(
         "lane {lane}: there are checkpoints ({name}, …), but no commit names one: was the sink or its commit file \
-         removed? Put it back, or remove {CHECKPOINTS}/{lane} to begin anew, or set [checkpoints] on_missing = \"cold\""
+         removed, the topic made anew, or have the group's commits expired? Put it back, or remove {CHECKPOINTS}/{lane} \
+         or set [checkpoints] on_missing = \"cold\" to begin anew"
     )]
     Unnamed { lane: String, name: String },
     #[error(
