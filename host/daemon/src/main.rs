@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use clap::Parser;
 
-use cli::{Arguments, Command, ConfigCommand, Failure, SchemasCommand};
+use cli::{Arguments, Command, ConfigCommand, DeadLettersCommand, Failure, SchemasCommand};
 
 fn main() -> ExitCode {
     // Clap prints help and mistakes itself, and ends with status 0 or 2.
@@ -36,6 +36,9 @@ fn perform(command: Command, process_start: Instant) -> Result<(), Failure> {
     match command {
         Command::Config { command: ConfigCommand::Check { file } } => commands::check(&file),
         Command::Schemas { command: SchemasCommand::Register(args) } => commands::register_schemas(&args),
+        Command::DeadLetters { command: DeadLettersCommand::Replay(args) } => {
+            commands::replay_dead_letters(&args)
+        }
         Command::Simulate(args) => commands::simulate(&args),
         Command::Run(args) => commands::run(&args, process_start),
         Command::Replay(args) => commands::replay(&args),

@@ -5,19 +5,27 @@
 //! together ([`sink`]): in one transaction, or after one another where that is enough. What a commit says
 //! besides the position travels in the offset's metadata ([`metadata`]).
 //!
+//! Tools send with [`publish`], and send dead letters again with [`letters`], which keeps in [`progress`] what
+//! it has sent.
+//!
 //! librdkafka's batch call and offsets' metadata are reached past `rdkafka`, in [`raw`]; no other room here
 //! has `unsafe`.
 
 mod feed;
 mod group;
 mod intake;
+mod letters;
 mod metadata;
 mod producer;
+mod progress;
+mod publish;
 mod raw;
 mod settings;
 mod sink;
 
 pub use group::{Connected, connect};
 pub use intake::KafkaIntake;
+pub use letters::{Letters, LettersSettings, Stored};
+pub use publish::{Outbound, Publisher, ToolError};
 pub use settings::{KafkaSettings, OnLost, Start};
 pub use sink::KafkaSink;

@@ -1,9 +1,10 @@
 //! Arguments, as clap reads them.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::parse_duration;
 
@@ -21,7 +22,7 @@ pub enum Command {
     Run(RunArgs),
     /// Show the whole of it on simulated readings with injected faults, and say how many were found
     Demo(DemoArgs),
-    /// Write simulated readings as JSON lines
+    /// Write simulated readings as JSON lines, or send them to Kafka
     Simulate(SimulateArgs),
     /// Send history through the detectors as fast as it goes
     Replay(ReplayArgs),
@@ -31,6 +32,11 @@ pub enum Command {
     Schemas {
         #[command(subcommand)]
         command: SchemasCommand,
+    },
+    /// Look after records that were no readings
+    DeadLetters {
+        #[command(subcommand)]
+        command: DeadLettersCommand,
     },
     /// Look after the configuration
     Config {
@@ -109,6 +115,60 @@ pub struct SimulateArgs {
     /// Inject no faults
     #[arg(long, conflicts_with_all = ["labels", "faults_per_kind"])]
     pub no_faults: bool,
+    /// Event time of the beginning (RFC 3339); with --kafka it is such that the end is now
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub start: Option<i64>,
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
+}
+
+/// Where simulated readings go instead of standard output.
+#[derive(Debug, Args)]
+pub struct KafkaArgs {
+    /// Send readings to these brokers, for example "localhost:9092"
+    #[arg(long = "kafka", value_name = "BROKERS")]
+    pub brokers: Option<String>,
+    /// The topic, which must exist
+    #[arg(long, default_value = "sensor-readings", requires = "brokers")]
+    pub topic: String,
+    /// Register the schema of readings with this schema registry
+    #[arg(long, value_name = "URL", requires = "brokers")]
+    pub registry: Option<String>,
+    /// Put the schema's id before each reading, as Confluent's serializers do
+    #[arg(long, requires = "registry")]
+    pub framed: bool,
+    /// What a message's key is, and so what stays on one partition
+    #[arg(long, value_enum, default_value = "sensor", requires = "brokers")]
+    pub key: Key,
+    /// So many readings a second (real time); as fast as it goes without it
+    #[arg(long, value_name = "N", requires = "brokers", conflicts_with = "speed")]
+    pub rate: Option<f64>,
+    /// So many seconds of event time a second
+    #[arg(long, value_name = "X", requires = "brokers")]
+    pub speed: Option<f64>,
+    /// Go on after the end without faults; never ahead of the wall clock
+    #[arg(long, requires = "brokers", conflicts_with = "readings")]
+    pub endless: bool,
+    /// Any property of librdkafka, for example "security.protocol=SASL_SSL"; may be repeated
+    #[arg(long = "property", value_name = "NAME=VALUE", requires = "brokers")]
+    pub properties: Vec<String>,
+    /// A property whose value stands in a file, such as a password; may be repeated
+    #[arg(long = "property-file", value_name = "NAME=FILE", requires = "brokers")]
+    pub property_files: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Key {
+    /// The sensor's id
+    Sensor,
+    /// Its feeder's name: feeders stay whole
+    Feeder,
+    /// Its area's name: areas stay whole
+    Area,
+}
+
+fn parse_time(text: &str) -> Result<i64, String> {
+    text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond).map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Args)]
@@ -172,13 +232,68 @@ pub struct RegisterArgs {
     /// The registry's base URL
     #[arg(long, value_name = "URL")]
     pub registry: Option<String>,
-    /// Register the schema of readings as the value of this topic
-    #[arg(long, value_name = "TOPIC", default_value = "sensor-readings")]
-    pub readings_topic: String,
-    /// Register the schema of anomalies as the value of this topic
-    #[arg(long, value_name = "TOPIC", default_value = "anomalies")]
-    pub anomalies_topic: String,
+    /// Register the schema of readings as the value of this topic; else the configuration's, or "sensor-readings"
+    #[arg(long, value_name = "TOPIC")]
+    pub readings_topic: Option<String>,
+    /// Register the schema of anomalies as the value of this topic; else the configuration's, or "anomalies"
+    #[arg(long, value_name = "TOPIC")]
+    pub anomalies_topic: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeadLettersCommand {
+    /// Send dead letters to their source again, each once: after what was wrong has been repaired
+    Replay(ReplayLettersArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayLettersArgs {
+    /// The configuration file of the service whose dead letters these are
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Only those with this reason, for example "schema_violation"; may be repeated
+    #[arg(long = "reason", value_name = "REASON")]
+    pub reasons: Vec<String>,
+    /// Only those from here on: an offset in the dead-letter topic, or when they were put there (RFC 3339)
+    #[arg(long, value_name = "OFFSET|TIME")]
+    pub from: Option<Edge>,
+    /// Only those before this: an offset, or a time
+    #[arg(long, value_name = "OFFSET|TIME")]
+    pub to: Option<Edge>,
+    /// Send so many at most
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// Say what would be sent, and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also send those that came back three times
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A place in the dead-letter topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edge {
+    Offset(i64),
+    TimeMs(i64),
+}
+
+impl FromStr for Edge {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Edge, String> {
+        match text.parse::<i64>() {
+            Ok(offset) if offset >= 0 => Ok(Edge::Offset(offset)),
+            Ok(_) => Err("an offset is not negative".to_owned()),
+            Err(_) => parse_time(text).map(Edge::TimeMs).map_err(|error| {
+                format!("is neither an offset nor a time such as 2026-01-05T12:00:00Z ({error})")
+            }),
+        }
+    }
 }

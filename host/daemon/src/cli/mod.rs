@@ -8,8 +8,8 @@ mod out;
 mod tests;
 
 pub use args::{
-    Arguments, Command, ConfigCommand, DemoArgs, DetectorsArgs, RegisterArgs, ReplayArgs, RunArgs,
-    SchemasCommand, SimulateArgs,
+    Arguments, Command, ConfigCommand, DeadLettersCommand, DemoArgs, DetectorsArgs, Edge, KafkaArgs, Key,
+    RegisterArgs, ReplayArgs, ReplayLettersArgs, RunArgs, SchemasCommand, SimulateArgs,
 };
 pub use failure::Failure;
 pub use out::{Out, say};

@@ -1,14 +1,17 @@
 //! One file for each command.
 
 mod check;
+mod dead_letters;
 mod demo;
 mod detectors;
+mod produce;
 mod replay;
 mod run;
 mod schemas;
 mod simulate;
 
 pub use check::check;
+pub use dead_letters::replay_dead_letters;
 pub use demo::demo;
 pub use detectors::detectors;
 pub use replay::replay;

@@ -15,7 +15,7 @@ use crate::account::{self, grouped};
 use crate::admission::{self, Candidate};
 use crate::cli::{Failure, ReplayArgs, say};
 use crate::config::{self, Config, FileSource, Format, Source};
-use crate::wiring::{self, Lanes, Running};
+use crate::wiring::{self, Lanes, Registered, Running};
 
 /// Nothing is to be resumed, so nothing is saved after the beginning.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
@@ -27,6 +27,10 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
     let deployments: Vec<Arc<Deployment>> = candidates.iter().filter_map(Candidate::deployment).collect();
     let base = wiring::settings_of(&config, &deployments, &[]);
     let lanes = wiring::of_source(&source, &base, true)?;
+    let lanes = match Registered::of(&config)? {
+        Some(registered) => registered.gate(lanes),
+        None => lanes,
+    };
     let started = Instant::now();
     let (snapshot, ended) = stream(args, &config, lanes)?;
     match ended {

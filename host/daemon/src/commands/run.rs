@@ -12,13 +12,15 @@ use crate::admission::{self, Candidate, Verdict};
 use crate::cli::{Failure, Out, RunArgs};
 use crate::config::{self, Config, Source};
 use crate::http::{self, Latch, Readiness, Servers};
-use crate::wiring::{self, Running, Signals};
+use crate::wiring::{self, Registered, Running, Signals};
 
 /// What must be so before it counts as ready.
 struct Latches {
     source: Latch,
     detectors: Latch,
     store: Latch,
+    /// Where there is one.
+    registry: Option<Latch>,
 }
 
 pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
@@ -31,13 +33,18 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     };
     let runtime = http_runtime()?;
     let signals = Signals::watch(runtime.handle()).map_err(starting("signals"))?;
+    let registered = Registered::of(&config)?;
     let readiness = Readiness::default();
     let latches = Latches {
         source: readiness.condition("source"),
         detectors: readiness.condition("detectors"),
         store: readiness.condition("store"),
+        registry: registered.is_some().then(|| readiness.condition("registry")),
     };
     let running = Running::default();
+    if let Some(registered) = &registered {
+        running.checks_by(registered);
+    }
     let page = running.clone();
     let servers = runtime.block_on(http::start(
         config.api_listen,
@@ -47,12 +54,13 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     ))?;
     let candidates = detectors(&config)?;
     running.label(&candidates);
-    running.started(start(&config, source, args.instance.as_deref(), &candidates, &latches)?);
-    look(&running.snapshot(), &latches);
+    let instance = args.instance.as_deref();
+    running.started(start(&config, source, instance, &candidates, &latches, registered.as_ref())?);
+    look(&running.snapshot(), &latches, registered.as_ref());
     say_ready(&config, &candidates, &servers, process_start);
     let since = Instant::now();
     let (snapshot, ended) = running.wait(|running| {
-        look(&running.snapshot(), &latches);
+        look(&running.snapshot(), &latches, registered.as_ref());
         !signals.asked() && !wiring::is_over(since, args.duration)
     });
     drop(servers);
@@ -90,6 +98,7 @@ fn start(
     instance: Option<&str>,
     candidates: &[Candidate],
     latches: &Latches,
+    registered: Option<&Registered>,
 ) -> Result<Pipeline, Failure> {
     let deployments: Vec<Arc<Deployment>> = candidates.iter().filter_map(Candidate::deployment).collect();
     let refused: Vec<String> = candidates
@@ -111,6 +120,10 @@ fn start(
         .collect();
     let base = wiring::settings_of(config, &deployments, &dormant);
     let (lanes, sink) = wiring::ends(config, source, instance, &base)?;
+    let lanes = match registered {
+        Some(registered) => registered.gate(lanes),
+        None => lanes,
+    };
     let plan = Plan {
         intake: lanes.intake,
         template: lanes.template,
@@ -124,10 +137,16 @@ fn start(
 }
 
 /// A lane that reads has stored its first checkpoint, or loaded its last one.
-fn look(snapshot: &Snapshot, latches: &Latches) {
+fn look(snapshot: &Snapshot, latches: &Latches, registered: Option<&Registered>) {
     if snapshot.assigned && snapshot.opening == 0 {
         latches.source.ready();
         latches.store.ready();
+    }
+    if let (Some(registered), Some(latch)) = (registered, &latches.registry) {
+        match registered.trouble() {
+            None => latch.ready(),
+            Some(why) => latch.failed(why),
+        }
     }
 }
 

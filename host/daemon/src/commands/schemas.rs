@@ -5,19 +5,19 @@ use gridwatch_core::schema;
 use serde_json::{Value, json};
 
 use crate::cli::{Failure, Out, RegisterArgs};
-use crate::config;
+use crate::config::{self, Config, Sink, Source};
 
 /// Makes sure that the registry has the schemas of both messages under their topics' subjects. What is
 /// there already is left alone; what does not fit those before it is refused before anything changes.
 pub fn register_schemas(args: &RegisterArgs) -> Result<(), Failure> {
-    let registry = connect(args)?;
-    let wanted = [
-        (format!("{}-value", args.readings_topic), schema::READING),
-        (format!("{}-value", args.anomalies_topic), schema::ANOMALY),
-    ];
-    if wanted[0].0 == wanted[1].0 {
+    let config = args.config.as_ref().map(|file| config::load(file)).transpose()?;
+    let registry = connect(args, config.as_ref())?;
+    let (readings, anomalies) = topics(args, config.as_ref());
+    if readings == anomalies {
         return Err(Failure::Arguments("readings and anomalies need a topic each".into()));
     }
+    let wanted =
+        [(format!("{readings}-value"), schema::READING), (format!("{anomalies}-value"), schema::ANOMALY)];
     let mut plans = Vec::new();
     for (subject, text) in &wanted {
         let there = there(&registry, subject, text)?;
@@ -51,13 +51,26 @@ pub fn register_schemas(args: &RegisterArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn connect(args: &RegisterArgs) -> Result<Registry, Failure> {
-    let registry = match (&args.config, &args.registry) {
+/// Of readings and of anomalies: those that are named, else the configuration's, else the usual ones.
+fn topics(args: &RegisterArgs, config: Option<&Config>) -> (String, String) {
+    let readings = match config.and_then(|config| config.source.as_ref()) {
+        Some(Source::Kafka(kafka)) => kafka.topic.clone(),
+        _ => config::READINGS_TOPIC.to_owned(),
+    };
+    let anomalies = match config.map(|config| &config.sink) {
+        Some(Sink::Kafka { topic }) => topic.clone(),
+        _ => config::ANOMALIES_TOPIC.to_owned(),
+    };
+    (args.readings_topic.clone().unwrap_or(readings), args.anomalies_topic.clone().unwrap_or(anomalies))
+}
+
+fn connect(args: &RegisterArgs, config: Option<&Config>) -> Result<Registry, Failure> {
+    let registry = match (config, &args.registry) {
         (_, Some(url)) => config::Registry::at(url),
-        (Some(file), None) => config::load(file)?.registry.ok_or_else(|| {
+        (Some(config), None) => config.registry.clone().ok_or_else(|| {
             Failure::Arguments(format!(
                 "{} has no [registry]; add one, or give --registry URL",
-                file.display()
+                config.file.display()
             ))
         })?,
         (None, None) => return Err(Failure::Arguments("give --registry URL or --config FILE".into())),

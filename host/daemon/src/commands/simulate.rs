@@ -4,15 +4,18 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use gridwatch_connectors::simulator::{Scenario, Simulation, World};
+use gridwatch_connectors::simulator::{Scenario, ScenarioError, Simulation, World};
 
+use super::produce;
 use crate::cli::{Failure, Out, SimulateArgs};
+
+const MINUTE_MS: i64 = 60_000;
 
 /// Writes the truth first, so that it is there however early the reader of the readings goes away.
 pub fn simulate(args: &SimulateArgs) -> Result<(), Failure> {
     let scenario = scenario(args);
-    let endless = args.duration.is_none() && args.readings.is_some();
-    let wrong = |error: gridwatch_connectors::simulator::ScenarioError| Failure::Arguments(error.to_string());
+    let endless = args.kafka.endless || (args.duration.is_none() && args.readings.is_some());
+    let wrong = |error: ScenarioError| Failure::Arguments(error.to_string());
     let world = World::new(scenario).map_err(wrong)?;
     if let Some(path) = &args.labels {
         write_file(path, |file| {
@@ -30,6 +33,13 @@ pub fn simulate(args: &SimulateArgs) -> Result<(), Failure> {
     if endless {
         simulation = simulation.endless();
     }
+    match &args.kafka.brokers {
+        Some(brokers) => produce::produce(brokers, args, simulation),
+        None => print(args, simulation),
+    }
+}
+
+fn print(args: &SimulateArgs, mut simulation: Simulation) -> Result<(), Failure> {
     let mut out = Out::new();
     let mut line = Vec::new();
     let mut left = args.readings.unwrap_or(u64::MAX);
@@ -48,7 +58,7 @@ pub fn simulate(args: &SimulateArgs) -> Result<(), Failure> {
 
 fn scenario(args: &SimulateArgs) -> Scenario {
     let usual = Scenario::default();
-    Scenario {
+    let mut scenario = Scenario {
         seed: args.seed,
         areas: args.areas,
         feeders_per_area: args.feeders_per_area,
@@ -57,7 +67,30 @@ fn scenario(args: &SimulateArgs) -> Scenario {
         days: args.duration.map_or(usual.days, |duration| duration.as_secs_f64() / 86_400.0),
         faults_per_kind: if args.no_faults { 0 } else { args.faults_per_kind },
         ..usual
+    };
+    if let Some(start) = args.start {
+        scenario.start = start;
+    } else if args.kafka.brokers.is_some() {
+        scenario.start = start_of(args, &scenario, jiff::Timestamp::now().as_millisecond());
     }
+    scenario
+}
+
+/// So far in the past that the last reading is of now: brokers refuse records that are an hour ahead of
+/// their clock, and a watermark ahead of the wall clock would have live readings count as late.
+fn start_of(args: &SimulateArgs, scenario: &Scenario, now_ms: i64) -> i64 {
+    let interval_ms = i64::from(scenario.interval_ms);
+    let slots = match args.readings {
+        // Some messages are lost on their way, so these are a few intervals too many.
+        Some(readings) if args.duration.is_none() => {
+            let sensors = u64::from(scenario.sensors()).max(1);
+            (readings.div_ceil(sensors) as f64 / (1.0 - scenario.lost_share)) as u64 + 1
+        }
+        _ => scenario.slots(),
+    };
+    let span_ms = i64::try_from(slots).unwrap_or(i64::MAX).saturating_mul(interval_ms);
+    let start = now_ms.saturating_sub(span_ms);
+    start - start.rem_euclid(MINUTE_MS)
 }
 
 fn write_file(

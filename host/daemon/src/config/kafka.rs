@@ -1,7 +1,7 @@
 //! `[source] kind = "kafka"`: topic, group, and what librdkafka is told.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gridwatch_connectors::kafka::{KafkaSettings, OnLost, Start};
 use toml::de::DeValue;
@@ -95,15 +95,24 @@ fn property_files(section: Section<'_, '_>) -> BTreeMap<String, PathBuf> {
 }
 
 fn is_allowed(section: &Section<'_, '_>, name: &str, offset: usize) -> bool {
-    let what = match name {
-        "bootstrap.servers" | "metadata.broker.list" => "is [source] brokers",
-        _ if KafkaSettings::is_reserved(name) => {
-            "is set by gridwatch, since its promises rest on it; leave it out"
+    match is_fit(name) {
+        Ok(()) => true,
+        Err(what) => {
+            section.document().mistake(offset, format!("{name}: {what}"));
+            false
         }
-        _ => return true,
-    };
-    section.document().mistake(offset, format!("{name}: {what}"));
-    false
+    }
+}
+
+/// Whether a property is for a user to set; else why not.
+pub fn is_fit(name: &str) -> Result<(), &'static str> {
+    match name {
+        "bootstrap.servers" | "metadata.broker.list" => Err("is [source] brokers"),
+        _ if KafkaSettings::is_reserved(name) => {
+            Err("is set by gridwatch, since its promises rest on it; leave it out")
+        }
+        _ => Ok(()),
+    }
 }
 
 impl KafkaSource {
@@ -112,14 +121,19 @@ impl KafkaSource {
         let mut all = self.properties.clone();
         all.insert("bootstrap.servers".to_owned(), self.brokers.clone());
         for (name, file) in &self.property_files {
-            let failed = |what: String| format!("{} (for {name}): {what}", file.display());
-            let length = std::fs::metadata(file).map_err(|error| failed(error.to_string()))?.len();
-            if length > SECRET_BYTES_MAX {
-                return Err(failed(format!("more than {SECRET_BYTES_MAX} bytes")));
-            }
-            let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
-            all.insert(name.clone(), text.trim_end_matches(['\r', '\n']).to_owned());
+            all.insert(name.clone(), secret_in(name, file)?);
         }
         Ok(all)
     }
+}
+
+/// The value of a property, from its file and without a line end.
+pub fn secret_in(name: &str, file: &Path) -> Result<String, String> {
+    let failed = |what: String| format!("{} (for {name}): {what}", file.display());
+    let length = std::fs::metadata(file).map_err(|error| failed(error.to_string()))?.len();
+    if length > SECRET_BYTES_MAX {
+        return Err(failed(format!("more than {SECRET_BYTES_MAX} bytes")));
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

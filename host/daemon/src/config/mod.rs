@@ -29,7 +29,7 @@ pub use kafka::{KafkaSource, TOPIC as READINGS_TOPIC, is_fit as is_fit_property,
 pub use mistake::{Mistake, Mistakes};
 pub use outputs::{Sink, TOPIC as ANOMALIES_TOPIC};
 pub use parameters::{ParameterError, ParameterSchema};
-pub use registry::Registry;
+pub use registry::{Registry, UnknownSchema};
 pub use scalar::duration as parse_duration;
 pub use source::{FileSource, Format, SimulatorSource, Source};
 

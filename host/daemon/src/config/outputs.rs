@@ -16,7 +16,7 @@ pub enum Sink {
 }
 
 /// Where anomalies go if nobody says otherwise.
-const TOPIC: &str = "anomalies";
+pub const TOPIC: &str = "anomalies";
 
 pub fn read_sink(mut section: Section<'_, '_>) -> Sink {
     #[derive(Clone, Copy)]

@@ -30,7 +30,7 @@ impl Signals {
                         // As shells tell it: 128 and the signal's number.
                         std::process::exit(128 + kind.as_raw_value());
                     }
-                    tracing::info!("asked to end: what was read is judged and committed first");
+                    tracing::info!("asked to end: what is under way is finished first");
                 }
             });
         }
