@@ -16,10 +16,12 @@ use crate::record::Position;
 use crate::sensors::SavedSensors;
 
 const MAGIC: &[u8; 4] = b"GWCP";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
+/// Without what comes after the detectors.
+const VERSION_1: u16 = 1;
 const HEADER_BYTES: usize = 4 + 2 + 32;
 
-/// Version 1.
+/// Versions 1 and 2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     pub lane: String,
@@ -35,6 +37,10 @@ pub struct Checkpoint {
     /// The last tick that was told, as a multiple of the tick.
     pub tick: Option<Timestamp>,
     pub detectors: Vec<DetectorState>,
+    /// Ids of schemas whose records are refused, the longest refused first. Of version 2: it follows the
+    /// fields of version 1, which are read by themselves.
+    #[serde(skip)]
+    pub schemas_unknown: Vec<u32>,
 }
 
 /// A file of the source, or the whole of it, told from others by its name and its beginning.
@@ -95,7 +101,7 @@ pub struct OpenEpisode {
 pub enum CheckpointError {
     #[error("is not a checkpoint (it does not begin with GWCP)")]
     NotACheckpoint,
-    #[error("is of version {version}; this gridwatch reads version {VERSION}")]
+    #[error("is of version {version}; this gridwatch reads versions {VERSION_1} to {VERSION}")]
     Version { version: u16 },
     #[error("is damaged: its digest does not match its {bytes} bytes")]
     Damaged { bytes: usize },
@@ -106,8 +112,18 @@ pub enum CheckpointError {
 impl Checkpoint {
     /// Takes the checkpoint apart as it goes, so that a large one is never in memory twice.
     pub fn encode(self) -> Result<Vec<u8>, CheckpointError> {
-        let Checkpoint { lane, position, source, settings, quantities, sensors, clock, tick, detectors } =
-            self;
+        let Checkpoint {
+            lane,
+            position,
+            source,
+            settings,
+            quantities,
+            sensors,
+            clock,
+            tick,
+            detectors,
+            schemas_unknown,
+        } = self;
         let states = detectors.iter().flat_map(|detector| &detector.states);
         let states_bytes: usize = states.map(|(_, states)| states.bytes.len() + 5 * states.ends.len()).sum();
         let mut bytes = Vec::with_capacity(HEADER_BYTES + states_bytes + 64 * sensors.ids.len());
@@ -120,6 +136,7 @@ impl Checkpoint {
         for detector in detectors {
             bytes = append(bytes, &detector)?;
         }
+        bytes = append(bytes, &schemas_unknown)?;
         let digest = Sha256::digest(&bytes[HEADER_BYTES..]);
         bytes[6..HEADER_BYTES].copy_from_slice(&digest);
         Ok(bytes)
@@ -130,14 +147,20 @@ impl Checkpoint {
             return Err(CheckpointError::NotACheckpoint);
         }
         let version = u16::from_be_bytes([bytes[4], bytes[5]]);
-        if version != VERSION {
+        if !(VERSION_1..=VERSION).contains(&version) {
             return Err(CheckpointError::Version { version });
         }
         let (header, body) = bytes.split_at(HEADER_BYTES);
         if Sha256::digest(body)[..] != header[6..] {
             return Err(CheckpointError::Damaged { bytes: body.len() });
         }
-        postcard::from_bytes(body).map_err(|error| CheckpointError::Body { what: error.to_string() })
+        let failed = |error: postcard::Error| CheckpointError::Body { what: error.to_string() };
+        let (checkpoint, rest) = postcard::take_from_bytes(body).map_err(failed)?;
+        if version == VERSION_1 {
+            return Ok(checkpoint);
+        }
+        let schemas_unknown = postcard::from_bytes(rest).map_err(failed)?;
+        Ok(Checkpoint { schemas_unknown, ..checkpoint })
     }
 }
 

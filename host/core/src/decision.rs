@@ -21,6 +21,11 @@ pub enum What {
     Closed { detector: String },
     /// No readings for a while: event time is taken to have come this far.
     IdleTick { time: Timestamp },
+    /// Records that name this schema are refused from here on: the registry does not have it, or none
+    /// that can be checked with.
+    SchemaUnknown { id: u32 },
+    /// It was refused, and is there by now.
+    SchemaKnown { id: u32 },
 }
 
 const VERSION: u8 = 1;
@@ -62,6 +67,9 @@ mod tests {
         0xd0, 0x0f, 0xad, 2, 1, 5, b's', b'h', b'i', b'f', b't',
     ];
 
+    /// What came to version 1 later.
+    const GOLDEN_SCHEMAS: &[u8] = &[1, 2, 0xac, 2, 3, 0x82, 2, 0xad, 2, 4, 7];
+
     fn sample() -> Vec<Decision> {
         vec![
             Decision {
@@ -81,6 +89,16 @@ mod tests {
     fn version_1_is_read_and_written() {
         assert_eq!(encode(&sample()).unwrap(), GOLDEN);
         assert_eq!(decode(GOLDEN).unwrap(), sample());
+    }
+
+    #[test]
+    fn what_came_to_version_1_later_is_read_and_written() {
+        let schemas = vec![
+            Decision { position: 300, what: What::SchemaUnknown { id: 258 } },
+            Decision { position: 301, what: What::SchemaKnown { id: 7 } },
+        ];
+        assert_eq!(encode(&schemas).unwrap(), GOLDEN_SCHEMAS);
+        assert_eq!(decode(GOLDEN_SCHEMAS).unwrap(), schemas);
     }
 
     #[test]

@@ -38,10 +38,16 @@ pub enum Reason {
     NoQuantities,
     TooLarge,
     TooManySensors,
+    /// It begins like a frame, and ends before the schema's id does.
+    TruncatedFrame,
+    /// It does not fit the schema that it names.
+    SchemaViolation,
+    /// The registry does not have the schema that it names, or none that can be checked with.
+    UnknownSchema,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 9] = [
+    pub const ALL: [Reason; 12] = [
         Reason::NotJson,
         Reason::NotCsv,
         Reason::NoSensorId,
@@ -51,6 +57,9 @@ impl Reason {
         Reason::NoQuantities,
         Reason::TooLarge,
         Reason::TooManySensors,
+        Reason::TruncatedFrame,
+        Reason::SchemaViolation,
+        Reason::UnknownSchema,
     ];
 
     pub fn name(self) -> &'static str {
@@ -64,6 +73,9 @@ impl Reason {
             Reason::NoQuantities => "no_quantities",
             Reason::TooLarge => "too_large",
             Reason::TooManySensors => "too_many_sensors",
+            Reason::TruncatedFrame => "truncated_frame",
+            Reason::SchemaViolation => "schema_violation",
+            Reason::UnknownSchema => "unknown_schema",
         }
     }
 }

@@ -76,6 +76,21 @@ impl Chunk {
         self.headers.clear();
     }
 
+    /// Appends a copy of a record of another chunk.
+    pub fn push(&mut self, record: &Record<'_>) {
+        self.bytes.extend_from_slice(record.bytes);
+        // Aligned with the records as soon as one of them has a key.
+        if record.key.is_some() || !self.key_ends.is_empty() {
+            self.key_ends.resize(self.records.len(), None);
+            self.keys.extend_from_slice(record.key.unwrap_or_default());
+            self.key_ends.push(record.key.map(|_| self.keys.len()));
+        }
+        if !record.headers.is_empty() {
+            self.headers.push((self.records.len(), record.headers.to_vec()));
+        }
+        self.records.push(RecordMeta { end: self.bytes.len(), ..record.meta });
+    }
+
     /// The records in order.
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         let (mut start, mut key_start) = (0, 0);
@@ -136,4 +151,41 @@ pub enum SourceError {
     /// The lane is somebody else's by now. No fault: its worker ends.
     #[error("{place}: is not ours any more")]
     Revoked { place: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta(position: Position) -> RecordMeta {
+        RecordMeta { position, next: position + 1, stored: Some(7), line: 0, end: 0, truncated: false }
+    }
+
+    #[test]
+    fn a_chunk_made_of_copies_gives_the_same_records() {
+        let headers = [("reason".to_owned(), b"why".to_vec())];
+        let bytes: [&[u8]; 5] = [b"a", b"", b"ccc", b"d", b"ee"];
+        let keys: [Option<&[u8]>; 5] = [None, None, Some(b"k"), None, Some(b"")];
+        let records: Vec<Record<'_>> = (0..5)
+            .map(|at| Record {
+                meta: meta(at as Position),
+                bytes: bytes[at],
+                key: keys[at],
+                headers: if at == 3 { &headers } else { &[] },
+            })
+            .collect();
+        let mut first = Chunk::default();
+        records.iter().for_each(|record| first.push(record));
+        let mut second = Chunk::default();
+        first.iter().skip(1).for_each(|record| second.push(&record));
+        for (chunk, from) in [(&first, 0), (&second, 1)] {
+            let seen: Vec<Record<'_>> = chunk.iter().collect();
+            assert_eq!(seen.len(), 5 - from);
+            for (seen, expected) in seen.iter().zip(&records[from..]) {
+                assert_eq!((seen.bytes, seen.key), (expected.bytes, expected.key));
+                assert_eq!(seen.headers, expected.headers);
+                assert_eq!(RecordMeta { end: 0, ..seen.meta }, expected.meta);
+            }
+        }
+    }
 }

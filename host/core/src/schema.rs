@@ -16,7 +16,16 @@ pub trait Schema: Send + Sync {
     /// `VIOLATION_BYTES_MAX` bytes. `None` where nothing is, and for what is no JSON at all: that is the
     /// decoder's to say.
     fn violation(&self, json: &[u8]) -> Option<String>;
+
+    /// Why records cannot be checked with it, though the registry has it. That may change, as an id that
+    /// is not there may come; what `violation` says never does.
+    fn unusable(&self) -> Option<&str> {
+        None
+    }
 }
+
+/// Registries count in signed 32 bits; some stumble over what is beyond. No schema has a greater id.
+pub const ID_MAX: u32 = i32::MAX as u32;
 
 /// A violation may quote what somebody sent.
 pub const VIOLATION_BYTES_MAX: usize = 512;

@@ -1,4 +1,4 @@
-//! Checkpoints of version 1 are read for ever: the golden file was written when the version was new.
+//! Checkpoints of every version are read for ever: each golden file was written when its version was new.
 #![allow(clippy::unwrap_used)]
 
 use gridwatch_core::anomaly::{EpisodeKey, PublicSubject};
@@ -11,9 +11,10 @@ use gridwatch_core::judge::{Saved, States};
 use gridwatch_core::reading::Quantity;
 use gridwatch_core::sensors::SensorTable;
 
-const GOLDEN: &[u8] = include_bytes!("golden/checkpoint-1.bin");
+const GOLDEN_1: &[u8] = include_bytes!("golden/checkpoint-1.bin");
+const GOLDEN_2: &[u8] = include_bytes!("golden/checkpoint-2.bin");
 
-/// What the golden file holds.
+/// What the golden files hold; version 1 has no schemas.
 fn sample() -> Checkpoint {
     let mut sensors = SensorTable::new(10);
     sensors.add("meter-1", vec![("location".into(), "feeder-07".into())]).unwrap();
@@ -67,22 +68,28 @@ fn sample() -> Checkpoint {
         clock,
         tick: Some(1_767_225_600_000),
         detectors: vec![judging, out],
+        schemas_unknown: vec![4_711, 7],
     }
 }
 
 #[test]
-fn version_1_is_written_and_read() {
+fn version_1_is_read() {
+    assert_eq!(Checkpoint::decode(GOLDEN_1).unwrap(), Checkpoint { schemas_unknown: vec![], ..sample() });
+}
+
+#[test]
+fn version_2_is_written_and_read() {
     assert!(
-        sample().encode().unwrap() == GOLDEN,
-        "the bytes of version 1 have changed: that takes a version 2"
+        sample().encode().unwrap() == GOLDEN_2,
+        "the bytes of version 2 have changed: that takes a version 3"
     );
-    assert_eq!(Checkpoint::decode(GOLDEN).unwrap(), sample());
+    assert_eq!(Checkpoint::decode(GOLDEN_2).unwrap(), sample());
 }
 
 #[test]
 fn a_changed_byte_anywhere_is_noticed() {
-    for at in 0..GOLDEN.len() {
-        let mut bytes = GOLDEN.to_vec();
+    for at in 0..GOLDEN_2.len() {
+        let mut bytes = GOLDEN_2.to_vec();
         bytes[at] ^= 1;
         assert!(Checkpoint::decode(&bytes).is_err(), "byte {at}");
     }
@@ -101,7 +108,7 @@ fn a_source_that_was_replaced_is_noticed() {
 
 #[test]
 fn another_version_is_named() {
-    let mut bytes = GOLDEN.to_vec();
+    let mut bytes = GOLDEN_2.to_vec();
     bytes[5] = 9;
     assert_eq!(Checkpoint::decode(&bytes), Err(CheckpointError::Version { version: 9 }));
 }

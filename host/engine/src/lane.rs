@@ -8,6 +8,7 @@ mod builder;
 mod publisher;
 mod replay;
 mod resume;
+mod schemas;
 mod seat;
 mod template;
 
@@ -34,9 +35,11 @@ use crate::deployment::OnFault;
 use crate::settings::LaneSettings;
 use builder::Builder;
 use publisher::{Cause, Said};
+use schemas::Schooling;
 use seat::{Life, Seat};
 
 pub use resume::{LaneParts, Resume};
+pub use schemas::{OnUnknown, SchemaSource};
 pub use seat::{DetectorSnapshot, Usage};
 pub use template::LaneTemplate;
 
@@ -74,6 +77,16 @@ pub enum LaneError {
          the source is not the one that was read before"
     )]
     Misaligned { lane: String, position: Position, silent_until: Position },
+    #[error(
+        "lane {lane}: the record at {position} names schema {id}: {why}. Register it, or set [registry] \
+         unknown_schema = \"dead-letter\" to go on without such records"
+    )]
+    UnknownSchema { lane: String, position: Position, id: u32, why: String },
+    #[error(
+        "lane {lane}: the record at {position} was checked by schema {id} before the restart, and cannot be now: \
+         {why}. Bring that schema back under its id; the lane goes on from there"
+    )]
+    SchemaGone { lane: String, position: Position, id: u32, why: String },
     #[error("lane {lane}: its settings do not hold: {what}")]
     Settings { lane: String, what: String },
     #[error("lane {lane}: its checkpoint does not fit: {what}")]
@@ -87,6 +100,7 @@ pub struct Lane {
     assets: Arc<Assets>,
     source: Vec<SourcePart>,
     delivery: Delivery,
+    schooling: Schooling,
     decoder: Decoder,
     sensors: SensorTable,
     clock: LaneClock,
@@ -248,6 +262,10 @@ impl Lane {
             let detail = format!("more than {} bytes", self.settings.decode.record_bytes_max);
             return Ok(Err(Rejection { reason: Reason::TooLarge, detail }));
         }
+        let record = match self.unframe(meta, record)? {
+            Ok(message) => message,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
         let quantities = self.decoder.quantities().len();
         let decoded = self.decoder.decode(record, &mut self.reading);
         if self.decoder.quantities().len() > quantities {

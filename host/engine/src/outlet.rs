@@ -83,7 +83,16 @@ struct Saving {
 impl Outlet {
     pub fn new(sink: Box<dyn Sink>, observer: Option<Observer>) -> Self {
         let (lanes, chores) = (BTreeMap::new(), Vec::new());
-        Outlet { sink, lanes, dirty: false, pending_bytes: 0, held: None, chores, observer, checkpoint_failures: 0 }
+        Outlet {
+            sink,
+            lanes,
+            dirty: false,
+            pending_bytes: 0,
+            held: None,
+            chores,
+            observer,
+            checkpoint_failures: 0,
+        }
     }
 
     /// Takes one parcel; answers whether the lane should be saved soon, as its decisions pile up. What comes

@@ -24,6 +24,9 @@ pub struct LaneSettings {
     /// Ahead of when the record was stored, where the source knows that.
     pub time_ahead_reject_max_ms: i64,
     pub sensors_max: usize,
+    /// Records that name a schema are checked by it. Not in the settings of the first checkpoints.
+    #[serde(default)]
+    pub checks_schemas: bool,
 }
 
 impl LaneSettings {

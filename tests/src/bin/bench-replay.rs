@@ -103,6 +103,7 @@ fn gridwatch(input: &Input, feed: &MemoryFeed, modules: &[Arc<dyn Module>]) -> u
             time_ahead_max_ms: 300_000,
             time_ahead_reject_max_ms: 172_800_000,
             sensors_max: 1_000_000,
+            checks_schemas: false,
         },
         assets: input.assets.clone(),
         source: Vec::new(),
@@ -110,6 +111,7 @@ fn gridwatch(input: &Input, feed: &MemoryFeed, modules: &[Arc<dyn Module>]) -> u
         dormant: Vec::new(),
         deployments: deployments.collect(),
         batch_rows_max: ROWS,
+        schemas: None,
     };
     let pace = PaceSettings { batch_delay: Duration::from_secs(1), ..PaceSettings::default() };
     let (id, store) = (LaneId::only("0"), MemoryStore::new());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use gridwatch_core::schema::{Schema, Schemas};
+use gridwatch_core::schema::{ID_MAX, Schema, Schemas};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 
@@ -16,8 +16,8 @@ use super::questions::{Questions, Turn};
 use super::shelf::{SCHEMAS_MAX, Shelf};
 use super::wire::Wire;
 
-/// Registries count in signed 32 bits; some stumble over what is beyond.
-const ID_MAX: u32 = i32::MAX as u32;
+/// How often somebody who waits looks again, however little happens.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What a feed is told of an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,8 @@ struct Shared {
     state: Mutex<State>,
     /// A new id, or the end.
     changed: Condvar,
+    /// A question was answered, or not.
+    settled: Condvar,
     /// Ends a question in flight.
     ending: Notify,
 }
@@ -101,6 +103,7 @@ impl SchemaCache {
             shelf: RwLock::new(Shelf::new(Instant::now())),
             state: Mutex::new(State { questions, ended: false }),
             changed: Condvar::new(),
+            settled: Condvar::new(),
             ending: Notify::new(),
         });
         let asker = Arc::clone(&shared);
@@ -140,6 +143,22 @@ impl SchemaCache {
             Turn::Full => {
                 Answer::Waiting { since: now, why: "too many other ids are waiting for the registry".into() }
             }
+        }
+    }
+
+    /// The same, waiting up to `wait` for the registry's answer.
+    pub fn ensure_within(&self, id: u32, wait: Duration) -> Answer {
+        let until = Instant::now() + wait;
+        loop {
+            let answer = self.ensure(id);
+            let now = Instant::now();
+            if now >= until || !matches!(answer, Answer::Waiting { .. }) {
+                return answer;
+            }
+            // An answer that came since is seen a little later.
+            let pause = (until - now).min(LOOK_INTERVAL);
+            let waited = self.shared.settled.wait_timeout(self.shared.state(), pause);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
         }
     }
 
@@ -231,6 +250,11 @@ impl Shared {
     }
 
     fn settle(&self, id: u32, fetched: Result<(Compiled, usize), RegistryError>, now: Instant) {
+        self.note(id, fetched, now);
+        self.settled.notify_all();
+    }
+
+    fn note(&self, id: u32, fetched: Result<(Compiled, usize), RegistryError>, now: Instant) {
         let mut state = self.state();
         let questions = &mut state.questions;
         let (schema, bytes, good_until): (Arc<dyn Schema>, usize, _) = match fetched {
@@ -270,5 +294,9 @@ struct Unusable(String);
 impl Schema for Unusable {
     fn violation(&self, _: &[u8]) -> Option<String> {
         Some(self.0.clone())
+    }
+
+    fn unusable(&self) -> Option<&str> {
+        Some(&self.0)
     }
 }

@@ -4,12 +4,14 @@
 //!
 //! `Registry` is for commands: it blocks, and tries a few times. `SchemaCache` is for feeds and lanes: it
 //! never blocks, asks from a thread of its own, and goes on asking until the registry has answered.
+//! `GatedIntake` stands between them: it holds a lane back where it names an id that nothing is known of.
 
 mod cache;
 mod client;
 mod compiled;
 mod definition;
 mod error;
+mod gate;
 mod questions;
 mod shelf;
 mod wire;
@@ -25,6 +27,7 @@ pub use client::{Compatibility, Registered, Registry};
 pub use compiled::Compiled;
 pub use definition::Definition;
 pub use error::RegistryError;
+pub use gate::GatedIntake;
 pub use wire::check_url;
 
 /// Where the registry is, and how to ask it.

@@ -7,7 +7,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use sample::{DetectorSample, LaneSample, Sample};
+pub use sample::{DetectorSample, LaneSample, RegistrySample, Sample};
 
 use page::Page;
 
@@ -21,6 +21,12 @@ pub fn text(sample: &Sample) -> String {
     add_account(&mut page, sample);
     for detector in &sample.detectors {
         add_detector(&mut page, detector);
+    }
+    if let Some(registry) = &sample.registry {
+        page.add(&table::SCHEMAS_KNOWN, &[], registry.known_ids as f64);
+        page.add(&table::SCHEMAS_WAITING, &[], registry.waiting_ids as f64);
+        page.add(&table::REGISTRY_REQUESTS, &[], registry.requests as f64);
+        page.add(&table::REGISTRY_FAILURES, &[], registry.failures as f64);
     }
     page.text()
 }

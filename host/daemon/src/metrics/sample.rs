@@ -8,6 +8,17 @@ use gridwatch_core::account::Account;
 pub struct Sample {
     pub lanes: Vec<LaneSample>,
     pub detectors: Vec<DetectorSample>,
+    /// Where there is one.
+    pub registry: Option<RegistrySample>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RegistrySample {
+    pub known_ids: u64,
+    /// Records of these are held back.
+    pub waiting_ids: u64,
+    pub requests: u64,
+    pub failures: u64,
 }
 
 #[derive(Debug, Clone, Default)]

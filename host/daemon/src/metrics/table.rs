@@ -56,5 +56,9 @@ metrics! {
     DETECTOR_MEMORY = "detector_memory_bytes" Gauge ["detector"] "Linear memory of a detector's instances.";
     DETECTOR_FAULTS = "detector_faults_total" Counter ["detector", "fault"] "Faults of a detector.";
     DETECTOR_QUARANTINED = "detector_quarantined_lanes" Gauge ["detector"] "Lanes in which a detector is quarantined.";
+    SCHEMAS_KNOWN = "schemas_known" Gauge [] "Schemas that records are checked by.";
+    SCHEMAS_WAITING = "schemas_waiting" Gauge [] "Schemas that the registry was asked for and has not answered; their records wait.";
+    REGISTRY_REQUESTS = "registry_requests_total" Counter [] "Questions to the schema registry.";
+    REGISTRY_FAILURES = "registry_failures_total" Counter [] "Questions that the schema registry did not answer.";
     LOG_LINES_DROPPED = "log_lines_dropped_total" Counter ["detector"] "Log lines of a detector beyond its rate.";
 }

@@ -35,7 +35,8 @@ fn sample() -> Sample {
         quarantined_lanes: 1,
         log_lines_dropped: 2,
     };
-    Sample { lanes: vec![lane], detectors: vec![detector] }
+    let registry = RegistrySample { known_ids: 2, waiting_ids: 1, requests: 6, failures: 3 };
+    Sample { lanes: vec![lane], detectors: vec![detector], registry: Some(registry) }
 }
 
 #[test]
@@ -60,6 +61,10 @@ fn the_page_is_what_prometheus_reads() {
         gridwatch_detector_memory_bytes{detector="limits"} 65536
         gridwatch_detector_faults_total{detector="limits",fault="trap"} 1
         gridwatch_detector_quarantined_lanes{detector="limits"} 1
+        gridwatch_schemas_known 2
+        gridwatch_schemas_waiting 1
+        gridwatch_registry_requests_total 6
+        gridwatch_registry_failures_total 3
         gridwatch_log_lines_dropped_total{detector="limits"} 2"#]]
     .assert_eq(&values.join("\n"));
 }

@@ -65,12 +65,14 @@ impl LaneBase<'_> {
                 time_ahead_max_ms: ms(self.engine.time_ahead_max),
                 time_ahead_reject_max_ms: ms(self.engine.time_ahead_reject_max),
                 sensors_max: self.engine.sensors_max,
+                checks_schemas: false,
             },
             assets: assets.assets.clone(),
             delivery: Delivery::ExactlyOnce,
             dormant: self.dormant.to_vec(),
             deployments: self.deployments.to_vec(),
             batch_rows_max: self.engine.batch_rows_max,
+            schemas: None,
         }
     }
 

@@ -5,6 +5,7 @@ mod lanes;
 mod progress;
 mod running;
 mod sample;
+mod schemas;
 mod signals;
 mod stdout;
 
@@ -13,6 +14,7 @@ pub use lanes::{LaneBase, Lanes, of_source, settings_of, simulator_lanes};
 pub use progress::show as show_progress;
 pub use running::{Running, is_over};
 pub use sample::{account_of, cost_ns};
+pub use schemas::Registered;
 pub use signals::Signals;
 pub use stdout::reader_gone;
 

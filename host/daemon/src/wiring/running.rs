@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use gridwatch_engine::pipeline::{Pipeline, PipelineError, Snapshot};
 
+use super::Registered;
 use super::sample::{Label, sample};
 use crate::admission::Candidate;
-use crate::metrics;
+use crate::metrics::{self, Sample};
 
 /// How often somebody who waits looks whether it is over.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -22,6 +23,7 @@ pub struct Running {
 struct Shared {
     pipeline: Option<Pipeline>,
     labels: Vec<Label>,
+    registered: Option<Registered>,
 }
 
 impl Running {
@@ -31,6 +33,11 @@ impl Running {
             .iter()
             .filter_map(|candidate| Some(Label::of(&candidate.name, candidate.admitted()?)))
             .collect();
+    }
+
+    /// Whose state `/metrics` tells, too.
+    pub fn checks_by(&self, registered: &Registered) {
+        self.lock().registered = Some(registered.clone());
     }
 
     pub fn started(&self, pipeline: Pipeline) {
@@ -45,8 +52,12 @@ impl Running {
     /// The text of `/metrics`.
     pub fn metrics(&self) -> String {
         let snapshot = self.snapshot();
-        let labels = self.lock().labels.clone();
-        metrics::text(&sample(&snapshot, &labels))
+        let (labels, registered) = {
+            let shared = self.lock();
+            (shared.labels.clone(), shared.registered.clone())
+        };
+        let registry = registered.map(|registered| registered.sample());
+        metrics::text(&Sample { registry, ..sample(&snapshot, &labels) })
     }
 
     pub fn drain(&self) {

@@ -19,7 +19,9 @@ impl Lane {
             if self.replay.decisions.front().is_some_and(is_due_later) {
                 break;
             }
-            let Some(decision) = self.replay.decisions.pop_front() else { break };
+            // The flush may have taken the one that was due.
+            let is_due = |decision: &mut Decision| decision.position <= position;
+            let Some(decision) = self.replay.decisions.pop_front_if(is_due) else { break };
             let live = self.comes_again(decision.position);
             match decision.what {
                 What::Quarantine { detector, fingerprint, reason } => {
@@ -28,6 +30,8 @@ impl Lane {
                 What::Closed { detector } if !live => self.replay.closed.push(detector),
                 What::Closed { .. } => {}
                 What::IdleTick { time } => self.pass_time(time, decision.position, live)?,
+                // Taken apart from the others on resuming: they are no matter of batches.
+                What::SchemaUnknown { .. } | What::SchemaKnown { .. } => {}
             }
         }
         if position >= self.replay.silent_until {

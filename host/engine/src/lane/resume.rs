@@ -16,6 +16,7 @@ use gridwatch_core::sensors::SensorTable;
 use gridwatch_core::sink::Delivery;
 
 use super::builder::Builder;
+use super::schemas::{SchemaSource, Schooling};
 use super::seat::Seat;
 use super::{Lane, LaneError, Output, Replay, merged};
 use crate::deployment::Deployment;
@@ -35,6 +36,8 @@ pub struct LaneParts {
     pub dormant: Vec<String>,
     pub deployments: Vec<Arc<Deployment>>,
     pub batch_rows_max: usize,
+    /// Where schemas of records are. Set where `settings.checks_schemas` is.
+    pub schemas: Option<SchemaSource>,
 }
 
 /// Where an earlier life stopped.
@@ -63,7 +66,7 @@ impl Lane {
     /// A lane as a checkpoint has it; what follows up to the committed position is to be read again, and
     /// is lived in silence.
     pub fn resume(mut parts: LaneParts, resume: Resume) -> Result<Lane, LaneError> {
-        let Resume { checkpoint, committed, decisions } = resume;
+        let Resume { checkpoint, committed, mut decisions } = resume;
         let inconsistent =
             |what: &str| LaneError::Inconsistent { lane: checkpoint.lane.clone(), what: what.into() };
         let settings: LaneSettings = serde_json::from_str(&checkpoint.settings)
@@ -80,6 +83,7 @@ impl Lane {
         lane.clock = checkpoint.clock.clone();
         lane.tick = checkpoint.tick;
         lane.settled = committed;
+        lane.schooling.restore(checkpoint.schemas_unknown.clone(), &mut decisions);
         lane.replay = Replay {
             active: true,
             silent_until: committed,
@@ -108,6 +112,7 @@ impl Lane {
     /// Everything that the next life needs, as of `next`.
     pub fn checkpoint(&mut self) -> Result<Checkpoint, LaneError> {
         self.flush()?;
+        self.relive_schemas(self.next);
         let quantities = self.decoder.quantities().to_vec();
         let mut detectors = Vec::with_capacity(self.seats.len());
         for at in 0..self.seats.len() {
@@ -133,6 +138,7 @@ impl Lane {
             clock: self.clock.clone(),
             tick: self.tick,
             detectors,
+            schemas_unknown: self.schooling.unknown(),
         })
     }
 
@@ -182,6 +188,7 @@ impl Lane {
             delivery,
             mut deployments,
             batch_rows_max,
+            schemas,
             ..
         } = parts;
         deployments.sort_by(|a, b| a.name.cmp(&b.name));
@@ -195,6 +202,7 @@ impl Lane {
             assets,
             source,
             delivery,
+            schooling: Schooling::new(schemas),
             decoder,
             sensors,
             clock: LaneClock::default(),

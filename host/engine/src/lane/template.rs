@@ -8,13 +8,14 @@ use gridwatch_core::checkpoint::SourcePart;
 use gridwatch_core::record::RecordFormat;
 use gridwatch_core::sink::{Delivery, LaneId};
 
-use super::LaneParts;
+use super::{LaneParts, SchemaSource};
 use crate::deployment::Deployment;
 use crate::settings::LaneSettings;
 
 #[derive(Clone)]
 pub struct LaneTemplate {
-    /// A lane's own record format takes the place of the one in here.
+    /// A lane's own record format takes the place of the one in here, and whether schemas are checked is
+    /// whether there are any.
     pub settings: LaneSettings,
     pub assets: Arc<Assets>,
     pub delivery: Delivery,
@@ -22,6 +23,8 @@ pub struct LaneTemplate {
     pub dormant: Vec<String>,
     pub deployments: Vec<Arc<Deployment>>,
     pub batch_rows_max: usize,
+    /// None: frames are taken off, and what is in them is not checked.
+    pub schemas: Option<SchemaSource>,
 }
 
 impl LaneTemplate {
@@ -32,16 +35,18 @@ impl LaneTemplate {
         source: Vec<SourcePart>,
         format: RecordFormat,
     ) -> LaneParts {
+        let checks_schemas = self.schemas.is_some();
         LaneParts {
             name: lane.to_string(),
             origin,
-            settings: LaneSettings { format, ..self.settings.clone() },
+            settings: LaneSettings { format, checks_schemas, ..self.settings.clone() },
             assets: self.assets.clone(),
             source,
             delivery: self.delivery,
             dormant: self.dormant.clone(),
             deployments: self.deployments.clone(),
             batch_rows_max: self.batch_rows_max,
+            schemas: self.schemas.clone(),
         }
     }
 }

@@ -48,6 +48,7 @@ pub fn parts(rows_max: usize) -> LaneParts {
             time_ahead_max_ms: 300_000,
             time_ahead_reject_max_ms: 172_800_000,
             sensors_max: 5,
+            checks_schemas: false,
         },
         assets: Arc::new(Assets::default()),
         source: Vec::new(),
@@ -55,6 +56,7 @@ pub fn parts(rows_max: usize) -> LaneParts {
         dormant: Vec::new(),
         deployments: vec![deploy("every", ""), deploy("voltage", "voltage")],
         batch_rows_max: rows_max,
+        schemas: None,
     }
 }
 
