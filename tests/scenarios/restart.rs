@@ -1,7 +1,5 @@
 //! `kill -9` at random: what the sink holds in the end is what an undisturbed run writes, byte for byte.
 
-use std::time::Instant;
-
 use gridwatch_tests::house::{House, simulated};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -25,20 +23,15 @@ fn killed_at_random_the_sink_is_the_undisturbed_one() {
     let mut readings = simulated(3, READINGS);
     readings.push_str("{\"sensor_id\":\n");
     let undisturbed = house(&readings);
-    // Once to warm the code cache, and once to see how long a life is here.
-    house(&readings).run();
-    let start = Instant::now();
     undisturbed.run();
-    let life = start.elapsed();
-
     let disturbed = house(&readings);
-    let whole = undisturbed.text("anomalies.jsonl").len();
+    let whole = undisturbed.text("anomalies.jsonl").len() as f64;
     let (mut kills, mut midway) = (0, 0);
     while kills < KILLS {
+        // Killed once so much is written, wherever it then is: each time further on, never at the end.
+        let share = (kills as f64 + random.random_range(0.0..1.0)) / (KILLS + 1) as f64;
         let mut process = disturbed.spawn();
-        // Long enough to get somewhere, short enough not to reach the end.
-        let death = Instant::now() + life.mul_f64(random.random_range(0.15..0.35));
-        while Instant::now() < death {
+        while (disturbed.length("anomalies.jsonl") as f64) < whole * share {
             if process.try_wait().unwrap().is_some() {
                 break;
             }
@@ -47,8 +40,8 @@ fn killed_at_random_the_sink_is_the_undisturbed_one() {
         let _ = process.kill();
         process.wait().unwrap();
         kills += 1;
-        let written = disturbed.text("anomalies.jsonl").len();
-        midway += usize::from(written > 0 && written < whole);
+        let written = disturbed.length("anomalies.jsonl");
+        midway += usize::from(written > 0 && (written as f64) < whole);
     }
     assert!(midway > 0, "seed {seed}: no kill came in the middle");
     disturbed.run();

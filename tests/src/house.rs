@@ -94,6 +94,11 @@ impl House {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
+    /// In bytes; 0 where there is no such file.
+    pub fn length(&self, name: &str) -> u64 {
+        std::fs::metadata(self.path(name)).map_or(0, |metadata| metadata.len())
+    }
+
     pub fn json_lines(&self, name: &str) -> Vec<Value> {
         self.text(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
