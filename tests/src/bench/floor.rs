@@ -31,7 +31,9 @@ use super::{NoLog, native_modules};
 
 const ROWS: usize = 1024;
 const MESSAGES: usize = 1024;
-const NAMES: [&str; 5] = ["voltage", "current", "power", "frequency", "power_factor"];
+const QUANTITIES: usize = 7;
+const NAMES: [&str; QUANTITIES] =
+    ["voltage", "current", "power", "reactive_power", "apparent_power", "frequency", "power_factor"];
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What somebody would write down who knows the messages.
@@ -42,6 +44,8 @@ struct Message<'a> {
     voltage: Option<f64>,
     current: Option<f64>,
     power: Option<f64>,
+    reactive_power: Option<f64>,
+    apparent_power: Option<f64>,
     frequency: Option<f64>,
     power_factor: Option<f64>,
     #[serde(default)]
@@ -114,7 +118,7 @@ struct Partition {
     numbers: Vec<u32>,
     timestamps: Vec<i64>,
     marks: Vec<u8>,
-    columns: [Vec<f64>; 5],
+    columns: [Vec<f64>; QUANTITIES],
     greatest: i64,
     tick: Option<i64>,
 }
@@ -159,8 +163,15 @@ impl Partition {
         *last = timestamp.max(*last);
         self.numbers.push(number);
         self.timestamps.push(timestamp);
-        let values =
-            [message.voltage, message.current, message.power, message.frequency, message.power_factor];
+        let values = [
+            message.voltage,
+            message.current,
+            message.power,
+            message.reactive_power,
+            message.apparent_power,
+            message.frequency,
+            message.power_factor,
+        ];
         for (column, value) in self.columns.iter_mut().zip(values) {
             column.push(value.unwrap_or(f64::NAN));
         }
