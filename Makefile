@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test build guests host setup fmt lint unit scenarios clean \
-        bench-border bench-replay bench-start bench-memory \
-        servers servers-stop
+        bench-border bench-replay bench-start bench-memory bench-kafka bench-latency \
+        chaos servers servers-stop
 
 CARGO ?= cargo
 # One profile, and always the whole workspace's choice of features, so that dependencies compile once.
@@ -54,6 +54,21 @@ bench-start: build ## From start to ready
 bench-memory: build ## A million sensors of five quantities; ten million readings
 	@$(CARGO) build $(PROFILE) --quiet --bin bench-memory
 	@target/release/bench-memory
+
+chaos: build ## Real processes and a real broker, disturbed from a seed; SCENARIO=name KILLS=n SEED=n
+	@.ci/setup servers
+	@$(CARGO) build $(PROFILE) --quiet --bin chaos
+	@SCENARIO=$(SCENARIO) KILLS=$(KILLS) SEED=$(SEED) target/release/chaos
+
+bench-kafka: build ## A topic through gridwatch against a hand-written job; READINGS=n, RUNS=n, INTERVAL_MS=n
+	@.ci/setup servers
+	@$(CARGO) build $(PROFILE) --quiet --bin bench-kafka
+	@target/release/bench-kafka
+
+bench-latency: build ## From a reading to its anomaly; after a kill; when a lane moves; SECONDS=n, RATE=n, KILLS=n
+	@.ci/setup servers
+	@$(CARGO) build $(PROFILE) --quiet --bin bench-latency
+	@target/release/bench-latency
 
 servers: build ## Kafka 9092, schema registry 8080, MinIO 9000 in the background, with topics, schemas, a bucket
 	@.ci/setup servers

@@ -3,11 +3,13 @@
 
 mod bits;
 mod changes;
+mod chaos;
 mod examples;
 mod faults;
 mod floors;
 mod input;
 mod kafka;
+mod kafka_tools;
 mod registry;
 mod restart;
 mod servers;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 pub mod bench;
+pub mod chaos;
 pub mod columns;
 pub mod house;
 pub mod native;

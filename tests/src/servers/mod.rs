@@ -15,7 +15,7 @@
 //! as long as the process starts them all, because the kernel takes the thread that forked for the parent.
 
 mod answer;
-mod http;
+pub mod http;
 mod kafka;
 pub mod kcat;
 pub mod left;

@@ -1,0 +1,116 @@
+//! How the processes of one group are configured.
+
+use std::path::{Path, PathBuf};
+
+use super::process::Process;
+use super::stage::READINGS;
+use crate::bench::{DETECTORS, root};
+use crate::servers::Minio;
+
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    pub group: String,
+    /// Where the processes find the broker: it, or a proxy before it.
+    pub brokers: String,
+    pub delivery: &'static str,
+    /// Detectors that judge; all of the built-in ones unless said otherwise.
+    pub detectors: Vec<&'static str>,
+    /// The lines of `[checkpoints]` that say where.
+    store: String,
+    /// Further lines of `[source.properties]`.
+    properties: String,
+    folder: PathBuf,
+}
+
+impl Deployment {
+    /// Exactly once, checkpoints in a directory that all processes share.
+    pub fn new(stage: &Path, group: &str, brokers: &str) -> Deployment {
+        let folder = stage.join(group);
+        std::fs::create_dir_all(folder.join("detectors")).unwrap();
+        Deployment {
+            group: group.to_owned(),
+            brokers: brokers.to_owned(),
+            delivery: "exactly-once",
+            detectors: DETECTORS.to_vec(),
+            store: format!("dir = \"{}\"", folder.join("store").display()),
+            properties: String::new(),
+            folder,
+        }
+    }
+
+    pub fn at_least_once(mut self) -> Deployment {
+        self.delivery = "at-least-once";
+        self
+    }
+
+    /// Through a proxy, for example.
+    pub fn through(mut self, brokers: &str) -> Deployment {
+        brokers.clone_into(&mut self.brokers);
+        self
+    }
+
+    /// For librdkafka.
+    pub fn property(mut self, name: &str, value: &str) -> Deployment {
+        self.properties.push_str(&format!("\"{name}\" = \"{value}\"\n"));
+        self
+    }
+
+    /// Checkpoints in a bucket; `endpoint` may be a proxy's.
+    pub fn in_bucket(mut self, bucket: &str, endpoint: &str) -> Deployment {
+        let file = |name: &str, text: &str| {
+            let path = self.folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        self.store = format!(
+            "url = \"s3://{bucket}/{}\"\nendpoint = \"{endpoint}\"\naccess_key_file = \"{}\"\n\
+             secret_key_file = \"{}\"",
+            self.group,
+            file("access-key", Minio::USER),
+            file("secret-key", Minio::PASSWORD),
+        );
+        self
+    }
+
+    pub fn anomalies(&self) -> String {
+        format!("{}.anomalies", self.group)
+    }
+
+    pub fn dead_letters(&self) -> String {
+        format!("{}.dead-letters", self.group)
+    }
+
+    /// A process of the group, not yet started. Commits and checkpoints are far more frequent than anybody
+    /// would want, so that every kind of moment is hit.
+    pub fn process(&self, instance: &str) -> Process {
+        for name in &self.detectors {
+            let module = Path::new(name).with_extension("wasm");
+            std::fs::copy(
+                root().join("detectors").join(&module),
+                self.folder.join("detectors").join(&module),
+            )
+            .unwrap_or_else(|error| panic!("{}: {error}; run `make guests`", module.display()));
+        }
+        let folder = self.folder.join(instance);
+        std::fs::create_dir_all(&folder).unwrap();
+        let metrics = crate::servers::free_port().unwrap_or_else(|failure| panic!("{failure}"));
+        let text = format!(
+            "[source]\nkind = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{READINGS}\"\ngroup = \"{}\"\n\
+             [source.properties]\n\"reconnect.backoff.max.ms\" = 1000\n{}\
+             [sink]\nkind = \"kafka\"\ntopic = \"{}\"\n[dead_letters]\ntopic = \"{}\"\n\
+             [engine]\ndelivery = \"{}\"\ncommit_interval = \"50ms\"\ninstance = \"{instance}\"\n\
+             [checkpoints]\ninterval = \"300ms\"\n{}\n[detectors]\ndir = \"../detectors\"\n\
+             [api]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n",
+            self.brokers,
+            self.group,
+            self.properties,
+            self.anomalies(),
+            self.dead_letters(),
+            self.delivery,
+            self.store,
+        );
+        std::fs::write(folder.join("gridwatch.toml"), text).unwrap();
+        let binary = self.folder.parent().unwrap_or(&self.folder).join("gridwatch");
+        Process::new(binary, folder, format!("{}/{instance}", self.group), metrics)
+    }
+}
