@@ -35,7 +35,7 @@ pub fn replay_dead_letters(args: &ReplayLettersArgs) -> Result<(), Failure> {
         Signals::watch(runtime.handle()).map_err(|error| Failure::Start(format!("signals: {error}")))?;
     let settings = settings(args, &config, kafka)?;
     let from = settings.from.clone();
-    let mut letters = Letters::open(settings).map_err(|error| Failure::Start(error.to_string()))?;
+    let mut letters = Letters::open(settings).map_err(super::connecting)?;
     let mut counts = Counts::default();
     let ended = resend(args, &kafka.topic, &mut letters, &mut counts, &signals);
     counts.report(args, &from, &kafka.topic)?;

@@ -21,10 +21,19 @@ pub use simulate::simulate;
 
 use std::path::{Path, PathBuf};
 
+use gridwatch_connectors::kafka::ToolError;
 use gridwatch_sandbox::Sandbox;
 
 use crate::admission::{self, Candidate};
 use crate::cli::Failure;
+
+/// What went wrong before anything was sent.
+fn connecting(error: ToolError) -> Failure {
+    match error {
+        ToolError::Properties { .. } => Failure::Arguments(error.to_string()),
+        error => Failure::Start(error.to_string()),
+    }
+}
 
 /// Where detectors lie when nobody says: here, or where `make` puts them, seen from the binary
 /// (`target/release/gridwatch`), both as it was called and as it is found without links.

@@ -29,8 +29,7 @@ pub fn produce(brokers: &str, args: &SimulateArgs, mut simulation: Simulation) -
         Signals::watch(runtime.handle()).map_err(|error| Failure::Start(format!("signals: {error}")))?;
     let properties = properties(brokers, &args.kafka)?;
     let mut pace = Pace::of(&args.kafka)?;
-    let publisher = Publisher::connect(&properties, &args.kafka.topic)
-        .map_err(|error| Failure::Start(error.to_string()))?;
+    let publisher = Publisher::connect(&properties, &args.kafka.topic).map_err(super::connecting)?;
     let prefix = prefix(&args.kafka)?;
     let keys = keys(&simulation, args.kafka.key);
     let bar = bar(args, &simulation);
