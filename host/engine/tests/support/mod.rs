@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub mod judge;
+pub mod life;
 pub mod readings;
 
 use std::sync::Arc;
