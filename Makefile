@@ -65,7 +65,7 @@ bench-kafka: build ## A topic through gridwatch against a hand-written job; READ
 	@$(CARGO) build $(PROFILE) --quiet --bin bench-kafka
 	@target/release/bench-kafka
 
-bench-latency: build ## From a reading to its anomaly; after a kill; when a lane moves; SECONDS=n, RATE=n, KILLS=n
+bench-latency: build ## From a reading to its anomaly; after a kill; when a lane moves; DURATION=seconds, RATE=n, KILLS=n
 	@.ci/setup servers
 	@$(CARGO) build $(PROFILE) --quiet --bin bench-latency
 	@target/release/bench-latency

@@ -3,8 +3,10 @@
 //! - `process` a child process on given cores: its CPU time, its memory, what its `/metrics` say
 //! - `topic`   simulated readings in a topic, gridwatch's configuration for it, anomalies counted
 //! - `floor`   the job that somebody would write by hand for the same topic
+//! - `live`    readings at a steady rate, and how soon the anomalies among them are read
 
 pub mod floor;
+pub mod live;
 pub mod process;
 pub mod topic;
 
