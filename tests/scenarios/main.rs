@@ -12,4 +12,5 @@ mod kafka;
 mod kafka_tools;
 mod registry;
 mod restart;
+mod schemas;
 mod servers;

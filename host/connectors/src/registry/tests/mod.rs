@@ -3,6 +3,7 @@
 mod cache;
 mod client;
 mod compiled;
+mod gate;
 mod listener;
 mod messages;
 mod questions;
