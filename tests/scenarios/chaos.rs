@@ -18,3 +18,28 @@ fn killed_under_load_everything_is_said_once() {
 fn killed_under_load_everything_is_said_at_least_once() {
     play("kill-at-least");
 }
+
+#[test]
+fn members_come_and_go_and_zombies_say_nothing() {
+    play("group");
+}
+
+#[test]
+fn a_broker_that_dies_costs_nothing() {
+    play("broker");
+}
+
+#[test]
+fn a_broker_out_of_reach_costs_nothing() {
+    play("network");
+}
+
+#[test]
+fn without_the_store_lanes_go_on() {
+    play("store");
+}
+
+#[test]
+fn wrong_clocks_and_a_silent_lane_harm_nobody_else() {
+    play("clock");
+}

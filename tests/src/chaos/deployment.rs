@@ -17,6 +17,10 @@ pub struct Deployment {
     pub detectors: Vec<&'static str>,
     /// The lines of `[checkpoints]` that say where.
     store: String,
+    /// Readings come from there.
+    pub topic: String,
+    /// Further lines of `[engine]`.
+    engine: String,
     /// Further lines of `[source.properties]`.
     properties: String,
     folder: PathBuf,
@@ -33,6 +37,8 @@ impl Deployment {
             delivery: "exactly-once",
             detectors: DETECTORS.to_vec(),
             store: format!("dir = \"{}\"", folder.join("store").display()),
+            topic: READINGS.to_owned(),
+            engine: String::new(),
             properties: String::new(),
             folder,
         }
@@ -41,6 +47,25 @@ impl Deployment {
     pub fn at_least_once(mut self) -> Deployment {
         self.delivery = "at-least-once";
         self
+    }
+
+    /// A line of `[engine]`.
+    pub fn engine(mut self, line: &str) -> Deployment {
+        self.engine.push_str(line);
+        self
+    }
+
+    /// From another topic.
+    pub fn reading(mut self, topic: &str) -> Deployment {
+        topic.clone_into(&mut self.topic);
+        self
+    }
+
+    /// Judges the same readings in the same way.
+    pub fn undisturbed_as(&mut self, disturbed: &Deployment) {
+        self.detectors.clone_from(&disturbed.detectors);
+        self.topic.clone_from(&disturbed.topic);
+        self.engine.clone_from(&disturbed.engine);
     }
 
     /// Through a proxy, for example.
@@ -95,18 +120,20 @@ impl Deployment {
         std::fs::create_dir_all(&folder).unwrap();
         let metrics = crate::servers::free_port().unwrap_or_else(|failure| panic!("{failure}"));
         let text = format!(
-            "[source]\nkind = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{READINGS}\"\ngroup = \"{}\"\n\
+            "[source]\nkind = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{}\"\ngroup = \"{}\"\n\
              [source.properties]\n\"reconnect.backoff.max.ms\" = 1000\n{}\
              [sink]\nkind = \"kafka\"\ntopic = \"{}\"\n[dead_letters]\ntopic = \"{}\"\n\
-             [engine]\ndelivery = \"{}\"\ncommit_interval = \"50ms\"\ninstance = \"{instance}\"\n\
+             [engine]\ndelivery = \"{}\"\ncommit_interval = \"50ms\"\ninstance = \"{instance}\"\n{}\
              [checkpoints]\ninterval = \"300ms\"\n{}\n[detectors]\ndir = \"../detectors\"\n\
              [api]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n",
             self.brokers,
+            self.topic,
             self.group,
             self.properties,
             self.anomalies(),
             self.dead_letters(),
             self.delivery,
+            self.engine,
             self.store,
         );
         std::fs::write(folder.join("gridwatch.toml"), text).unwrap();

@@ -20,7 +20,9 @@ const FAULTS_PER_KIND: u32 = 150;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One record to send.
+#[derive(Clone, Debug)]
 pub struct Record {
+    pub topic: String,
     pub partition: usize,
     pub key: String,
     pub payload: String,
@@ -111,7 +113,7 @@ fn run(
             if number % GARBAGE_EVERY == 0 {
                 payload.truncate(payload.len() / 2);
             }
-            let record = Record { partition: partition_of(&key), key, payload };
+            let record = Record { topic: READINGS.to_owned(), partition: partition_of(&key), key, payload };
             for record in shape(number, record) {
                 send(producer, &record);
                 sent.fetch_add(1, Ordering::Relaxed);
@@ -126,7 +128,8 @@ fn run(
 fn send(producer: &BaseProducer, record: &Record) {
     loop {
         let partition = i32::try_from(record.partition).unwrap();
-        let made = BaseRecord::to(READINGS).key(&record.key).payload(&record.payload).partition(partition);
+        let made =
+            BaseRecord::to(&record.topic).key(&record.key).payload(&record.payload).partition(partition);
         match producer.send(made) {
             Ok(()) => return,
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {

@@ -14,13 +14,17 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+mod broker;
+mod clock;
 mod deployment;
+mod group;
 mod kill;
 mod load;
 mod offsets;
 mod output;
 mod process;
 mod stage;
+mod store;
 mod verdict;
 mod watch;
 
@@ -73,14 +77,21 @@ impl Order {
 type Scenario = fn(&Order) -> Verdict;
 
 /// All of them, in the order in which they tell most.
-pub const SCENARIOS: [(&str, Scenario); 2] =
-    [("kill", kill::exactly_once), ("kill-at-least", kill::at_least_once)];
+pub const SCENARIOS: [(&str, Scenario); 7] = [
+    ("kill", kill::exactly_once),
+    ("kill-at-least", kill::at_least_once),
+    ("group", group::play),
+    ("broker", broker::killed),
+    ("network", broker::unreachable),
+    ("store", store::play),
+    ("clock", clock::play),
+];
 
 /// What the same readings give undisturbed.
 pub fn calm(stage: &Stage, disturbed: &Deployment) -> Output {
     let bootstrap = stage.kafka.bootstrap();
-    let mut deployment = stage.deployment(&format!("{}-calm", disturbed.group));
-    deployment.detectors.clone_from(&disturbed.detectors);
+    let mut deployment = stage.deployment(&format!("{}-calm-{}", disturbed.group, disturbed.topic));
+    deployment.undisturbed_as(disturbed);
     let mut process = deployment.process("a");
     process.start();
     Offsets::of(&deployment, &bootstrap).until_all_is_judged(&mut [&mut process]);

@@ -7,7 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::process::Process;
-use super::stage::{PARTITIONS, READINGS};
+use super::stage::PARTITIONS;
 use super::{Deployment, until};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ impl Offsets {
     /// By lane; None while the broker cannot tell.
     pub fn commits(&self) -> Option<Vec<Commit>> {
         let mut list = TopicPartitionList::new();
-        list.add_partition_range(READINGS, 0, i32::try_from(PARTITIONS).unwrap() - 1);
+        list.add_partition_range(&self.deployment.topic, 0, i32::try_from(PARTITIONS).unwrap() - 1);
         let found = self.committed.committed_offsets(list, PATIENCE).ok()?;
         let commit = |lane: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
             lane.error().ok()?;
@@ -64,7 +64,9 @@ impl Offsets {
     fn ends(&self) -> Option<Vec<i64>> {
         let partitions = 0..i32::try_from(PARTITIONS).unwrap();
         partitions
-            .map(|lane| Some(self.uncommitted.fetch_watermarks(READINGS, lane, PATIENCE).ok()?.1))
+            .map(|lane| {
+                Some(self.uncommitted.fetch_watermarks(&self.deployment.topic, lane, PATIENCE).ok()?.1)
+            })
             .collect()
     }
 

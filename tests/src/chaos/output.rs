@@ -11,6 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use super::Deployment;
+use super::offsets::Commit;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -21,6 +22,13 @@ pub struct Said {
     pub id: String,
     /// Key, headers and payload.
     pub text: String,
+}
+
+impl Said {
+    /// The payload is the last line.
+    fn json(&self) -> Value {
+        serde_json::from_str(self.text.rsplit('\n').next().unwrap()).unwrap()
+    }
 }
 
 /// In the order in which readers see it, by the partition of readings that it comes of.
@@ -51,6 +59,29 @@ impl Output {
         output
     }
 
+    /// What follows from readings before these commits.
+    pub fn before(mut self, commits: &[Commit]) -> Output {
+        let is_before = |lane: i64, offset: i64| {
+            usize::try_from(lane)
+                .ok()
+                .and_then(|lane| commits.get(lane))
+                .is_some_and(|to| offset < to.position)
+        };
+        for (lane, said) in &mut self.anomalies {
+            said.retain(|said| is_before(*lane, said.json()["source"]["offset"].as_i64().unwrap()));
+        }
+        for (lane, said) in &mut self.dead_letters {
+            said.retain(|said| is_before(*lane, said.id.split('/').nth(1).unwrap().parse().unwrap()));
+        }
+        self
+    }
+
+    /// Leaves out what was said of silence in a lane.
+    pub fn without_dropouts(&mut self, lane: i64) {
+        let said = self.anomalies.entry(lane).or_default();
+        said.retain(|said| said.json()["kind"] != "dropout");
+    }
+
     pub fn count(&self) -> usize {
         self.anomalies.values().map(Vec::len).sum()
     }
@@ -58,9 +89,7 @@ impl Output {
     /// Anomalies of one partition as JSON.
     pub fn parsed(&self, partition: i64) -> Vec<Value> {
         let said = self.anomalies.get(&partition).map_or(&[][..], Vec::as_slice);
-        said.iter()
-            .map(|said| serde_json::from_str(said.text.rsplit('\n').next().unwrap()).unwrap())
-            .collect()
+        said.iter().map(Said::json).collect()
     }
 }
 

@@ -155,6 +155,12 @@ impl Process {
         });
     }
 
+    /// So many lines of its log, of all its lives, say this.
+    pub fn logged(&self, what: &str) -> usize {
+        let text = std::fs::read(self.folder.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&text).lines().filter(|line| line.contains(what)).count()
+    }
+
     fn log_tail(&self) -> String {
         let text = std::fs::read(self.folder.join("log")).unwrap_or_default();
         String::from_utf8_lossy(&text[text.len().saturating_sub(3_000)..]).into_owned()

@@ -106,6 +106,13 @@ impl Verdict {
         self
     }
 
+    pub fn require(mut self, is: bool, what: &str) -> Verdict {
+        if !is {
+            self.wrong.push(what.to_owned());
+        }
+        self
+    }
+
     /// The last word: what went well leaves nothing behind.
     pub fn end(self, stage: &Stage) -> Verdict {
         if self.is_good() {
