@@ -153,6 +153,7 @@ impl KafkaSink {
                 self.busy(error)
             }
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => self.busy(error),
+            _ if may_pass(&error) => self.busy(error),
             _ => SinkError::Write { place: self.place(), what: error.to_string() },
         }
     }
@@ -364,6 +365,23 @@ impl Sink for KafkaSink {
     }
 }
 
+/// Whether the same may succeed later. rdkafka's commit of a transaction flushes first, and answers with that
+/// error where the brokers are slow or away: nothing is decided by it.
+fn may_pass(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Flush(_))
+        || matches!(
+            error.rdkafka_error_code(),
+            Some(
+                RDKafkaErrorCode::OperationTimedOut
+                    | RDKafkaErrorCode::MessageTimedOut
+                    | RDKafkaErrorCode::RequestTimedOut
+                    | RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::AllBrokersDown
+                    | RDKafkaErrorCode::QueueFull
+            )
+        )
+}
+
 /// The group's own commits.
 struct GroupCommits(Connected);
 
@@ -373,5 +391,19 @@ impl Commits for GroupCommits {
             Some(partition) => self.0.last_commit(lane, *partition),
             None => Err(SinkError::Busy { place: lane.to_string(), what: "is not ours any more".into() }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frozen process that thaws, or a broker that is slow, must not end the run: seen by `make chaos`.
+    #[test]
+    fn a_flush_that_takes_too_long_is_tried_again() {
+        assert!(may_pass(&KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)));
+        assert!(may_pass(&KafkaError::MessageProduction(RDKafkaErrorCode::BrokerTransportFailure)));
+        assert!(!may_pass(&KafkaError::MessageProduction(RDKafkaErrorCode::UnknownTopicOrPartition)));
+        assert!(!may_pass(&KafkaError::Canceled));
     }
 }
