@@ -208,7 +208,7 @@ impl Sink for MemorySink {
         Ok(())
     }
 
-    fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
+    fn commit(&mut self, commit: &Commit) -> Result<Vec<LaneId>, SinkError> {
         let mut shared = locked(&self.shared);
         if let Some(failure) = shared.failures.pop_front() {
             return Err(failure);
@@ -216,7 +216,7 @@ impl Sink for MemorySink {
         shared.durable = shared.messages.len();
         shared.commit = Some(commit.clone());
         shared.commits += 1;
-        Ok(())
+        Ok(Vec::new())
     }
 
     /// Its lanes never go.

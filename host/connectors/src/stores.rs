@@ -19,8 +19,6 @@ const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// A checkpoint of a large lane is hundreds of megabytes.
 const REQUEST_WAIT: Duration = Duration::from_secs(60);
 const RETRY_WAIT: Duration = Duration::from_secs(10);
-/// Stores other than Amazon's ask for one and take any.
-const REGION: &str = "us-east-1";
 
 /// A bucket. What is `None` comes from the environment (`AWS_ACCESS_KEY_ID`, …).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,11 +66,13 @@ impl Objects {
         // Whatever is not given comes from the environment, under the names that AWS gives it.
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(bucket)
-            .with_region(settings.region.as_deref().unwrap_or(REGION))
             .with_client_options(options)
             .with_retry(retry);
         if let Some(endpoint) = &settings.endpoint {
             builder = builder.with_endpoint(endpoint);
+        }
+        if let Some(region) = &settings.region {
+            builder = builder.with_region(region);
         }
         if let Some(key) = &settings.access_key {
             builder = builder.with_access_key_id(key);

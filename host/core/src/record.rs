@@ -116,6 +116,8 @@ pub enum FeedStatus {
     More,
     /// Nothing now; there may be more later.
     Idle,
+    /// It is not known whether there is anything: who would know is out of reach.
+    Away,
     /// Nothing ever again.
     End,
 }
@@ -148,6 +150,9 @@ pub enum SourceError {
     Format { place: String, what: String },
     #[error("{place}: position {position} is not there any more: {what}")]
     Lost { place: String, position: Position, what: String },
+    /// Who would know is out of reach for now.
+    #[error("{place}: out of reach for now: {what}")]
+    Away { place: String, what: String },
     /// The lane is somebody else's by now. No fault: its worker ends.
     #[error("{place}: is not ours any more")]
     Revoked { place: String },

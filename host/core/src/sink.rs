@@ -50,7 +50,10 @@ impl Outgoing {
         OVERHEAD_BYTES
             + match self {
                 Outgoing::Anomaly(anomaly) => anomaly.payload.len(),
-                Outgoing::DeadLetter(letter) => letter.record.len(),
+                Outgoing::DeadLetter(letter) => {
+                    let headers = letter.headers.iter().map(|(name, value)| name.len() + value.len());
+                    letter.record.len() + letter.key.as_ref().map_or(0, Vec::len) + headers.sum::<usize>()
+                }
             }
     }
 
@@ -130,8 +133,8 @@ pub trait Sink: Send {
     /// Takes messages; they are not final before the next commit.
     fn append(&mut self, lane: &LaneId, messages: Vec<Outgoing>) -> Result<(), SinkError>;
     /// Makes all that was appended durable, together with `commit`. Lanes that were taken from us meanwhile
-    /// are left out, with all that they said.
-    fn commit(&mut self, commit: &Commit) -> Result<(), SinkError>;
+    /// are left out, with all that they said; it answers with these.
+    fn commit(&mut self, commit: &Commit) -> Result<Vec<LaneId>, SinkError>;
     /// The lane is gone: what it said and no commit covers must never be seen.
     fn forget(&mut self, lane: &LaneId);
 

@@ -4,7 +4,7 @@
 //! A commit names a checkpoint only when that is durable already. Checkpoints are stored by somebody else
 //! (see [`crate::vault`]), who reports back; until then commits name the one before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use gridwatch_core::decision::{self, Decision, DecisionsError};
 use gridwatch_core::record::Position;
@@ -12,7 +12,7 @@ use gridwatch_core::sink::{Commit, Delivery, LaneCommit, LaneId, Outgoing, Sink,
 use sha2::{Digest, Sha256};
 
 use crate::lane::Output;
-use crate::vault::{Chore, Stored, folder_of};
+use crate::vault::{Chore, Stored, folder_of, position_of};
 use crate::worker::Parcel;
 
 /// Bytes of decisions in a commit beyond which a checkpoint is asked for.
@@ -33,8 +33,11 @@ pub enum OutletError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     Done,
-    /// Not yet; ask again. Nothing more should be received until then.
+    /// The sink does not take it yet; ask again. Nothing more should be received until then.
     Later,
+    /// A lane's decisions fit into no commit before a checkpoint has made them obsolete: go on receiving
+    /// until that has come.
+    Full,
 }
 
 pub struct Outlet {
@@ -44,8 +47,10 @@ pub struct Outlet {
     dirty: bool,
     /// Of messages that no commit covers yet.
     pending_bytes: usize,
-    /// What waits for its decision to be committed.
-    held: Option<(LaneId, Vec<Outgoing>, Position)>,
+    /// What waits for a decision to be committed, and what came after it.
+    backlog: VecDeque<(LaneId, Parcel)>,
+    /// Why the last commit could not be made.
+    busy: String,
     chores: Vec<Chore>,
     observer: Option<Observer>,
     /// Checkpoints that could not be stored since the start.
@@ -88,7 +93,8 @@ impl Outlet {
             lanes,
             dirty: false,
             pending_bytes: 0,
-            held: None,
+            backlog: VecDeque::new(),
+            busy: String::new(),
             chores,
             observer,
             checkpoint_failures: 0,
@@ -99,14 +105,26 @@ impl Outlet {
     /// of a lane that is not open any more is dropped: another one judges it.
     pub fn receive(&mut self, lane: &LaneId, parcel: Parcel) -> Result<bool, OutletError> {
         match parcel {
-            Parcel::Opened { commit, is_new } => {
-                self.open(lane, commit, is_new)?;
-                Ok(false)
+            Parcel::Opened { commit, is_new } => self.open(lane, commit, is_new)?,
+            _ if !self.lanes.contains_key(lane) => {}
+            parcel if !self.backlog.is_empty() => self.backlog.push_back((lane.clone(), parcel)),
+            parcel => {
+                self.take(lane, parcel)?;
+                if !self.backlog.is_empty() {
+                    self.settle()?;
+                }
             }
-            _ if !self.lanes.contains_key(lane) => Ok(false),
+        }
+        let ledger = self.lanes.get(lane);
+        Ok(ledger.is_some_and(|ledger| ledger.decision_bytes > DECISION_BYTES_ASK && ledger.saving.is_none()))
+    }
+
+    fn take(&mut self, lane: &LaneId, parcel: Parcel) -> Result<(), OutletError> {
+        match parcel {
+            Parcel::Opened { .. } => Ok(()),
             Parcel::Checkpoint { position, bytes } => {
                 self.save(lane, position, bytes);
-                Ok(false)
+                Ok(())
             }
             Parcel::Output(output) => self.publish(lane, output),
         }
@@ -131,20 +149,18 @@ impl Outlet {
         Ok(())
     }
 
-    fn publish(&mut self, lane: &LaneId, output: Output) -> Result<bool, OutletError> {
+    fn publish(&mut self, lane: &LaneId, output: Output) -> Result<(), OutletError> {
         let Output { messages, decisions, position } = output;
-        let decides = !decisions.is_empty();
-        self.decide(lane, decisions)?;
-        if decides && self.sink.delivery() == Delivery::AtLeastOnce {
-            // What follows from a decision is published only once the decision is committed: a later life
-            // might decide otherwise, and what was seen would have no reason.
-            self.held = Some((lane.clone(), messages, position));
-            self.settle()?;
-        } else {
-            self.append(lane, messages, position)?;
+        if decisions.is_empty() || self.sink.delivery() == Delivery::ExactlyOnce {
+            self.decide(lane, decisions)?;
+            return self.append(lane, messages, position);
         }
-        let ledger = self.lanes.get(lane);
-        Ok(ledger.is_some_and(|ledger| ledger.decision_bytes > DECISION_BYTES_ASK && ledger.saving.is_none()))
+        // What follows from a decision is published only once the decision is committed: a later life
+        // might decide otherwise, and what was seen would have no reason. All that comes later waits, too.
+        self.decide(lane, decisions)?;
+        let rest = Output { messages, decisions: Vec::new(), position };
+        self.backlog.push_front((lane.clone(), Parcel::Output(rest)));
+        Ok(())
     }
 
     fn append(
@@ -176,11 +192,23 @@ impl Outlet {
 
     /// Makes all that was received final. Nothing to do where nothing was.
     pub fn settle(&mut self) -> Result<Settled, OutletError> {
-        if !self.dirty {
-            return Ok(Settled::Done);
+        loop {
+            if self.dirty {
+                match self.commit()? {
+                    Settled::Done => {}
+                    later => return Ok(later),
+                }
+            }
+            match self.backlog.pop_front() {
+                None => return Ok(Settled::Done),
+                Some((lane, parcel)) => self.take(&lane, parcel)?,
+            }
         }
-        if self.lanes.values().any(|ledger| ledger.decision_bytes > DECISION_BYTES_MAX) {
-            return Ok(Settled::Later);
+    }
+
+    fn commit(&mut self) -> Result<Settled, OutletError> {
+        if self.overfull().next().is_some() {
+            return Ok(Settled::Full);
         }
         let mut commit = Commit::default();
         for (lane, ledger) in &self.lanes {
@@ -190,25 +218,39 @@ impl Outlet {
                 LaneCommit { position: ledger.position, checkpoint: ledger.checkpoint.clone(), decisions };
             commit.lanes.insert(lane.clone(), entry);
         }
-        match self.sink.commit(&commit) {
-            Ok(()) => {}
-            Err(SinkError::Busy { place, what }) => {
-                tracing::debug!(place, "commits again: {what}");
+        let left_out = match self.sink.commit(&commit) {
+            Ok(left_out) => left_out,
+            Err(SinkError::Busy { what, .. }) => {
+                self.busy = what;
                 return Ok(Settled::Later);
             }
             Err(error) => return Err(error.into()),
-        }
+        };
         (self.dirty, self.pending_bytes) = (false, 0);
         for (lane, ledger) in &mut self.lanes {
-            if std::mem::take(&mut ledger.is_renamed) {
-                let keep_from = ledger.previous.as_ref().unwrap_or(&ledger.checkpoint).clone();
-                self.chores.push(Chore::Sweep { lane: lane.clone(), keep_from });
+            // Whose commit names an older one still needs that.
+            if !left_out.contains(lane) && std::mem::take(&mut ledger.is_renamed) {
+                let keep: Vec<String> = ledger.previous.iter().chain([&ledger.checkpoint]).cloned().collect();
+                self.chores.push(Chore::Sweep { lane: lane.clone(), keep });
             }
         }
-        if let Some((lane, messages, position)) = self.held.take() {
-            self.append(&lane, messages, position)?;
-        }
         Ok(Settled::Done)
+    }
+
+    /// A decision is to be committed before anything else is taken.
+    pub fn is_waiting(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// Why the last commit could not be made.
+    pub fn busy(&self) -> &str {
+        &self.busy
+    }
+
+    /// Lanes whose decisions fit into no commit: they are to be saved first.
+    pub fn overfull(&self) -> impl Iterator<Item = &LaneId> {
+        let over = self.lanes.iter().filter(|(_, ledger)| ledger.decision_bytes > DECISION_BYTES_MAX);
+        over.map(|(lane, _)| lane)
     }
 
     /// Of messages that wait for a commit.
@@ -236,14 +278,14 @@ impl Outlet {
     /// The lane is somebody else's: what it said and no commit covers must not be seen.
     pub fn forget(&mut self, lane: &LaneId) {
         self.lanes.remove(lane);
-        self.held.take_if(|(of, _, _)| of == lane);
+        self.backlog.retain(|(of, _)| of != lane);
         self.sink.forget(lane);
     }
 
     /// What was on its way is lost: all lanes begin again from their commits.
     pub fn reset(&mut self) {
         self.lanes.clear();
-        self.held = None;
+        self.backlog.clear();
         (self.dirty, self.pending_bytes) = (false, 0);
     }
 
@@ -317,12 +359,16 @@ pub fn checkpoint_name(lane: &str, position: Position, bytes: &[u8]) -> String {
     format!("{}{position:020}-{digest}", folder_of(lane))
 }
 
-/// Whether a checkpoint by this name stands before a lane's first record.
-pub fn is_of_beginning(name: &str) -> bool {
-    name.rsplit('/')
-        .next()
-        .and_then(|file| file.split('-').next())
-        .is_some_and(|position| position.parse() == Ok(0u64))
+/// Of a lane that begins here and knows nothing yet.
+pub fn first_checkpoint_name(lane: &str, position: Position, bytes: &[u8]) -> String {
+    checkpoint_name(lane, position, bytes) + FIRST
+}
+
+const FIRST: &str = "-first";
+
+/// Whether a checkpoint by this name knows nothing yet, so that nothing is lost with it.
+pub fn is_first(name: &str) -> bool {
+    name.ends_with(FIRST) || position_of(name) == Some(0)
 }
 
 fn encoded(lane: &LaneId, decisions: &[Decision]) -> Result<Vec<u8>, OutletError> {

@@ -6,7 +6,7 @@ use gridwatch_core::record::{Position, SourceError};
 use gridwatch_core::sink::{LaneCommit, Store, StoreError};
 
 use crate::lane::{Lane, LaneError, LaneParts, Resume};
-use crate::outlet::is_of_beginning;
+use crate::outlet::is_first;
 use crate::settings::OnMissing;
 use crate::vault::{CHECKPOINTS, folder_of};
 
@@ -93,8 +93,8 @@ fn unnamed(
     let lane = parts.name.clone();
     let found =
         store.list(&folder_of(&lane)).map_err(|what| StartError::Store { lane: lane.clone(), what })?;
-    // One that stands at the very beginning is left by a start that was cut short: nothing was lost.
-    let progress = found.into_iter().find(|name| !is_of_beginning(name));
+    // A first one is left by a start that was cut short: nothing was lost.
+    let progress = found.into_iter().find(|name| !is_first(name));
     match (progress, committed, on_missing) {
         (Some(name), None, OnMissing::Halt) => return Err(StartError::Unnamed { lane, name }),
         (Some(name), Some(position), OnMissing::Halt) => {

@@ -1,6 +1,7 @@
 //! What is done in the checkpoint store, apart from the outlet: a store that is slow or away must not hold
 //! up what is on its way.
 
+use gridwatch_core::record::Position;
 use gridwatch_core::sink::{LaneId, Store, StoreError};
 
 /// All checkpoints lie under this prefix of the store, by lane.
@@ -14,11 +15,11 @@ pub enum Chore {
         name: String,
         bytes: Vec<u8>,
     },
-    /// Deletes the lane's checkpoints that are older than this one. Only an owner whose commit names that
-    /// one or a later one may ask for it.
+    /// Deletes the lane's checkpoints that stand before all of these. Only an owner whose commit names one
+    /// of them may ask for it.
     Sweep {
         lane: LaneId,
-        keep_from: String,
+        keep: Vec<String>,
     },
 }
 
@@ -37,8 +38,8 @@ impl Chore {
                 let result = store.put(&name, bytes);
                 Some(Stored { lane, name, result })
             }
-            Chore::Sweep { lane, keep_from } => {
-                if let Err(error) = sweep(store, &folder_of(&lane.name), &keep_from) {
+            Chore::Sweep { lane, keep } => {
+                if let Err(error) = sweep(store, &folder_of(&lane.name), &keep) {
                     tracing::warn!(%lane, %error, "old checkpoints cannot be deleted; they do no harm");
                 }
                 None
@@ -51,9 +52,15 @@ pub fn folder_of(lane: &str) -> String {
     format!("{CHECKPOINTS}/{lane}/")
 }
 
-/// Names begin with the position, so that they sort by age.
-fn sweep(store: &dyn Store, folder: &str, keep_from: &str) -> Result<(), StoreError> {
-    for name in store.list(folder)?.iter().take_while(|name| name.as_str() < keep_from) {
+/// The position in a checkpoint's name.
+pub fn position_of(name: &str) -> Option<Position> {
+    name.rsplit('/').next()?.split('-').next()?.parse().ok()
+}
+
+/// By position alone: of two checkpoints at one position either may be the one that is named.
+fn sweep(store: &dyn Store, folder: &str, keep: &[String]) -> Result<(), StoreError> {
+    let Some(from) = keep.iter().filter_map(|name| position_of(name)).min() else { return Ok(()) };
+    for name in store.list(folder)?.iter().filter(|name| position_of(name).is_some_and(|at| at < from)) {
         store.delete(name)?;
     }
     Ok(())

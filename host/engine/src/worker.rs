@@ -107,7 +107,10 @@ impl Worker {
             self.lane.accept(&record)?;
         }
         let status = polled?;
-        if self.chunk.records.is_empty() {
+        if status == FeedStatus::Away {
+            // Silence of the source, not of the sensors.
+            self.read_last = now;
+        } else if self.chunk.records.is_empty() {
             self.idle(now, status)?;
         } else {
             self.read_last = now;

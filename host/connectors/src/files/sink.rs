@@ -171,16 +171,17 @@ impl Sink for FileSink {
         Ok(())
     }
 
-    fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
+    fn commit(&mut self, commit: &Commit) -> Result<Vec<LaneId>, SinkError> {
         self.flush()?;
         let Some(path) = self.commit.clone() else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         for file in self.files() {
             let synced = file.writer.get_ref().sync_data();
             synced.map_err(|error| write_error(&file.place, &error))?;
         }
-        self.write_commit(&path, commit)
+        self.write_commit(&path, commit)?;
+        Ok(Vec::new())
     }
 
     /// Nobody takes lanes from a process that writes to files of its own.

@@ -42,7 +42,7 @@ fn read(feed: &mut FileFeed) -> (Vec<Record>, Option<SourceError>) {
         records.extend(chunk.iter().map(|r| (RecordMeta { end: 0, ..r.meta }, r.bytes.to_vec())));
         match status {
             Ok(FeedStatus::More) => {}
-            Ok(FeedStatus::Idle | FeedStatus::End) => return (records, None),
+            Ok(FeedStatus::Idle | FeedStatus::Away | FeedStatus::End) => return (records, None),
             Err(error) => return (records, Some(error)),
         }
     }

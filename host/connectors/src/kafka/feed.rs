@@ -19,11 +19,13 @@ pub struct KafkaFeed {
     /// None before `seek`: nothing is fetched before it is known where to begin.
     queue: Option<PartitionQueue<Membership>>,
     next: Position,
+    /// The broker has said that `next` is not there; told once, so it is kept in mind.
+    is_out_of_range: bool,
 }
 
 impl KafkaFeed {
     pub fn new(group: Connected, lane: LaneId, partition: i32) -> Self {
-        KafkaFeed { group, lane, partition, queue: None, next: 0 }
+        KafkaFeed { group, lane, partition, queue: None, next: 0, is_out_of_range: false }
     }
 
     fn place(&self) -> String {
@@ -34,7 +36,7 @@ impl KafkaFeed {
     fn extent(&self) -> Result<(i64, i64), SourceError> {
         let topic = &self.group.settings.topic;
         self.group.consumer.fetch_watermarks(topic, self.partition, ASK_WAIT).map_err(|error| {
-            SourceError::Read { place: self.place(), what: format!("its extent cannot be had: {error}") }
+            SourceError::Away { place: self.place(), what: format!("its extent cannot be had: {error}") }
         })
     }
 
@@ -54,6 +56,17 @@ impl KafkaFeed {
         self.queue = Some(queue);
         self.next = position;
         Ok(())
+    }
+
+    /// Brokers may be away while it is asked what there is.
+    fn find_range(&mut self) -> Result<FeedStatus, SourceError> {
+        match self.out_of_range() {
+            Err(error @ SourceError::Away { .. }) => {
+                tracing::warn!(lane = %self.lane, "{error}; tries again");
+                Ok(FeedStatus::Away)
+            }
+            found => found,
+        }
     }
 
     /// The offset to go on from was deleted, or never was.
@@ -80,9 +93,15 @@ impl KafkaFeed {
         tracing::error!(lane = %self.lane, from = self.next, to, "readings are gone before they were read; goes on behind them");
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition(&self.group.settings.topic, self.partition);
+        let consumer = &self.group.consumer;
+        let unassigned =
+            self.group.membership().unassign(&self.lane, || consumer.incremental_unassign(&list));
         self.queue = None;
-        self.group.consumer.incremental_unassign(&list).map_err(|error| lost(error.to_string()))?;
+        unassigned
+            .ok_or_else(|| SourceError::Revoked { place: self.place() })?
+            .map_err(|error| lost(error.to_string()))?;
         self.assign(to as Position)?;
+        self.is_out_of_range = false;
         Ok(FeedStatus::More)
     }
 }
@@ -93,6 +112,9 @@ impl Feed for KafkaFeed {
     }
 
     fn poll(&mut self, chunk: &mut Chunk, wait: Duration) -> Result<FeedStatus, SourceError> {
+        if self.is_out_of_range {
+            return self.find_range();
+        }
         let bytes_max = self.group.settings.record_bytes_max;
         let Some(queue) = &mut self.queue else {
             return Err(SourceError::Revoked { place: self.place() });
@@ -105,7 +127,8 @@ impl Feed for KafkaFeed {
             Ok(0) => Ok(FeedStatus::Idle),
             Ok(_) => Ok(FeedStatus::More),
             Err(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                self.out_of_range()
+                self.is_out_of_range = true;
+                self.find_range()
             }
             Err(RDKafkaErrorCode::TopicAuthorizationFailed) => {
                 let what = "this user may not read it".to_owned();
@@ -114,7 +137,7 @@ impl Feed for KafkaFeed {
             // librdkafka goes on by itself: brokers come back, leaders are elected.
             Err(code) => {
                 tracing::warn!(lane = %self.lane, "{}: {code}", self.place());
-                Ok(FeedStatus::Idle)
+                Ok(FeedStatus::Away)
             }
         }
     }

@@ -47,6 +47,8 @@ struct State {
     /// Taken from us, and still to be given up.
     going: BTreeMap<LaneId, Held>,
     events: VecDeque<Rebalance>,
+    /// What the coordinator calls us.
+    member: Option<String>,
     incarnations: u64,
     /// The first error that no waiting will mend.
     fatal: Option<String>,
@@ -164,8 +166,25 @@ impl Membership {
         given.filter(|held| held.is_assigned).map(|held| held.partition).collect()
     }
 
+    /// As whom we may commit the lanes that are held now.
     pub fn set_metadata(&self, metadata: Option<ConsumerGroupMetadata>) {
         self.lock().metadata = metadata.map(Arc::new);
+    }
+
+    /// Whether the group knows us as another member than the one that was given our lanes. librdkafka does
+    /// not always say that a membership was lost: one that ends while a rebalance is being answered is
+    /// renewed in silence. All lanes are lost with it then, and answered with.
+    pub fn lose_with(&self, member: Option<String>) -> Vec<(LaneId, i32)> {
+        let mut state = self.lock();
+        let before = std::mem::replace(&mut state.member, member);
+        if before.is_none() || before == state.member {
+            return Vec::new();
+        }
+        state.metadata = None;
+        let lost = std::mem::take(&mut state.held);
+        let lanes = lost.iter().map(|(lane, held)| (lane.clone(), held.partition)).collect();
+        state.going.extend(lost);
+        lanes
     }
 
     pub fn assignment(&self) -> Assignment {
@@ -198,6 +217,14 @@ impl Membership {
         let mut state = self.lock();
         let held = state.held.get_mut(lane)?;
         held.is_assigned = true;
+        Some(work())
+    }
+
+    /// Does `work`, after which the lane's messages are not fetched any more, while the lane is ours.
+    pub fn unassign<T>(&self, lane: &LaneId, work: impl FnOnce() -> T) -> Option<T> {
+        let mut state = self.lock();
+        let held = state.held.get_mut(lane)?;
+        held.is_assigned = false;
         Some(work())
     }
 
@@ -234,7 +261,11 @@ pub fn connect(settings: KafkaSettings) -> Result<Connected, SourceError> {
         }
     };
     for topic in [&settings.anomalies_topic, &settings.dead_letters_topic] {
-        partitions_of(&consumer, topic).map_err(failed)?;
+        while let Err(what) = partitions_of(&consumer, topic) {
+            if Instant::now() >= until {
+                return Err(failed(what));
+            }
+        }
     }
     let topic_id = raw::topic_id(&consumer, &settings.topic, ASK_WAIT)
         .map_err(|code| failed(format!("the topic's id cannot be had: {code}")))?;

@@ -12,6 +12,7 @@ use rdkafka::{Message, TopicPartitionList};
 
 use super::feed::KafkaFeed;
 use super::group::{Connected, Rebalance, place_of};
+use super::raw;
 
 pub struct KafkaIntake {
     group: Connected,
@@ -58,18 +59,10 @@ impl KafkaIntake {
     }
 
     fn apply(&self, event: Rebalance) -> Result<Vec<Change>, SourceError> {
-        let membership = self.group.membership();
         match event {
             Rebalance::Assigned(partitions) => {
-                if let Some(new) = partitions.iter().find(|partition| **partition >= self.group.partitions) {
-                    let what = format!(
-                        "topic {} had {} partitions and now has partition {new}, too: keys go to other partitions from \
-                         here on, and what detectors know of their sensors does not follow. Begin anew with another \
-                         group and [checkpoints], or go back to {} partitions in a new topic",
-                        self.group.settings.topic, self.group.partitions, self.group.partitions
-                    );
-                    return Err(self.failed(what));
-                }
+                self.check_partitions(&partitions)?;
+                let (mut changes, kept) = self.lost_in_silence(&[]);
                 // Each lane is assigned from its own position once that is known; this is the answer alone.
                 let none = TopicPartitionList::new();
                 self.group
@@ -78,13 +71,21 @@ impl KafkaIntake {
                     .map_err(|error| self.failed(error.to_string()))?;
                 self.renew();
                 tracing::info!(?partitions, "assigned");
-                Ok(partitions.into_iter().map(|partition| Change::Opened(self.open(partition))).collect())
+                let opened = kept.into_iter().chain(partitions);
+                changes.extend(opened.map(|partition| Change::Opened(self.open(partition))));
+                Ok(changes)
             }
             Rebalance::Revoked { partitions } => {
                 tracing::info!(?partitions, "to be given back");
+                let (mut changes, kept) = self.lost_in_silence(&partitions);
                 // They are ours until we answer, and the generation is a new one already.
                 self.renew();
-                Ok(vec![Change::Revoked { lanes: membership.lanes_of(&partitions), how: Revocation::Asked }])
+                if changes.is_empty() {
+                    let lanes = self.group.membership().lanes_of(&partitions);
+                    return Ok(vec![Change::Revoked { lanes, how: Revocation::Asked }]);
+                }
+                changes.extend(kept.into_iter().map(|partition| Change::Opened(self.open(partition))));
+                Ok(changes)
             }
             Rebalance::Lost { lanes } => {
                 let names: Vec<&str> = lanes.iter().map(|lane| &*lane.name).collect();
@@ -92,6 +93,33 @@ impl KafkaIntake {
                 Ok(vec![Change::Revoked { lanes, how: Revocation::Lost }])
             }
         }
+    }
+
+    /// All lanes, where the group has taken us in anew without a word; and which of these partitions are
+    /// ours as the new member, but for those that it wants back.
+    fn lost_in_silence(&self, wanted_back: &[i32]) -> (Vec<Change>, Vec<i32>) {
+        let lost = self.group.membership().lose_with(raw::member_id(&self.group.consumer));
+        if lost.is_empty() {
+            return (Vec::new(), Vec::new());
+        }
+        tracing::warn!(
+            "this process was away for too long, and is a new member: its lanes go back to their commits"
+        );
+        let (lanes, mut kept): (Vec<LaneId>, Vec<i32>) = lost.into_iter().unzip();
+        kept.retain(|partition| !wanted_back.contains(partition));
+        (vec![Change::Revoked { lanes, how: Revocation::Lost }], kept)
+    }
+
+    fn check_partitions(&self, partitions: &[i32]) -> Result<(), SourceError> {
+        let Some(new) = partitions.iter().find(|partition| **partition >= self.group.partitions) else {
+            return Ok(());
+        };
+        let (topic, before) = (&self.group.settings.topic, self.group.partitions);
+        Err(self.failed(format!(
+            "topic {topic} had {before} partitions and now has partition {new}, too: keys go to other partitions from \
+             here on, and what detectors know of their sensors does not follow. Begin anew with another group and \
+             [checkpoints], or go back to {before} partitions in a new topic"
+        )))
     }
 }
 

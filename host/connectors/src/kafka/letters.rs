@@ -290,6 +290,15 @@ impl Letters {
     }
 }
 
+impl Drop for Letters {
+    /// Readers are not to wait for a transaction that nobody will end.
+    fn drop(&mut self) {
+        if self.is_open {
+            let _ = self.publisher.producer.abort_transaction(ASK_WAIT);
+        }
+    }
+}
+
 /// What no waiting mends.
 fn is_final(error: &KafkaError) -> bool {
     let codes = [

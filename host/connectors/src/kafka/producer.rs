@@ -74,22 +74,48 @@ pub fn new(settings: &KafkaSettings) -> Result<KafkaProducer, KafkaError> {
     settings.producer().create_with_context(Deliveries::default())
 }
 
-/// Hands one message over. False: the queue is full for now. Of a dead letter at most `record_bytes_max`.
+/// What is left out of a dead letter that is too large for its topic. The order is that of trying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    None,
+    /// All but the beginning of the record.
+    Record,
+    /// That, the original's headers and its key.
+    All,
+}
+
+/// Of a record that is cut, so much is kept.
+const CUT_BYTES: usize = 64 << 10;
+
+/// Hands one message over. False: the queue is full for now. What is too large for the producer is cut.
 pub fn send(
     producer: &KafkaProducer,
     settings: &KafkaSettings,
     message: &Outgoing,
-    record_bytes_max: usize,
+    cut: Cut,
 ) -> Result<bool, KafkaError> {
     let sent = match message {
         Outgoing::Anomaly(anomaly) => send_anomaly(producer, &settings.anomalies_topic, anomaly),
-        Outgoing::DeadLetter(letter) => send_letter(producer, settings, letter, record_bytes_max),
+        Outgoing::DeadLetter(letter) => {
+            let cuts = [Cut::None, Cut::Record, Cut::All].into_iter().skip_while(|c| *c != cut);
+            let mut sent = Ok(());
+            for cut in cuts {
+                sent = send_letter(producer, settings, letter, cut);
+                if code_of(&sent) != Some(RDKafkaErrorCode::MessageSizeTooLarge) {
+                    break;
+                }
+            }
+            sent
+        }
     };
-    match sent {
-        Ok(()) => Ok(true),
-        Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => Ok(false),
-        Err(error) => Err(error),
+    match code_of(&sent) {
+        Some(RDKafkaErrorCode::QueueFull) => Ok(false),
+        _ => sent.map(|()| true),
     }
+}
+
+fn code_of(sent: &Result<(), KafkaError>) -> Option<RDKafkaErrorCode> {
+    sent.as_ref().err().and_then(KafkaError::rdkafka_error_code)
 }
 
 fn send_anomaly(producer: &KafkaProducer, topic: &str, anomaly: &AnomalyMessage) -> Result<(), KafkaError> {
@@ -105,16 +131,18 @@ fn send_letter(
     producer: &KafkaProducer,
     settings: &KafkaSettings,
     letter: &DeadLetter,
-    record_bytes_max: usize,
+    cut: Cut,
 ) -> Result<(), KafkaError> {
-    let kept = letter.record.len().min(record_bytes_max);
+    let kept = if cut == Cut::None { letter.record.len() } else { letter.record.len().min(CUT_BYTES) };
+    let originals = if cut == Cut::All { &[][..] } else { &letter.headers };
     let partition = letter.lane.rsplit('-').next().unwrap_or_default();
-    let mut headers = letter.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+    let mut headers = originals.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
         headers.insert(Header { key, value: Some(value) })
     });
     let offset = letter.meta.position.to_string();
     let time = letter.meta.stored.map(|time| time.to_string());
-    let truncated = (letter.meta.truncated || kept < letter.record.len()).then_some("true");
+    let truncated =
+        (letter.meta.truncated || kept < letter.record.len() || cut == Cut::All).then_some("true");
     for (name, value) in [
         ("reason", Some(letter.reason.name())),
         ("detail", Some(letter.detail.as_str())),
@@ -130,7 +158,7 @@ fn send_letter(
     }
     let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&settings.dead_letters_topic);
     record = record.payload(&letter.record[..kept]).headers(headers);
-    if let Some(key) = &letter.key {
+    if let Some(key) = letter.key.as_ref().filter(|_| cut != Cut::All) {
         record = record.key(key);
     }
     producer.send(record).map_err(|(error, _)| error)

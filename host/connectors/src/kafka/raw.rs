@@ -222,6 +222,21 @@ pub fn commit<C: ConsumerContext>(
     }
 }
 
+/// What the group's coordinator calls this member now; None while it is none.
+pub fn member_id<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<String> {
+    let client = consumer.client().native_ptr();
+    // SAFETY: the text is ours, read before it is freed by librdkafka's own function, once.
+    unsafe {
+        let id = sys::rd_kafka_memberid(client);
+        if id.is_null() {
+            return None;
+        }
+        let text = CStr::from_ptr(id).to_string_lossy().into_owned();
+        sys::rd_kafka_mem_free(client, id.cast());
+        Some(text).filter(|text| !text.is_empty())
+    }
+}
+
 /// The id that a topic keeps for life, as text: another one of the same name has another id.
 pub fn topic_id<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,

@@ -42,7 +42,7 @@ pub struct KafkaSettings {
 
 /// A transaction that is not ended by then is aborted by the broker: how long readers may be held up by a
 /// process that died.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is ours to decide, since the promises rest on it.
 pub const RESERVED: [&str; 13] = [

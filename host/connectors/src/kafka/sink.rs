@@ -18,7 +18,8 @@ use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::group::{Assignment, Connected, place_of};
-use super::producer::{self, KafkaProducer};
+use super::producer::{self, Cut, KafkaProducer};
+use super::settings::TRANSACTION_TIMEOUT;
 use super::{metadata, raw};
 
 /// How long one step of a commit may take before the outlet has a look at what else there is.
@@ -26,8 +27,6 @@ const STEP_WAIT: Duration = Duration::from_secs(2);
 const INIT_WAIT: Duration = Duration::from_secs(15);
 /// Twice within this time: somebody else works under our name.
 const FENCED_TWICE: Duration = Duration::from_secs(60);
-/// Of a dead letter that is too large for its topic, so much is kept.
-const CUT_BYTES: usize = 64 << 10;
 
 pub struct KafkaSink {
     group: Connected,
@@ -37,9 +36,12 @@ pub struct KafkaSink {
     /// So many of these are handed over to the producer.
     sent: usize,
     stage: Stage,
-    /// What the transaction commits that is being ended.
-    ending: Commit,
-    record_bytes_max: usize,
+    /// What the transaction commits that is being ended, and the lanes that it leaves out.
+    ending: (Commit, Vec<LaneId>),
+    /// When the transaction was begun.
+    begun: Option<Instant>,
+    /// How dead letters are sent until the next commit: a topic may take less than the producer does.
+    cut: Cut,
     fenced_last: Option<Instant>,
 }
 
@@ -62,8 +64,9 @@ impl KafkaSink {
             interval: Vec::new(),
             sent: 0,
             stage: Stage::None,
-            ending: Commit::default(),
-            record_bytes_max: usize::MAX,
+            ending: Default::default(),
+            begun: None,
+            cut: Cut::None,
             fenced_last: None,
         }
     }
@@ -87,6 +90,10 @@ impl KafkaSink {
                 if let Some(what) = made.context().fatal() {
                     return Err(failed(what));
                 }
+                if error.rdkafka_error_code().is_some_and(is_final) {
+                    return Err(failed(error.to_string()));
+                }
+                tracing::warn!("transactions cannot begin yet, tries again: {error}");
                 return Err(self.busy(format!("transactions cannot begin: {error}")));
             }
             self.producer = Some(made);
@@ -104,10 +111,10 @@ impl KafkaSink {
             return Ok(true);
         }
         self.begin()?;
-        let (settings, bytes_max) = (self.group.settings.clone(), self.record_bytes_max);
+        let (settings, cut) = (self.group.settings.clone(), self.cut);
         while self.sent < self.interval.len() {
             let Some(producer) = &self.producer else { return Ok(false) };
-            match producer::send(producer, &settings, &self.interval[self.sent].1, bytes_max) {
+            match producer::send(producer, &settings, &self.interval[self.sent].1, cut) {
                 Ok(true) => self.sent += 1,
                 Ok(false) => return Ok(false),
                 Err(error) => return Err(self.after(error)),
@@ -124,15 +131,18 @@ impl KafkaSink {
         if let Some(Err(error)) = self.producer.as_ref().map(Producer::begin_transaction) {
             return Err(self.after(error));
         }
-        self.stage = Stage::Open;
+        (self.stage, self.begun) = (Stage::Open, Some(Instant::now()));
         Ok(())
     }
 
-    /// What an error means: the same again, an abort first, or all is lost.
+    /// What an error means: the same again, an abort first, all is lost, or the end.
     fn after(&mut self, error: KafkaError) -> SinkError {
         let code = error.rdkafka_error_code();
         if code == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
-            self.record_bytes_max = CUT_BYTES;
+            self.cut = Cut::All;
+        }
+        if code.is_some_and(is_final) {
+            return SinkError::Write { place: self.place(), what: error.to_string() };
         }
         if let KafkaError::Transaction(details) = &error {
             if details.is_fatal() {
@@ -164,8 +174,11 @@ impl KafkaSink {
         self.producer = None;
         self.interval.clear();
         (self.sent, self.stage) = (0, Stage::None);
+        // A transaction that was open for too long is told by the same error as another process.
+        let is_late = self.begun.take().is_some_and(|begun| begun.elapsed() >= TRANSACTION_TIMEOUT);
         let fenced = matches!(code, Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced));
         if fenced
+            && !is_late
             && self.fenced_last.replace(Instant::now()).is_some_and(|last| last.elapsed() < FENCED_TWICE)
         {
             let instance = &self.group.settings.instance;
@@ -189,7 +202,7 @@ impl KafkaSink {
             });
         }
         if producer.context().take_failure() == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
-            self.record_bytes_max = CUT_BYTES;
+            self.cut = Cut::All;
         }
         (self.sent, self.stage) = (0, Stage::None);
         Ok(())
@@ -211,7 +224,7 @@ impl KafkaSink {
     /// All of the interval is out for good.
     fn settled(&mut self) {
         self.interval.drain(..self.sent);
-        self.sent = 0;
+        (self.sent, self.begun, self.cut) = (0, None, Cut::None);
     }
 
     /// Lanes that are not ours any more say nothing.
@@ -247,13 +260,13 @@ impl KafkaSink {
         Ok(list)
     }
 
-    fn commit_exactly_once(&mut self, commit: &Commit) -> Result<(), SinkError> {
+    fn commit_exactly_once(&mut self, commit: &Commit) -> Result<Vec<LaneId>, SinkError> {
         match self.stage {
             // Its positions were accepted before the end was asked for: whatever came after, it stands.
             Stage::Ending => {
                 self.end()?;
-                if self.ending == *commit {
-                    return Ok(());
+                if self.ending.0 == *commit {
+                    return Ok(std::mem::take(&mut self.ending.1));
                 }
             }
             Stage::Aborting => self.abort()?,
@@ -266,7 +279,7 @@ impl KafkaSink {
             if self.stage == Stage::Open {
                 self.abort()?;
             }
-            return Ok(());
+            return Ok(left_out(commit, &ours.partitions));
         }
         let Some(member) = &ours.metadata else {
             return Err(self.busy("waits for the group's next generation"));
@@ -282,11 +295,12 @@ impl KafkaSink {
         if let Err(error) = sent {
             return Err(self.after(error));
         }
-        self.ending = commit.clone();
-        self.end()
+        self.ending = (commit.clone(), left_out(commit, &ours.partitions));
+        self.end()?;
+        Ok(std::mem::take(&mut self.ending.1))
     }
 
-    fn commit_at_least_once(&mut self, commit: &Commit) -> Result<(), SinkError> {
+    fn commit_at_least_once(&mut self, commit: &Commit) -> Result<Vec<LaneId>, SinkError> {
         let sent = self.send()?;
         let Some(producer) = &self.producer else { return Err(self.busy("no producer")) };
         let flushed = producer::flush(producer, STEP_WAIT);
@@ -294,7 +308,10 @@ impl KafkaSink {
             // Those that arrived come again: that is what this delivery allows.
             self.sent = 0;
             if code == RDKafkaErrorCode::MessageSizeTooLarge {
-                self.record_bytes_max = CUT_BYTES;
+                self.cut = Cut::All;
+            }
+            if is_final(code) {
+                return Err(SinkError::Write { place: self.place(), what: code.to_string() });
             }
             return Err(self.busy(format!("not all was delivered: {code}")));
         }
@@ -304,14 +321,14 @@ impl KafkaSink {
         // Nobody may take a lane between the look at whose it is and the commit.
         let committed = self.group.membership().while_unchanged(|ours| {
             let offsets = self.offsets(commit, ours)?;
-            if offsets.count() == 0 {
-                return Ok(());
+            if offsets.count() > 0 {
+                raw::commit(&self.group.consumer, &offsets, STEP_WAIT).map_err(|code| self.busy(code))?;
             }
-            raw::commit(&self.group.consumer, &offsets, STEP_WAIT).map_err(|code| self.busy(code))
+            Ok(left_out(commit, ours))
         });
-        committed?;
+        let left_out = committed?;
         self.settled();
-        Ok(())
+        Ok(left_out)
     }
 }
 
@@ -336,7 +353,7 @@ impl Sink for KafkaSink {
         }
     }
 
-    fn commit(&mut self, commit: &Commit) -> Result<(), SinkError> {
+    fn commit(&mut self, commit: &Commit) -> Result<Vec<LaneId>, SinkError> {
         if let Some(what) = self.producer.as_ref().and_then(|producer| producer.context().fatal()) {
             return Err(SinkError::Write { place: self.place(), what });
         }
@@ -351,18 +368,39 @@ impl Sink for KafkaSink {
         if !self.interval.iter().any(|(of, _)| of == lane) {
             return;
         }
-        if self.is_exactly_once() && self.sent > 0 && self.stage == Stage::Open {
+        if self.stage == Stage::Ending {
+            // What is in the transaction stands or falls with it; what is not must not come.
+            let rest = self.interval.split_off(self.sent);
+            self.interval.extend(rest.into_iter().filter(|(of, _)| of != lane));
+            return;
+        }
+        if self.stage == Stage::Open && self.sent > 0 {
             self.stage = Stage::Aborting;
         }
-        if self.stage != Stage::Ending {
-            self.sent = 0;
-            self.interval.retain(|(of, _)| of != lane);
-        }
+        self.sent = 0;
+        self.interval.retain(|(of, _)| of != lane);
     }
 
     fn delivery(&self) -> Delivery {
         self.group.settings.delivery
     }
+}
+
+/// Lanes of the commit that are not ours any more.
+fn left_out(commit: &Commit, ours: &BTreeMap<LaneId, i32>) -> Vec<LaneId> {
+    commit.lanes.keys().filter(|lane| !ours.contains_key(lane)).cloned().collect()
+}
+
+/// No waiting will mend it.
+fn is_final(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+            | RDKafkaErrorCode::InvalidTransactionTimeout
+    )
 }
 
 /// Whether the same may succeed later. rdkafka's commit of a transaction flushes first, and answers with that

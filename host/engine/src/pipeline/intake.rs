@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use gridwatch_core::intake::{Change, Intake, Revocation};
 use gridwatch_core::sink::LaneId;
 
@@ -27,12 +27,18 @@ pub fn run(
     opened: &Sender<()>,
 ) {
     let shared = openings.shared.clone();
-    let mut thread = Thread { openings: Arc::new(openings), running: BTreeMap::new(), notices, controls };
+    let mut thread = Thread {
+        openings: Arc::new(openings),
+        running: BTreeMap::new(),
+        abandoned: Vec::new(),
+        notices,
+        controls,
+    };
     let ended = thread.work(&mut *intake, opened);
     if let Err(error) = ended {
         shared.fail(error);
     }
-    thread.end();
+    thread.end(&mut *intake);
     // Only now: the last commit was made as a member of the group.
     intake.close();
     shared.ended.store(true, Ordering::Release);
@@ -41,6 +47,8 @@ pub fn run(
 struct Thread<'a> {
     openings: Arc<Openings>,
     running: BTreeMap<LaneId, Running>,
+    /// Told to end at once, and not ended yet.
+    abandoned: Vec<Running>,
     notices: &'a Receiver<Notice>,
     controls: &'a Sender<Control>,
 }
@@ -57,6 +65,7 @@ impl Thread<'_> {
             for change in intake.poll(WAIT_MAX)? {
                 self.apply(change, intake)?;
             }
+            self.reap();
         }
         Ok(())
     }
@@ -144,17 +153,27 @@ impl Thread<'_> {
         self.retire(lanes);
     }
 
-    /// They were taken from us: nothing of them may be seen.
+    /// They were taken from us: nothing of them may be seen. A lane that waits for the store ends later.
     fn forget(&mut self, lanes: &[LaneId]) {
         for lane in lanes {
             if let Some(running) = self.running.remove(lane) {
                 running.shared.order(Order::Abandon);
-                self.join(running);
+                self.abandoned.push(running);
             }
         }
         // An outlet that is gone commits nothing any more.
         let _ = self.controls.send(Control::Forget { lanes: lanes.to_vec() });
         self.retire(lanes);
+        self.reap();
+    }
+
+    /// Abandoned lanes whose threads have ended.
+    fn reap(&mut self) {
+        let (ended, left) =
+            std::mem::take(&mut self.abandoned).into_iter().partition(|running| running.thread.is_finished());
+        self.abandoned = left;
+        let ended: Vec<Running> = ended;
+        ended.into_iter().for_each(|running| self.join(running));
     }
 
     fn retire(&self, lanes: &[LaneId]) {
@@ -179,23 +198,24 @@ impl Thread<'_> {
         true
     }
 
-    /// Everything is judged and committed, as far as it can be.
-    fn end(&mut self) {
+    /// Everything is judged and committed, as far as it can be. Meanwhile the source is listened to, so that
+    /// who we are in the group stays known; lanes that it gives now are left to others.
+    fn end(&mut self, intake: &mut dyn Intake) {
         let until = Instant::now() + END_WAIT_MAX;
         let lanes: Vec<LaneId> = self.running.keys().cloned().collect();
         if !self.finish(&lanes, until) {
-            for running in self.running.values() {
-                running.shared.order(Order::Abandon);
-            }
-            for running in std::mem::take(&mut self.running).into_values() {
-                self.join(running);
-            }
+            self.forget(&lanes);
         }
-        let (done, ended) = bounded(0);
+        let (done, ended) = bounded::<()>(0);
         if self.controls.send(Control::End { until, _done: done }).is_ok() {
             // It never sends, it only hangs up.
-            let _ = ended.recv();
+            while ended.recv_timeout(WAIT_MAX) == Err(RecvTimeoutError::Timeout) {
+                if !intake.is_fixed() {
+                    let _ = intake.poll(Duration::ZERO);
+                }
+            }
         }
+        self.reap();
     }
 
     fn join(&self, running: Running) {

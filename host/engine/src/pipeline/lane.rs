@@ -11,7 +11,7 @@ use gridwatch_core::sink::{Commits, LaneCommit, LaneId, SinkError, Store};
 
 use super::{LaneShared, Notice, Order, PipelineError, Shared, WAIT_MAX, lock};
 use crate::lane::{LaneParts, LaneTemplate};
-use crate::outlet::checkpoint_name;
+use crate::outlet::first_checkpoint_name;
 use crate::settings::{OnMissing, PaceSettings};
 use crate::start::{Begun, StartError, begin};
 use crate::worker::{Parcel, Step, Worker, WorkerError};
@@ -155,6 +155,7 @@ impl Thread {
                             return Ok(Some((begun, is_new)));
                         }
                         Err(StartError::Source(SourceError::Revoked { .. })) => return Ok(None),
+                        Err(error @ StartError::Source(SourceError::Away { .. })) => error.into(),
                         // Somebody else may have owned the lane until just now, and have gone on.
                         Err(error @ StartError::Missing { .. }) if missed != commit => {
                             missed = commit;
@@ -180,7 +181,7 @@ impl Thread {
             }
         })?;
         let Some((position, bytes)) = saved else { return Ok(None) };
-        let checkpoint = checkpoint_name(&self.lane.name, position, &bytes);
+        let checkpoint = first_checkpoint_name(&self.lane.name, position, &bytes);
         while !self.shared.is_ordered(Order::Finish) {
             match self.openings.store.put(&checkpoint, bytes.clone()) {
                 Ok(()) => {

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, never, select_biased};
 use gridwatch_core::sink::{LaneId, SinkError};
 
-use super::{Notice, PipelineError, Shared, lock};
+use super::{Notice, Order, PipelineError, Shared, lock};
 use crate::outlet::{Outlet, OutletError, Settled};
 use crate::vault::{Chore, Stored};
 use crate::worker::Parcel;
 
 /// Between two tries of a commit that could not be made.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Between two words about commits that cannot be made.
+const SAY_INTERVAL: Duration = Duration::from_secs(10);
 /// What waits for a commit is kept in memory until then: with more than this, it is made at once.
 const PENDING_BYTES_MAX: usize = 16 << 20;
 /// How long a checkpoint is waited for before its lane is given up without it.
@@ -38,8 +40,16 @@ pub struct Doors {
 
 pub fn run(outlet: Outlet, doors: &Doors, shared: &Shared, commit_interval: Duration) {
     let now = Instant::now();
-    let mut thread =
-        Thread { outlet, doors, shared, commit_interval, commit_due: now, is_behind: false, leaving: None };
+    let mut thread = Thread {
+        outlet,
+        doors,
+        shared,
+        commit_interval,
+        commit_due: now,
+        is_behind: false,
+        behind_since: None,
+        leaving: None,
+    };
     if let Err(error) = thread.work() {
         shared.fail(error);
     }
@@ -53,6 +63,8 @@ struct Thread<'a> {
     commit_due: Instant,
     /// A commit could not be made: no more parcels before it is.
     is_behind: bool,
+    /// Since when that is so, and when it was last said.
+    behind_since: Option<(Instant, Instant)>,
     leaving: Option<Leaving>,
 }
 
@@ -79,8 +91,6 @@ impl Thread<'_> {
                     }
                     Ok(Control::Forget { lanes }) => {
                         self.leaving = None;
-                        // What they have said is in the queue; none of it may come after this.
-                        self.drain_parcels()?;
                         lanes.iter().for_each(|lane| self.outlet.forget(lane));
                     }
                     // The intake has failed and said so.
@@ -108,7 +118,11 @@ impl Thread<'_> {
             snapshot.checkpoints += 1;
             snapshot.checkpoint_bytes = bytes.len() as u64;
         }
-        let is_opening = matches!(&parcel, Parcel::Opened { is_new: true, .. });
+        let is_opening = matches!(&parcel, Parcel::Opened { .. });
+        if is_opening && self.shared.lane(lane).is_none_or(|lane| lane.is_ordered(Order::Abandon)) {
+            // It was taken away before it began.
+            return Ok(());
+        }
         match self.outlet.receive(lane, parcel) {
             Ok(true) => {
                 if let Some(lane) = self.shared.lane(lane) {
@@ -117,6 +131,11 @@ impl Thread<'_> {
             }
             Ok(false) => {}
             Err(error) => self.reset_after(error)?,
+        }
+        if self.outlet.is_waiting() {
+            // A decision could not be committed yet: what comes later waits for it.
+            self.is_behind = true;
+            self.commit_due = self.commit_due.min(Instant::now() + RETRY_INTERVAL);
         }
         if is_opening || self.outlet.pending_bytes() > PENDING_BYTES_MAX {
             self.commit_due = Instant::now();
@@ -152,15 +171,45 @@ impl Thread<'_> {
             }
         };
         let took = start.elapsed();
+        if settled == Settled::Done {
+            self.behind_since = None;
+        }
+        if settled == Settled::Full {
+            self.outlet
+                .overfull()
+                .filter_map(|lane| self.shared.lane(lane))
+                .for_each(|lane| lane.want_saved());
+        }
         self.is_behind = settled == Settled::Later;
         self.commit_due = match settled {
-            Settled::Later => Instant::now() + RETRY_INTERVAL,
+            Settled::Later | Settled::Full => Instant::now() + RETRY_INTERVAL,
             Settled::Done => start + self.commit_interval,
         };
+        self.say_if_behind(settled);
         let mut snapshot = lock(&self.shared.outlet);
         snapshot.commits += u64::from(settled == Settled::Done);
         snapshot.commit_seconds += took.as_secs_f64();
         Ok(settled)
+    }
+
+    /// Somebody should know why nothing comes out.
+    fn say_if_behind(&mut self, settled: Settled) {
+        if settled == Settled::Done {
+            return;
+        }
+        let now = Instant::now();
+        let (since, said) = self.behind_since.get_or_insert((now, now));
+        if now < *said + SAY_INTERVAL {
+            return;
+        }
+        *said = now;
+        let seconds = (now - *since).as_secs();
+        match settled {
+            Settled::Full => {
+                tracing::warn!(seconds, "no commit: decisions wait for a checkpoint to be stored")
+            }
+            _ => tracing::warn!(seconds, "no commit, tries again: {}", self.outlet.busy()),
+        }
     }
 
     /// What was on its way is lost and unseen: lanes go back to their commits. All else is the end.
@@ -179,7 +228,7 @@ impl Thread<'_> {
         if self.outlet.is_saving() && Instant::now() < leaving.until {
             return Ok(());
         }
-        if self.settle()? == Settled::Later {
+        if self.settle()? != Settled::Done {
             return Ok(());
         }
         if let Some(Leaving { lanes, reply, .. }) = self.leaving.take() {
@@ -206,7 +255,7 @@ impl Thread<'_> {
             self.stored(stored);
             self.give_chores();
         }
-        while self.settle()? == Settled::Later {
+        while self.settle()? != Settled::Done {
             if Instant::now() >= until {
                 return Err(PipelineError::Unsettled { what: "the sink does not take it" });
             }

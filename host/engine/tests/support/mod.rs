@@ -17,7 +17,7 @@ use gridwatch_core::record::{Feed, RecordFormat};
 use gridwatch_core::sink::{Delivery, LaneCommit, LaneId, Sink, Store};
 use gridwatch_engine::deployment::{Deployment, OnFault, OnNewState};
 use gridwatch_engine::lane::LaneParts;
-use gridwatch_engine::outlet::{Outlet, checkpoint_name};
+use gridwatch_engine::outlet::{Outlet, first_checkpoint_name};
 use gridwatch_engine::settings::{LaneSettings, OnMissing, PaceSettings};
 use gridwatch_engine::start::begin;
 use gridwatch_engine::worker::{Parcel, Worker};
@@ -92,7 +92,7 @@ pub fn save_first(worker: &mut Worker, store: &MemoryStore) -> LaneCommit {
     let mut commit = None;
     let mut hand_on = |parcel| {
         let Parcel::Checkpoint { position, bytes } = parcel else { return };
-        let checkpoint = checkpoint_name("0", position, &bytes);
+        let checkpoint = first_checkpoint_name("0", position, &bytes);
         store.put(&checkpoint, bytes).unwrap();
         commit = Some(LaneCommit { position, checkpoint, decisions: vec![] });
     };

@@ -1,0 +1,101 @@
+//! The outlet where the sink or the store do not do at once what they are asked.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use gridwatch_connectors::memory::{MemorySink, MemoryStore};
+use gridwatch_core::decision::{Decision, What};
+use gridwatch_core::sink::{AnomalyMessage, LaneCommit, LaneId, Outgoing, SinkError, Store, StoreError};
+use gridwatch_engine::lane::Output;
+use gridwatch_engine::outlet::{Outlet, Settled};
+use gridwatch_engine::worker::Parcel;
+
+fn lane() -> LaneId {
+    LaneId::only("0")
+}
+
+fn opened(sink: &MemorySink) -> Outlet {
+    let mut outlet = Outlet::new(Box::new(sink.clone()), None);
+    let commit = LaneCommit { position: 0, checkpoint: name(0, "aa"), decisions: vec![] };
+    outlet.receive(&lane(), Parcel::Opened { commit, is_new: false }).unwrap();
+    outlet
+}
+
+fn name(position: u64, digest: &str) -> String {
+    format!("checkpoints/0/{position:020}-{digest}")
+}
+
+fn output(position: u64, text: &str, decisions: usize) -> Parcel {
+    let message = AnomalyMessage { key: String::new(), headers: vec![], payload: text.into() };
+    let decision = |at| Decision { position, what: What::IdleTick { time: 1_000_000_000_000 + at as i64 } };
+    let decisions = (0..decisions).map(decision).collect();
+    Parcel::Output(Output { messages: vec![Outgoing::Anomaly(message)], decisions, position })
+}
+
+fn texts(messages: &[Outgoing]) -> Vec<String> {
+    messages.iter().map(|message| String::from_utf8_lossy(&message.json()).into_owned()).collect()
+}
+
+fn busy() -> SinkError {
+    SinkError::Busy { place: "memory".into(), what: "told so".into() }
+}
+
+/// At least once, what follows from a decision waits until that is committed; so does all that came later,
+/// in its order, however long it takes.
+#[test]
+fn nothing_overtakes_a_decision_that_is_not_committed() {
+    let sink = MemorySink::at_least_once();
+    let mut outlet = opened(&sink);
+    sink.fail(busy());
+    outlet.receive(&lane(), output(10, "after the first decision", 1)).unwrap();
+    assert!(outlet.is_waiting());
+    outlet.receive(&lane(), output(20, "plain", 0)).unwrap();
+    outlet.receive(&lane(), output(30, "after the second", 1)).unwrap();
+    outlet.receive(&lane(), Parcel::Checkpoint { position: 30, bytes: vec![1] }).unwrap();
+    assert_eq!(sink.messages(), [], "before its decision is committed");
+    sink.fail(busy());
+    assert_eq!(outlet.settle().unwrap(), Settled::Later);
+    assert_eq!(sink.messages(), []);
+    assert_eq!(outlet.settle().unwrap(), Settled::Done);
+    assert_eq!(texts(&sink.committed()), ["after the first decision", "plain", "after the second"]);
+    assert_eq!(sink.last_commit().unwrap().lanes[&lane()].position, 30);
+}
+
+/// More decisions than a commit can hold: it waits for a checkpoint, and goes on as soon as there is one,
+/// also where the store was away when it was asked first.
+#[test]
+fn decisions_that_fill_a_commit_wait_for_a_checkpoint_and_no_longer() {
+    let (sink, store) = (MemorySink::new(), MemoryStore::new());
+    let mut outlet = opened(&sink);
+    assert!(outlet.receive(&lane(), output(10, "1", 600)).unwrap(), "a checkpoint is asked for");
+    assert_eq!(outlet.settle().unwrap(), Settled::Full);
+    assert!(!outlet.is_full(), "the checkpoint has to come through");
+    store.fail(StoreError::Failed { name: "x".into(), what: "away".into() });
+    outlet.receive(&lane(), Parcel::Checkpoint { position: 10, bytes: vec![1] }).unwrap();
+    assert!(outlet.is_full(), "nothing more before it is stored");
+    outlet.do_chores(&store);
+    assert_eq!(outlet.settle().unwrap(), Settled::Full);
+    assert!(!outlet.is_full(), "the next checkpoint has to come through");
+    assert!(outlet.receive(&lane(), output(20, "2", 0)).unwrap(), "it is asked for again");
+    outlet.receive(&lane(), Parcel::Checkpoint { position: 20, bytes: vec![2] }).unwrap();
+    outlet.do_chores(&store);
+    assert_eq!(outlet.settle().unwrap(), Settled::Done);
+    assert_eq!(texts(&sink.committed()), ["1", "2"]);
+}
+
+/// Two checkpoints at one position sort by their digests: whichever is named stays.
+#[test]
+fn a_checkpoint_that_is_named_is_never_swept() {
+    for at in 0..64u8 {
+        let (sink, store) = (MemorySink::new(), MemoryStore::new());
+        store.put(&name(0, "aa"), vec![0]).unwrap();
+        let mut outlet = opened(&sink);
+        for (position, bytes) in [(5, vec![at]), (5, vec![at, 1]), (5, vec![at, 2]), (9, vec![at, 3])] {
+            outlet.receive(&lane(), Parcel::Checkpoint { position, bytes }).unwrap();
+            outlet.do_chores(&store);
+            assert_eq!(outlet.settle().unwrap(), Settled::Done);
+            outlet.do_chores(&store);
+            let named = sink.last_commit().unwrap().lanes[&lane()].checkpoint.clone();
+            assert!(store.get(&named).is_ok(), "{named} is gone");
+        }
+        assert!(store.get(&name(0, "aa")).is_err(), "what is older than both is swept");
+    }
+}
