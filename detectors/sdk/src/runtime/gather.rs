@@ -4,6 +4,8 @@ use crate::contract::Columns;
 
 /// Rows that are made at once, so that a column is read in one go.
 const BLOCK: usize = 8;
+/// Rows of so many values, or fewer, are laid out by a stride that is known: their places need no multiplication.
+const NARROW: usize = 16;
 
 /// Makes rows of columns: `judge` gets the values of one reading side by side.
 pub(super) struct Gather {
@@ -11,7 +13,7 @@ pub(super) struct Gather {
     index_of: Vec<usize>,
     /// Values a row.
     width: usize,
-    /// The same in whole eights, which `Reading::present` looks at.
+    /// The same in whole eights, which `Reading::present` looks at; `NARROW` at least.
     stride: usize,
     /// `BLOCK` rows, one after the other; NaN for ever where a quantity is not there.
     block: Vec<f64>,
@@ -34,7 +36,7 @@ pub(super) struct Row<'a> {
 impl Gather {
     /// `chosen_of`: position among the chosen quantities by the detector's index.
     pub fn new(chosen_of: &[Option<u32>]) -> Self {
-        let stride = chosen_of.len().next_multiple_of(8);
+        let stride = chosen_of.len().next_multiple_of(8).max(NARROW);
         Gather {
             index_of: (0..chosen_of.len()).filter(|&index| chosen_of[index].is_some()).collect(),
             width: chosen_of.len(),
@@ -109,26 +111,33 @@ impl Gather {
     /// The rows from `row` on, as many as there are and fit.
     #[inline(never)]
     fn fill(&mut self, columns: &Columns<'_>, row: usize) {
-        let (stride, rows) = (self.stride, columns.sensors.len());
+        let rows = columns.sensors.len();
+        let (narrow, _) = self.block.as_chunks_mut::<NARROW>();
+        if let (NARROW, true, Some(block)) = (self.stride, row + BLOCK <= rows, narrow.first_chunk_mut()) {
+            fill_narrow(block, &columns.values[row..], rows, &self.index_of);
+            return;
+        }
         for (column, &index) in columns.values.chunks_exact(rows).zip(&self.index_of) {
-            let values = &column[row..];
-            let places = &mut self.block[index..];
-            if let (Some(values), true) = (values.first_chunk::<BLOCK>(), places.len() > (BLOCK - 1) * stride)
-            {
-                // Written out, since a loop in WebAssembly looks at the clock each time round.
-                places[0] = values[0];
-                places[stride] = values[1];
-                places[2 * stride] = values[2];
-                places[3 * stride] = values[3];
-                places[4 * stride] = values[4];
-                places[5 * stride] = values[5];
-                places[6 * stride] = values[6];
-                places[7 * stride] = values[7];
-            } else {
-                for (place, value) in places.iter_mut().step_by(stride).zip(values) {
-                    *place = *value;
-                }
+            for (place, value) in self.block[index..].iter_mut().step_by(self.stride).zip(&column[row..]) {
+                *place = *value;
             }
         }
+    }
+}
+
+/// A whole block. `values`: from the first column's first of these rows on; the next column's are `rows` further.
+#[inline(always)]
+fn fill_narrow(block: &mut [[f64; NARROW]; BLOCK], values: &[f64], rows: usize, index_of: &[usize]) {
+    let mut start = 0;
+    for &index in index_of {
+        let Some(values) = values.get(start..).and_then(|values| values.first_chunk::<BLOCK>()) else {
+            return;
+        };
+        if index < NARROW {
+            for (places, value) in block.iter_mut().zip(values) {
+                places[index] = *value;
+            }
+        }
+        start += rows;
     }
 }

@@ -7,7 +7,7 @@ use crate::reading::Reading;
 
 use super::Runtime;
 use super::gather::Row;
-use super::table::{PAGE_SENSORS, slot_of};
+use super::table::{PAGE_SENSORS, Stage};
 
 impl<D: Detector> Runtime<D> {
     /// Judges the rows in order. Findings come in the order of their rows.
@@ -50,24 +50,17 @@ impl<D: Detector> Runtime<D> {
     ) -> Result<(), String> {
         self.gather.begin(columns)?;
         self.outbox.subject = Subject::Reading;
-        let width = self.table.width;
         for (row, (&number, &timestamp)) in columns.sensors.iter().zip(columns.timestamps).enumerate() {
-            let page = self.table.page_mut(number).map_err(|error| format!("row {row}: {error}"))?;
-            let slot = slot_of(number);
-            if !page.is_seen(slot) {
-                page.set_seen(slot);
-                self.groups.see(page.groups[slot]);
+            let (entry, cells) = self.table.get_mut(number).map_err(|error| at_row(row, &error))?;
+            if entry.stage != Stage::Seen {
+                entry.stage = Stage::Seen;
+                self.groups.see(entry.group);
             }
             let Row { values, eights, malformed } = self.gather.row(columns, row);
             let marks = columns.marks.get(row).copied().unwrap_or(0);
             let reading = Reading { timestamp, marks, values, eights, malformed };
-            let (name, group) = split(self.groups.get_mut(page.groups[slot]));
-            let memory = Memory {
-                facts: &page.facts[slot],
-                sensor: &mut page.sensors[slot],
-                cells: &mut page.cells[slot * width..(slot + 1) * width],
-                group,
-            };
+            let (name, group) = split(self.groups.get_mut(entry.group));
+            let memory = Memory { facts: &entry.facts, sensor: &mut entry.sensor, cells, group };
             before(&self.detector, row, &reading, &memory);
             self.outbox.row = row as u32;
             let mut out = Findings { now: timestamp, group: name, outbox: &mut self.outbox };
@@ -85,14 +78,13 @@ impl<D: Detector> Runtime<D> {
         self.outbox.row = 0;
         for (index, page) in self.table.pages.iter_mut().enumerate() {
             let Some(page) = page else { continue };
-            for slot in page.seen_slots() {
-                let (name, group) = split(self.groups.get_mut(page.groups[slot]));
-                let memory = Memory {
-                    facts: &page.facts[slot],
-                    sensor: &mut page.sensors[slot],
-                    cells: &mut page.cells[slot * width..(slot + 1) * width],
-                    group,
-                };
+            for (slot, entry) in page.entries.iter_mut().enumerate() {
+                if entry.stage != Stage::Seen {
+                    continue;
+                }
+                let (name, group) = split(self.groups.get_mut(entry.group));
+                let cells = &mut page.cells[slot * width..(slot + 1) * width];
+                let memory = Memory { facts: &entry.facts, sensor: &mut entry.sensor, cells, group };
                 self.outbox.subject = Subject::Sensor((index * PAGE_SENSORS + slot) as u32);
                 let mut out = Findings { now: watermark, group: name, outbox: &mut self.outbox };
                 self.detector.advance(watermark, memory, &mut out);
@@ -113,4 +105,9 @@ fn split<S>(group: Option<&mut super::groups::Group<S>>) -> (Option<&str>, Optio
         Some(group) => (Some(&group.name), Some(&mut group.state)),
         None => (None, None),
     }
+}
+
+#[cold]
+fn at_row(row: usize, error: &str) -> String {
+    format!("row {row}: {error}")
 }

@@ -16,7 +16,7 @@ use gather::Gather;
 use groups::Groups;
 pub(crate) use outbox::Outbox;
 use saving::Restoring;
-use table::{NO_GROUP, Table, slot_of};
+use table::{NO_GROUP, Stage, Table};
 
 /// What the detector says of itself.
 pub fn descriptor<D: Detector>() -> Descriptor {
@@ -102,16 +102,17 @@ impl<D: Detector> Runtime<D> {
             let number = number.ok_or("sensor numbers end at 4294967295")?;
             // An attribute that is there but empty names nothing.
             let group = self.detector.group_of(sensor).filter(|name| !name.is_empty());
-            let page = self.table.page_for(number);
-            let slot = slot_of(number);
-            page.set_known(slot);
-            page.facts[slot] = self.detector.facts(sensor);
-            let (before, seen) = (page.groups[slot], page.is_seen(slot));
+            let entry = self.table.entry_for(number);
+            if entry.stage == Stage::Unknown {
+                entry.stage = Stage::Known;
+            }
+            entry.facts = self.detector.facts(sensor);
+            let (before, seen) = (entry.group, entry.stage == Stage::Seen);
             if self.groups.is_named(before, group.as_deref()) {
                 continue;
             }
             let now = group.map_or(NO_GROUP, |name| self.groups.join(&name));
-            page.groups[slot] = now;
+            entry.group = now;
             if seen {
                 self.groups.see(now);
             }
@@ -123,9 +124,8 @@ impl<D: Detector> Runtime<D> {
     /// Forgets sensors and their state. Their numbers do not come back.
     pub fn remove_sensors(&mut self, sensors: &[u32]) {
         for &number in sensors {
-            if let Ok(page) = self.table.page(number) {
-                let slot = slot_of(number);
-                self.groups.leave(page.groups[slot], page.is_seen(slot));
+            if let Ok((entry, _)) = self.table.get(number) {
+                self.groups.leave(entry.group, entry.stage == Stage::Seen);
                 self.table.forget(number);
             }
         }

@@ -5,7 +5,7 @@ use crate::detector::Detector;
 use crate::state::{self, Part, Shared};
 
 use super::Runtime;
-use super::table::slot_of;
+use super::table::Stage;
 
 /// Between `begin_restore` and the last `restore`.
 pub(super) struct Restoring {
@@ -20,12 +20,11 @@ impl<D: Detector> Runtime<D> {
     pub fn save(&self, sensors: &[u32]) -> Result<States, String> {
         let mut states = States { ends: Vec::with_capacity(sensors.len()), bytes: Vec::new() };
         let (mut sensor_part, mut cell_part) = (Part::<D::Sensor>::new()?, Part::<D::Cell>::new()?);
-        let width = self.table.width;
         for &number in sensors {
-            let (page, slot) = (self.table.page(number)?, slot_of(number));
-            if page.is_seen(slot) {
-                sensor_part.encode(&page.sensors[slot], &mut states.bytes)?;
-                for cell in &page.cells[slot * width..(slot + 1) * width] {
+            let (entry, cells) = self.table.get(number)?;
+            if entry.stage == Stage::Seen {
+                sensor_part.encode(&entry.sensor, &mut states.bytes)?;
+                for cell in cells {
                     cell_part.encode(cell, &mut states.bytes)?;
                 }
             }
@@ -81,26 +80,26 @@ impl<D: Detector> Runtime<D> {
         if states.ends.len() != sensors.len() {
             return Err(format!("{} sensors, but {} states", sensors.len(), states.ends.len()));
         }
-        let (mut start, mut parts, width) = (0, Vec::new(), self.table.width);
+        let (mut start, mut parts) = (0, Vec::new());
         for (&number, &end) in sensors.iter().zip(&states.ends) {
             let blob = states.bytes.get(start..end as usize).ok_or("states: an end is out of range")?;
             start = end as usize;
-            let (page, slot) = (self.table.page_mut(number)?, slot_of(number));
+            let (entry, cells) = self.table.get_mut(number)?;
             if blob.is_empty() {
                 continue;
             }
-            let (sensor, cells) = restoring
+            let (sensor, restored) = restoring
                 .read::<D>(blob, &mut parts)
                 .map_err(|error| format!("state of sensor {number}: {error}"))?;
-            page.sensors[slot] = sensor;
-            for (cell, index) in cells.into_iter().zip(&restoring.index_of) {
+            entry.sensor = sensor;
+            for (cell, index) in restored.into_iter().zip(&restoring.index_of) {
                 if let Some(index) = index {
-                    page.cells[slot * width + index] = cell;
+                    cells[*index] = cell;
                 }
             }
-            if !page.is_seen(slot) {
-                page.set_seen(slot);
-                self.groups.see(page.groups[slot]);
+            if entry.stage != Stage::Seen {
+                entry.stage = Stage::Seen;
+                self.groups.see(entry.group);
             }
         }
         Ok(())
