@@ -25,7 +25,7 @@ pub struct Seen<'a> {
 }
 
 /// Judges the frequency, a finite number.
-#[inline(never)]
+#[inline(always)]
 pub fn judge(
     seen: Seen<'_>,
     reading: &Reading<'_>,
@@ -41,10 +41,9 @@ pub fn judge(
         return;
     }
     let now = reading.timestamp;
-    if let Some(closed) = cell.window.add(now, TEN_SECONDS, hertz / nominal - 1.0, p.window_samples_min)
-        && (closed.mean.abs() > p.frequency_mean_band || cell.open.is_some())
-    {
-        tell_mean(seen, closed, cell, out);
+    let deviation = hertz / nominal - 1.0;
+    if !cell.window.add_within(now, TEN_SECONDS, deviation) {
+        leave_window(seen, now, deviation, cell, out);
     }
     // The change that the limit allows within its window is allowed between readings farther apart, too: a slower
     // series cannot show that it was slower than that.
@@ -105,6 +104,16 @@ fn tell_deviation(seen: Seen<'_>, cell: &mut Cell, out: &mut Findings<'_>) {
         out.clear(&mut open.reading, || finding().explain(format!("{:.3} Hz", seen.hertz)));
     }
     cell.tidy();
+}
+
+/// The reading is of another window than the one before.
+#[inline(never)]
+fn leave_window(seen: Seen<'_>, now: i64, deviation: f64, cell: &mut Cell, out: &mut Findings<'_>) {
+    if let Some(closed) = cell.window.add(now, TEN_SECONDS, deviation, seen.p.window_samples_min)
+        && (closed.mean.abs() > seen.p.frequency_mean_band || cell.open.is_some())
+    {
+        tell_mean(seen, closed, cell, out);
+    }
 }
 
 #[cold]

@@ -82,6 +82,7 @@ impl Detector for Limits {
         Facts::of(sensor)
     }
 
+    #[inline(always)]
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
         let p = &self.parameters;
         let Memory { facts, sensor, cells, .. } = memory;
@@ -120,10 +121,11 @@ impl Detector for Limits {
             }
         }
         if facts.is_transformer {
-            load::judge_oil(p, TEMPERATURE, reading, &mut cells[TEMPERATURE], out);
+            load::judge_oil(p, TEMPERATURE, values[TEMPERATURE], &mut cells[TEMPERATURE], out);
         }
-        if p.power_factor_low > 0.0 {
-            load::judge_power_factor(p, POWER_FACTOR, reading, &mut cells[POWER_FACTOR], out);
+        if p.power_factor_low > 0.0 && !reading.is_ahead() {
+            let (factor, cell) = (values[POWER_FACTOR], &mut cells[POWER_FACTOR]);
+            load::judge_power_factor(p, POWER_FACTOR, factor, reading.timestamp, cell, out);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::window::{Closed, TEN_MINUTES};
 const OIL_HYSTERESIS_C: f64 = 2.0;
 
 /// A current, a finite number, against the nominal one.
-#[inline(never)]
+#[inline(always)]
 pub fn judge_current(
     p: &Parameters,
     nominal: f64,
@@ -26,15 +26,30 @@ pub fn judge_current(
         return;
     }
     let part = (amperes / nominal).abs();
-    if let Some(closed) = cell.window.add(reading.timestamp, TEN_MINUTES, part, p.window_samples_min)
+    if !cell.window.add_within(reading.timestamp, TEN_MINUTES, part) {
+        leave_window(p, nominal, quantity, reading.timestamp, part, cell, out);
+    }
+}
+
+/// The reading is of another window than the one before.
+#[cold]
+#[inline(never)]
+fn leave_window(
+    p: &Parameters,
+    nominal: f64,
+    quantity: usize,
+    timestamp: i64,
+    part: f64,
+    cell: &mut Cell,
+    out: &mut Findings<'_>,
+) {
+    if let Some(closed) = cell.window.add(timestamp, TEN_MINUTES, part, p.window_samples_min)
         && (closed.mean > p.load || cell.open.is_some())
     {
         tell_overload(p, nominal, quantity, closed, cell, out);
     }
 }
 
-#[cold]
-#[inline(never)]
 fn tell_overload(
     p: &Parameters,
     nominal: f64,
@@ -70,15 +85,16 @@ fn tell_overload(
 pub fn judge_power_factor(
     p: &Parameters,
     quantity: usize,
-    reading: &Reading<'_>,
+    factor: f64,
+    timestamp: i64,
     cell: &mut Cell,
     out: &mut Findings<'_>,
 ) {
-    let factor = reading.value(quantity).abs();
-    if p.power_factor_low <= 0.0 || !factor.is_finite() || reading.is_ahead() {
+    let factor = factor.abs();
+    if !factor.is_finite() {
         return;
     }
-    let Some(closed) = cell.window.add(reading.timestamp, TEN_MINUTES, factor, p.window_samples_min) else {
+    let Some(closed) = cell.window.add(timestamp, TEN_MINUTES, factor, p.window_samples_min) else {
         return;
     };
     let finding = || {
@@ -101,14 +117,7 @@ pub fn judge_power_factor(
 
 /// Top oil; only for sensors whose role is `transformer`.
 #[inline(never)]
-pub fn judge_oil(
-    p: &Parameters,
-    quantity: usize,
-    reading: &Reading<'_>,
-    cell: &mut Cell,
-    out: &mut Findings<'_>,
-) {
-    let degrees = reading.value(quantity);
+pub fn judge_oil(p: &Parameters, quantity: usize, degrees: f64, cell: &mut Cell, out: &mut Findings<'_>) {
     if !degrees.is_finite() {
         return;
     }

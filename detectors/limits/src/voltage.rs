@@ -12,7 +12,7 @@ use crate::window::{Closed, TEN_MINUTES};
 ///
 /// What is rarely needed stands in functions of its own, here and beside: inlined, it would take the registers of what
 /// every reading needs.
-#[inline(never)]
+#[inline(always)]
 pub fn judge(
     p: &Parameters,
     nominal: f64,
@@ -28,11 +28,8 @@ pub fn judge(
     if part < p.sag || part >= p.swell || cell.open.is_some() {
         tell_reading(&seen(), cell, out);
     }
-    if !reading.is_ahead()
-        && let Some(closed) = cell.window.add(timestamp, TEN_MINUTES, part - 1.0, p.window_samples_min)
-        && (closed.mean.abs() > p.voltage_mean_band || cell.open.is_some())
-    {
-        tell_mean(&seen(), closed, cell, out);
+    if !reading.is_ahead() && !cell.window.add_within(timestamp, TEN_MINUTES, part - 1.0) {
+        leave_window(&seen(), cell, out);
     }
     part
 }
@@ -131,8 +128,18 @@ fn tell_class(seen: &Seen<'_>, class: Option<usize>, open: &mut Open, out: &mut 
     });
 }
 
+/// The reading is of another window than the one before.
 #[cold]
 #[inline(never)]
+fn leave_window(seen: &Seen<'_>, cell: &mut Cell, out: &mut Findings<'_>) {
+    let p = seen.p;
+    if let Some(closed) = cell.window.add(seen.timestamp, TEN_MINUTES, seen.part - 1.0, p.window_samples_min)
+        && (closed.mean.abs() > p.voltage_mean_band || cell.open.is_some())
+    {
+        tell_mean(seen, closed, cell, out);
+    }
+}
+
 fn tell_mean(seen: &Seen<'_>, closed: Closed, cell: &mut Cell, out: &mut Findings<'_>) {
     let p = seen.p;
     let band = p.voltage_mean_band;

@@ -30,35 +30,49 @@ pub struct Closed {
 }
 
 impl Window {
+    /// Adds a deviation if the reading is of the window being filled, as most are: says whether it was. Otherwise nothing
+    /// has changed, and it is for `add`. Seen without a division.
+    #[inline(always)]
+    pub fn add_within(&mut self, timestamp: i64, length: i64, deviation: f64) -> bool {
+        let into = timestamp.wrapping_sub(i64::from(self.index) * length);
+        let is_within = (into as u64) < length as u64 && self.samples != 0 && self.samples != u16::MAX;
+        if is_within {
+            self.take(deviation);
+        }
+        is_within
+    }
+
+    #[inline(always)]
+    fn take(&mut self, deviation: f64) {
+        self.late = 0;
+        self.samples += 1;
+        self.sum += deviation.clamp(-DEVIATION_MAX, DEVIATION_MAX) as f32;
+    }
+
     /// Adds a deviation; gives the window before if this reading is the first one beyond it and it
     /// held enough readings. Readings older than the window are left out: their mean has been judged.
     #[inline(always)]
     pub fn add(&mut self, timestamp: i64, length: i64, deviation: f64, samples_min: u16) -> Option<Closed> {
         let mut closed = None;
-        // Most readings are of the same window, which is seen without a division.
-        let into = timestamp.wrapping_sub(i64::from(self.index) * length);
-        if into as u64 >= length as u64 || self.samples == 0 {
-            let index = timestamp.div_euclid(length).clamp(0, i64::from(u32::MAX)) as u32;
-            if self.samples > 0 && index < self.index {
-                self.late += 1;
-                if self.late < LATE_MAX {
-                    return None;
-                }
-                *self = Window::default();
-            } else if index > self.index && self.samples >= samples_min {
-                let mean = f64::from(self.sum) / f64::from(self.samples);
-                closed = Some(Closed { start: i64::from(self.index) * length, mean });
+        let index = timestamp.div_euclid(length).clamp(0, i64::from(u32::MAX)) as u32;
+        if self.samples > 0 && index < self.index {
+            self.late += 1;
+            if self.late < LATE_MAX {
+                return None;
             }
-            if index != self.index || self.samples == 0 {
-                *self = Window { index, ..Window::default() };
-            }
+            *self = Window::default();
+        } else if index > self.index && self.samples >= samples_min {
+            let mean = f64::from(self.sum) / f64::from(self.samples);
+            closed = Some(Closed { start: i64::from(self.index) * length, mean });
         }
-        self.late = 0;
+        if index != self.index || self.samples == 0 {
+            *self = Window { index, ..Window::default() };
+        }
         // A full count keeps the mean of the readings so far.
         if self.samples < u16::MAX {
-            self.samples += 1;
-            self.sum += deviation.clamp(-DEVIATION_MAX, DEVIATION_MAX) as f32;
+            self.take(deviation);
         }
+        self.late = 0;
         closed
     }
 }

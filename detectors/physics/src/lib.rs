@@ -70,6 +70,7 @@ impl Detector for Physics {
         sensor.attribute("area").map(str::to_owned)
     }
 
+    #[inline(always)]
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
         let p = &self.parameters;
         let Memory { facts, sensor, group, .. } = memory;

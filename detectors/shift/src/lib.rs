@@ -74,6 +74,7 @@ impl Detector for Shift {
         Ok(Shift { parameters, kinds, margins })
     }
 
+    #[inline(always)]
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
         let Memory { sensor, cells, .. } = memory;
         let Some(gap) = time::step(&self.parameters, reading, sensor) else {

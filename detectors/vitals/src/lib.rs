@@ -68,6 +68,7 @@ impl Detector for Vitals {
         Some("lane".to_owned())
     }
 
+    #[inline(always)]
     fn judge(&self, reading: &Reading<'_>, memory: Memory<'_, Self>, out: &mut Findings<'_>) {
         let Memory { sensor, cells, group, .. } = memory;
         let p = &self.parameters;

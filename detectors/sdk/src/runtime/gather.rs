@@ -89,13 +89,14 @@ impl Gather {
     /// Rows are asked for in ascending order, from 0.
     #[inline(always)]
     pub fn row(&mut self, columns: &Columns<'_>, row: usize) -> Row<'_> {
-        let malformed = if self.malformed_rows.is_empty() { 0..0 } else { self.malformed_range(row) };
         let place = row % BLOCK;
         if place == 0 {
             self.fill(columns, row);
         }
+        let malformed = if self.malformed_rows.is_empty() { 0..0 } else { self.malformed_range(row) };
         let eights = &self.block[place * self.stride..(place + 1) * self.stride];
-        Row { values: &eights[..self.width], eights, malformed: &self.malformed[malformed] }
+        let malformed = self.malformed.get(malformed).unwrap_or_default();
+        Row { values: &eights[..self.width], eights, malformed }
     }
 
     /// Rows are asked for in ascending order.
