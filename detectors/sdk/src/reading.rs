@@ -29,7 +29,13 @@ impl<'a> Reading<'a> {
     /// Which values are there (no NaN), 64 quantities a piece: quicker than to ask each one where few of many are.
     #[inline(always)]
     pub fn present(&self) -> impl Iterator<Item = Bits> + 'a {
-        self.eights.chunks(64).map(Bits::present)
+        self.eights.chunks(64).map(|values| Bits::of(values, present))
+    }
+
+    /// As `present`, but for values that are exactly 0.
+    #[inline(always)]
+    pub fn nonzero(&self) -> impl Iterator<Item = Bits> + 'a {
+        self.eights.chunks(64).map(|values| Bits::of(values, nonzero))
     }
 
     /// Quantities (by index) that came with something that is not a finite number.
@@ -58,12 +64,11 @@ impl<'a> Reading<'a> {
 pub struct Bits(u64);
 
 impl Bits {
-    /// Of up to eight eights of values: those that are no NaN.
+    /// Of up to eight eights of values: those that `has` says of eight.
     #[inline(always)]
-    fn present(values: &[f64]) -> Bits {
+    fn of(values: &[f64], has: impl Fn(&[f64; 8]) -> u8) -> Bits {
         let (eights, _) = values.as_chunks();
-        let bits = eights.iter().rev().fold(0, |bits, eight| bits << 8 | u64::from(present(eight)));
-        Bits(bits)
+        Bits(eights.iter().rev().fold(0, |bits, eight| bits << 8 | u64::from(has(eight))))
     }
 
     /// `place`: below 64.
@@ -78,6 +83,11 @@ impl Bits {
 
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// How many there are.
+    pub fn len(self) -> u32 {
+        self.0.count_ones()
     }
 }
 
@@ -95,16 +105,27 @@ impl Iterator for Bits {
     }
 }
 
-/// A bit for each value that is no NaN.
+/// A bit for each value that is no NaN, which none is equal to itself.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 #[inline(always)]
 fn present(values: &[f64; 8]) -> u8 {
-    use core::arch::wasm32::{f64x2, f64x2_eq, i64x2_bitmask};
-    // No NaN is equal to itself. Two at a time; no compiler comes upon that by itself.
-    let two = |at: usize| {
-        let pair = f64x2(values[at], values[at + 1]);
-        i64x2_bitmask(f64x2_eq(pair, pair))
-    };
+    bits(values, |pair| core::arch::wasm32::f64x2_eq(pair, pair))
+}
+
+/// A bit for each value that is neither NaN nor 0.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[inline(always)]
+fn nonzero(values: &[f64; 8]) -> u8 {
+    use core::arch::wasm32::{f64x2_abs, f64x2_lt, f64x2_splat};
+    bits(values, |pair| f64x2_lt(f64x2_splat(0.0), f64x2_abs(pair)))
+}
+
+/// Two at a time; no compiler comes upon that by itself.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+#[inline(always)]
+fn bits(values: &[f64; 8], has: impl Fn(core::arch::wasm32::v128) -> core::arch::wasm32::v128) -> u8 {
+    use core::arch::wasm32::{f64x2, i64x2_bitmask};
+    let two = |at: usize| i64x2_bitmask(has(f64x2(values[at], values[at + 1])));
     two(0) | two(2) << 2 | two(4) << 4 | two(6) << 6
 }
 
@@ -112,15 +133,28 @@ fn present(values: &[f64; 8]) -> u8 {
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 #[inline(always)]
 fn present(values: &[f64; 8]) -> u8 {
+    bits(values, |value| !value.is_nan())
+}
+
+/// As above.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+#[inline(always)]
+fn nonzero(values: &[f64; 8]) -> u8 {
+    bits(values, |value| value.abs() > 0.0)
+}
+
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+#[inline(always)]
+fn bits(values: &[f64; 8], has: impl Fn(f64) -> bool) -> u8 {
     // Bits as wide as the values, which compilers make vectors of.
     const BITS: [u64; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
-    let bit = |(value, bit): (&f64, u64)| if value.is_nan() { 0 } else { bit };
+    let bit = |(value, bit): (&f64, u64)| if has(*value) { bit } else { 0 };
     values.iter().zip(BITS).map(bit).fold(0, |bits, bit| bits | bit) as u8
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Bits;
+    use super::{Bits, nonzero, present};
 
     #[test]
     fn present_is_what_is_no_nan() {
@@ -128,8 +162,11 @@ mod tests {
         for place in [0, 3, 7, 8, 15] {
             values[place] = place as f64 - 3.0;
         }
-        values[15] = f64::INFINITY;
-        assert_eq!(Bits::present(&values).collect::<Vec<_>>(), [0, 3, 7, 8, 15]);
+        (values[7], values[15]) = (5e-324, f64::INFINITY);
+        assert_eq!(Bits::of(&values, present).collect::<Vec<_>>(), [0, 3, 7, 8, 15]);
+        assert_eq!(Bits::of(&values, nonzero).collect::<Vec<_>>(), [0, 7, 8, 15]);
+        values[8] = -0.0;
+        assert_eq!(Bits::of(&values, nonzero).len(), 3);
     }
 
     #[test]

@@ -88,10 +88,15 @@ impl Detector for Shift {
         let pieces =
             reading.present().zip(values.chunks(64)).zip(cells.chunks_mut(64)).zip(self.kinds.chunks(64));
         for (piece, (((present, values), cells), kinds)) in pieces.enumerate() {
+            // As many as there are values, which spares the loop to look at all lengths.
+            let (Some(cells), Some(kinds)) = (cells.get_mut(..values.len()), kinds.get(..values.len()))
+            else {
+                break;
+            };
             let (mut odd, mut learnt) = (Bits::default(), Bits::default());
             for place in present {
-                let (Some(cell), Some(&value), Some(&kind)) =
-                    (cells.get_mut(place), values.get(place), kinds.get(place))
+                let (Some(&value), Some(cell), Some(&kind)) =
+                    (values.get(place), cells.get_mut(place), kinds.get(place))
                 else {
                     break;
                 };

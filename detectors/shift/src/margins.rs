@@ -15,24 +15,23 @@ pub struct Margins {
 }
 
 /// By blocks seen; the last one holds for all longer pasts.
-pub struct Table(Vec<Margins>);
+pub struct Table(Box<[Margins; BLOCKS as usize]>);
 
 impl Table {
     pub fn new(parameters: &Parameters) -> Self {
-        let margins = |blocks: u16| {
-            let young = parameters.margin_young / f32::from(blocks.max(1)).sqrt();
+        let margins = |blocks: usize| {
+            let young = parameters.margin_young / (blocks.max(1) as f32).sqrt();
             Margins {
                 level: parameters.level_margin + young,
                 spread: parameters.spread_margin + young / 2.0,
                 course: parameters.course_margin + young / 2.0,
             }
         };
-        Table((0..BLOCKS).map(margins).collect())
+        Table(Box::new(std::array::from_fn(margins)))
     }
 
     #[inline(always)]
     pub fn of(&self, cell: &Cell) -> &Margins {
-        const NONE: Margins = Margins { level: 0.0, spread: 0.0, course: 0.0 };
-        self.0.get(usize::from(cell.blocks.min(BLOCKS - 1))).unwrap_or(&NONE)
+        &self.0[usize::from(cell.blocks.min(BLOCKS - 1))]
     }
 }

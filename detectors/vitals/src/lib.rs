@@ -90,7 +90,7 @@ impl Detector for Vitals {
         if order == Order::Forward {
             let row = values::learn(p, reading, cells);
             stuck::judge(p, reading, &row, sensor, cells, out);
-            if row.may_be_far {
+            if row.may_be_far() {
                 units::judge(p, reading, sensor, cells, out);
             }
         }

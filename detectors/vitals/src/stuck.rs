@@ -22,14 +22,14 @@ pub fn judge(
     cells: &[Cell],
     out: &mut Findings<'_>,
 ) {
-    let whole = row.present >= 2 && row.same == row.present;
-    if !whole && row.same < row.present {
+    let whole = row.present >= 2 && !row.has_changed();
+    if row.has_changed() {
         if teaches(sensor.same_longest, sensor.same_run) {
             learn_whole(parameters, sensor);
         }
         sensor.same_run = 1;
     }
-    if whole || row.may_be_long || sensor.stuck.is_open() {
+    if whole || row.may_be_long() || sensor.stuck.is_open() {
         tell(parameters, reading, whole, sensor, cells, out);
     }
 }

@@ -12,13 +12,31 @@ use crate::{stuck, units};
 /// What one reading's values are against those before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Row {
-    /// Values that are there and not 0, and those of them that are as before.
+    /// Values that are there and not 0.
     pub present: u32,
-    pub same: u32,
+    /// What is so of any of them, by bits, so that the loop has one thing to remember.
+    is: u8,
+}
+
+const CHANGED: u8 = 1;
+const LONG: u8 = 2;
+const FAR: u8 = 4;
+
+impl Row {
+    /// A value is not as before.
+    pub fn has_changed(&self) -> bool {
+        self.is & CHANGED != 0
+    }
+
     /// A value has stood still for so long that it may be stuck.
-    pub may_be_long: bool,
+    pub fn may_be_long(&self) -> bool {
+        self.is & LONG != 0
+    }
+
     /// A quantity's unit may be in question.
-    pub may_be_far: bool,
+    pub fn may_be_far(&self) -> bool {
+        self.is & FAR != 0
+    }
 }
 
 /// Neither absent (NaN) nor 0: one comparison of the bits without the sign.
@@ -32,21 +50,22 @@ pub fn is_there(value: f64) -> bool {
 #[inline(always)]
 pub fn learn(parameters: &Parameters, reading: &Reading<'_>, cells: &mut [Cell]) -> Row {
     let mut row = Row::default();
-    let pieces = reading.present().zip(reading.values().chunks(64)).zip(cells.chunks_mut(64));
-    for ((present, values), cells) in pieces {
+    let pieces = reading.nonzero().zip(reading.values().chunks(64)).zip(cells.chunks_mut(64));
+    for ((there, values), cells) in pieces {
+        // As many as there are values, which spares the loop to look at both lengths.
+        let Some(cells) = cells.get_mut(..values.len()) else { break };
+        row.present += there.len();
         let mut odd = Bits::default();
-        for place in present {
-            let (Some(cell), Some(&value)) = (cells.get_mut(place), values.get(place)) else { break };
-            if value == 0.0 {
-                continue;
-            }
-            row.present += 1;
+        for place in there {
+            let (Some(&value), Some(cell)) = (values.get(place), cells.get_mut(place)) else { break };
             cell.seen = cell.seen.saturating_add(1);
             if value == cell.last {
-                row.same += 1;
                 cell.run = cell.run.saturating_add(1);
-                row.may_be_long |= cell.run >= parameters.stuck_readings_min;
+                if cell.run >= parameters.stuck_readings_min {
+                    row.is |= LONG;
+                }
             } else {
+                row.is |= CHANGED;
                 if stuck::teaches(cell.longest, cell.run) {
                     // Cannot be done here: a call costs the registers of what every value needs.
                     odd.add(place);
@@ -55,10 +74,12 @@ pub fn learn(parameters: &Parameters, reading: &Reading<'_>, cells: &mut [Cell])
                 cell.run = 1;
                 cell.last = value;
             }
-            row.may_be_far |= !units::learn_usual(cell, value);
+            if !units::learn_usual(cell, value) {
+                row.is |= FAR;
+            }
         }
-        if !odd.is_empty() {
-            row.may_be_far |= learn_runs(parameters, odd, values, cells);
+        if !odd.is_empty() && learn_runs(parameters, odd, values, cells) {
+            row.is |= FAR;
         }
     }
     row
