@@ -28,19 +28,36 @@ pub struct Ripe {
     pub mature: bool,
 }
 
-#[inline(always)]
-pub fn ripe(parameters: &Parameters, kind: Kind, readings: u32, interval_ms: f32) -> Ripe {
-    const HOURS_PER_MS: f32 = 1.0 / 3_600_000.0;
-    let known = readings >= u32::from(parameters.learn_readings);
-    let hours = readings as f32 * interval_ms * HOURS_PER_MS;
-    let mature = known & (hours >= parameters.learn_hours);
-    Ripe { settled: mature | (known & kind.is_supply), mature }
+/// Readings from which on there is something to judge, at the interval of a sensor.
+#[derive(Debug, Clone, Copy)]
+pub struct Ripeness {
+    known: u32,
+    mature: u32,
 }
+
+impl Ripeness {
+    pub fn of(parameters: &Parameters, interval_ms: f32) -> Self {
+        const HOURS_PER_MS: f32 = 1.0 / 3_600_000.0;
+        let known = u32::from(parameters.learn_readings);
+        // Without an interval there are no hours, and no end of readings.
+        let readings = parameters.learn_hours / (interval_ms * HOURS_PER_MS);
+        Ripeness { known, mature: known.max(readings.ceil() as u32) }
+    }
+
+    #[inline(always)]
+    pub fn after(self, readings: u32, kind: Kind) -> Ripe {
+        let settled = if kind.is_supply { self.known } else { self.mature };
+        Ripe { settled: readings >= settled, mature: readings >= self.mature }
+    }
+}
+
+/// Differences are held to this, so that sums of absurd values do not become infinite.
+const DIFFERENCE_MAX: f32 = 1e30;
 
 /// The difference to the value before.
 #[inline(always)]
 pub fn difference(value: f64, before: f64) -> f32 {
-    (value - before).clamp(-1e30, 1e30) as f32
+    ((value - before) as f32).clamp(-DIFFERENCE_MAX, DIFFERENCE_MAX)
 }
 
 /// What has been done with a value.
@@ -58,21 +75,22 @@ pub fn take(
     parameters: &Parameters,
     margins: &Margins,
     kind: Kind,
-    interval_ms: f32,
+    ripeness: Ripeness,
     value: f64,
     cell: &mut Cell,
 ) -> Done {
-    if cell.flags != KNOWN || cell.block >= BLOCK - 1 || cell.scale == 0.0 {
+    let difference = (value - cell.last) as f32;
+    let size = difference.abs();
+    if cell.flags != KNOWN || cell.block >= BLOCK - 1 || cell.scale <= 0.0 || size > DIFFERENCE_MAX {
         return Done::Nothing;
     }
-    let difference = difference(value, cell.last);
-    let (size, readings) = (difference.abs(), peaks::readings(cell));
+    let readings = peaks::readings(cell);
     // All is learnt before anything is judged: what is compared within a branch and stored behind it would be
     // computed twice by cranelift.
     scale::learn_at(1.0, size, readings, cell);
     spread::learn(parameters, size, cell);
     course::learn(parameters, difference, cell);
-    let ripe = ripe(parameters, kind, readings, interval_ms);
+    let ripe = ripeness.after(readings, kind);
     let (deviation, sum) = (level::next(difference, cell), course::sum(cell));
     if (ripe.mature && deviation.abs() > level::limit(parameters, cell.scale, margins, cell))
         || (ripe.settled
@@ -85,7 +103,7 @@ pub fn take(
     cell.deviation = level::followed(parameters, deviation);
     cell.jump.see(deviation.abs());
     cell.excess_peak.running = cell.excess_peak.running.max(cell.excess);
-    cell.course_peak.running = cell.course_peak.running.max(Fixed::keep(sum));
+    cell.course_peak.running = cell.course_peak.running.max(Fixed::of(sum));
     cell.block += 1;
     Done::All
 }

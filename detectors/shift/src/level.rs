@@ -37,7 +37,7 @@ pub fn next(difference: f32, cell: &Cell) -> f32 {
 /// What of a deviation is left when the level has followed.
 #[inline(always)]
 pub fn followed(parameters: &Parameters, deviation: f32) -> f32 {
-    deviation * (1.0 - parameters.level_weight)
+    deviation - deviation * parameters.level_weight
 }
 
 pub fn judge(parameters: &Parameters, at: &At<'_>, cell: &mut Cell, out: &mut Findings<'_>) {

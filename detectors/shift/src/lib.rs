@@ -37,7 +37,7 @@ pub use kinds::KINDS;
 pub use parameters::Parameters;
 pub use state::{Cell, Sensor};
 
-use calm::{Done, Kind, Ripe};
+use calm::{Done, Kind, Ripe, Ripeness};
 use level::At;
 use state::{AWAY, KNOWN};
 
@@ -84,7 +84,7 @@ impl Detector for Shift {
             after_gap(reading, cells);
             return;
         }
-        let (values, interval_ms) = (reading.values(), sensor.interval_ms);
+        let (values, ripeness) = (reading.values(), Ripeness::of(&self.parameters, sensor.interval_ms));
         let pieces =
             reading.present().zip(values.chunks(64)).zip(cells.chunks_mut(64)).zip(self.kinds.chunks(64));
         for (piece, (((present, values), cells), kinds)) in pieces.enumerate() {
@@ -101,7 +101,7 @@ impl Detector for Shift {
                     break;
                 };
                 let margins = self.margins.of(cell);
-                match calm::take(&self.parameters, margins, kind, interval_ms, value, cell) {
+                match calm::take(&self.parameters, margins, kind, ripeness, value, cell) {
                     Done::All => {}
                     Done::Learnt => {
                         odd.add(place);
@@ -204,7 +204,7 @@ impl Shift {
         }
         let unknown = Kind { is_supply: false, width: parameters.load_margin };
         let kind = self.kinds.get(quantity).copied().unwrap_or(unknown);
-        let Ripe { settled, mature } = calm::ripe(parameters, kind, readings, sensor.interval_ms);
+        let Ripe { settled, mature } = Ripeness::of(parameters, sensor.interval_ms).after(readings, kind);
         let (width, margins) = (kind.width, self.margins.of(cell));
         let at = At { quantity, value, before, difference, settled, mature, width, margins };
         level::judge(parameters, &at, cell, out);

@@ -34,8 +34,8 @@ pub fn learn(parameters: &Parameters, size: f32, cell: &mut Cell) {
     let steps = lower(size / cell.scale, CUT);
     let spread = cell.spread.get() + (steps - cell.spread.get()) * WEIGHT;
     let excess = cell.excess.get() + steps - parameters.spread_allowance;
-    cell.spread = Fixed::keep(spread);
-    cell.excess = Fixed::keep(lower(higher(excess, 0.0), SUM_MAX));
+    cell.spread = Fixed::of(spread);
+    cell.excess = Fixed::of(lower(higher(excess, 0.0), SUM_MAX));
 }
 
 /// After `learn`.

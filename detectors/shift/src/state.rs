@@ -80,6 +80,15 @@ pub struct Peak<T> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Fixed(u16);
 
+impl Fixed {
+    /// Of a number that is from 0 to 63 for certain.
+    #[inline(always)]
+    pub fn of(value: f32) -> Self {
+        // By way of `i32`, to which a float is converted at once.
+        Fixed((value * 1024.0 + 0.5) as i32 as u16)
+    }
+}
+
 /// What a peak can be kept as.
 pub trait Kept: Copy {
     fn get(self) -> f32;
@@ -99,9 +108,7 @@ impl Kept for Fixed {
     fn get(self) -> f32 {
         f32::from(self.0) / 1024.0
     }
-    #[inline(always)]
     fn keep(value: f32) -> Self {
-        // By way of `i32`, to which a float is converted at once.
-        Fixed(((value * 1024.0 + 0.5) as i32).clamp(0, i32::from(u16::MAX)) as u16)
+        Fixed((value * 1024.0 + 0.5) as u16)
     }
 }
