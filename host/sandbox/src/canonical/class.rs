@@ -17,11 +17,13 @@ pub enum Class {
     Computes(Shape),
     /// Gives no float, or none at all, and does not tell one NaN from another.
     Compares,
+    /// The same, and where it holds none of its two operands is a NaN.
+    Orders,
     /// What it gives may have the bits of any operand.
     Carries,
     /// What it gives may have the bits of its first operand but for the sign; looks at the bits of its second.
     Signs,
-    /// Gives a float that is no NaN, or a canonical one.
+    /// Gives a float that is no NaN.
     Numbers,
     LocalGet(u32),
     LocalSet(u32),
@@ -45,7 +47,7 @@ impl Class {
 
     /// Whether what it gives is to be followed.
     pub fn gives_float(self) -> bool {
-        !matches!(self, Class::Compares | Class::LocalSet(_) | Class::Sees)
+        !matches!(self, Class::Compares | Class::Orders | Class::LocalSet(_) | Class::Sees)
     }
 }
 
@@ -77,17 +79,17 @@ pub fn of(operator: &Operator<'_>) -> Class {
         | O::F64Max
         | O::F64PromoteF32 => Class::Computes(Shape::F64),
         O::F32Eq
-        | O::F32Ne
         | O::F32Lt
         | O::F32Gt
         | O::F32Le
         | O::F32Ge
         | O::F64Eq
-        | O::F64Ne
         | O::F64Lt
         | O::F64Gt
         | O::F64Le
-        | O::F64Ge
+        | O::F64Ge => Class::Orders,
+        O::F32Ne
+        | O::F64Ne
         // These trap, or give 0, whichever NaN it is.
         | O::I32TruncF32S
         | O::I32TruncF32U

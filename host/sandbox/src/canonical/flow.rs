@@ -11,6 +11,7 @@ use wasmparser::{
 use super::class::{self, Class, Shape};
 use super::foreign::Foreign;
 use super::live::Live;
+use super::numbers::numbers;
 
 /// What a function needs.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,12 +63,12 @@ pub enum Control {
 
 /// An operator: what it does with bits, and which operators gave its operands (none where bits are
 /// fixed, or no float is).
-struct Step {
-    class: Class,
+pub struct Step {
+    pub class: Class,
     /// What it gives, where that is a scalar float whose bits are an operand's.
     carried: Option<Shape>,
-    control: Control,
-    operands: Box<[Option<u32>]>,
+    pub control: Control,
+    pub operands: Box<[Option<u32>]>,
 }
 
 struct Code {
@@ -141,11 +142,16 @@ impl Code {
     /// After what checks belong: operators that compute what is seen, or locals as they are seen.
     fn seen(&self) -> Vec<(u32, Shape)> {
         let foreign = self.foreign();
+        let numbers = numbers(&self.steps, self.shapes.len());
         let mut seen = vec![false; self.steps.len()];
         let mut live = Live::new(self.shapes.len() as u32, self.steps.len());
         loop {
             for (at, step) in self.steps.iter().enumerate().rev() {
                 live.back(at as u32, &step.control);
+                // Of a number nothing is to be seen.
+                if let (Some(true), Some(seen)) = (numbers.get(at), seen.get_mut(at)) {
+                    *seen = false;
+                }
                 step.look(at, &foreign, &mut seen, &mut live);
             }
             if live.is_settled() {
@@ -188,7 +194,7 @@ impl Code {
                         foreign.set(local, operand(0));
                         operand(0)
                     }
-                    Class::Signs | Class::Compares | Class::Sees => true,
+                    Class::Signs | Class::Compares | Class::Orders | Class::Sees => true,
                 };
                 if let Some(result) = results.get_mut(at) {
                     *result = is_foreign;
@@ -206,7 +212,7 @@ impl Step {
     fn look(&self, at: usize, foreign: &[bool], seen: &mut [bool], live: &mut Live) {
         let is_seen = seen.get(at) == Some(&true);
         let (first, others) = match self.class {
-            Class::Computes(Shape::F32 | Shape::F64) | Class::Compares => (false, false),
+            Class::Computes(Shape::F32 | Shape::F64) | Class::Compares | Class::Orders => (false, false),
             Class::Computes(Shape::F32x4 | Shape::F64x2) => {
                 if let Some(seen) = seen.get_mut(at) {
                     *seen = true;

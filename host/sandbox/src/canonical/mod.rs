@@ -21,7 +21,8 @@
 //! to `local.get` or `select`, which are checked where all that they can give there has been computed (`foreign`),
 //! so that a message made of a value now and then does not cost a check with every value. Where a local
 //! may also hold a NaN of the guest's own making, whose bits must stay, it is left alone and what is
-//! put there is checked, as far as it may be seen (`live`). Vectors have no type, so that a NaN as one
+//! put there is checked, as far as it may be seen (`live`). What is kept within a limit is no NaN to begin with and is
+//! let off (`numbers`). Vectors have no type, so that a NaN as one
 //! operator sees it may be numbers to another: all that is computed is checked.
 //!
 //! On the way `rewrite` turns `a > b` into `b < a`, for speed alone: see there.
@@ -30,6 +31,7 @@ mod class;
 mod flow;
 mod foreign;
 mod live;
+mod numbers;
 mod rewrite;
 #[cfg(test)]
 mod tests;
@@ -37,7 +39,7 @@ mod tests;
 use crate::refusal::Refusal;
 
 /// Changes whenever other code comes of the same bytes; part of the code cache's key.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The same component (or module) with checks. Validates it on the way.
 pub fn canonical(binary: &[u8]) -> Result<Vec<u8>, Refusal> {
