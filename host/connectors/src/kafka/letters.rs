@@ -166,7 +166,7 @@ impl Letters {
     }
 
     /// The next record, sent or not; `None` at the end that there was when this began.
-    pub fn next(&mut self) -> Result<Option<Stored>, ToolError> {
+    pub fn read(&mut self) -> Result<Option<Stored>, ToolError> {
         let mut silent_since = Instant::now();
         while !self.ends.is_empty() {
             let polled = match self.consumer.poll(Duration::from_millis(200)) {
@@ -218,7 +218,7 @@ impl Letters {
         Some(record)
     }
 
-    /// Sends `record` for the one that `next` gave last. It is out once settled.
+    /// Sends `record` for the one that `read` gave last. It is out once settled.
     pub fn send(&mut self, given: &Stored, record: &Outbound<'_>) -> Result<(), ToolError> {
         if self.settings.dry_run {
             return Ok(());

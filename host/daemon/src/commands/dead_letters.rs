@@ -77,7 +77,7 @@ fn resend(
     let (mut chunk, mut bytes) = (Vec::new(), 0);
     let mut left = args.limit.unwrap_or(u64::MAX);
     while left > 0 && !signals.asked() {
-        let Some(record) = letters.next()? else { break };
+        let Some(record) = letters.read()? else { break };
         let letter = Letter::of(&record);
         let verdict = if letters.is_done(&record) { Verdict::Before } else { letter.verdict(args, topic) };
         if verdict != Verdict::Send {

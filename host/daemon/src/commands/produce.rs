@@ -134,9 +134,12 @@ impl Pace {
         }
     }
 
-    /// Since the start.
+    /// Since the first reading.
     fn due(&mut self, before: u64, reading: &SimReading) -> Duration {
-        let first_ms = *self.first_ms.get_or_insert(reading.arrived);
+        let first_ms = *self.first_ms.get_or_insert_with(|| {
+            self.start = Instant::now();
+            reading.arrived
+        });
         let seconds = match (self.rate, self.speed) {
             (Some(rate), _) => before as f64 / rate,
             (None, Some(speed)) => (reading.arrived - first_ms).max(0) as f64 / 1000.0 / speed,
