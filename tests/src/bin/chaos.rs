@@ -1,6 +1,6 @@
 //! `chaos [SCENARIO]` with `SEED=n` and `KILLS=n` from the environment: the long form of what `make test` runs
 //! in short. One line a scenario; fails at any difference.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::panic)]
 
 use std::process::ExitCode;
 
