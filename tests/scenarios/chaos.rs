@@ -1,4 +1,5 @@
 //! The short forms of `make chaos`: the real binary against a real broker, disturbed, is the undisturbed one.
+#![allow(clippy::print_stdout)]
 
 use gridwatch_tests::chaos::{Order, SCENARIOS};
 

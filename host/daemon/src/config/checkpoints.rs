@@ -72,7 +72,7 @@ fn read_place(section: &mut Section<'_, '_>) -> Place {
             Place::Directory(PathBuf::new())
         }
         (None, Some(url)) => {
-            if !url.value.strip_prefix("s3://").is_some_and(|rest| rest.len() > 2) {
+            if url.value.strip_prefix("s3://").is_none_or(|rest| rest.len() <= 2) {
                 document.mistake(
                     url.offset,
                     format!("url: \"{}\" is none; write \"s3://bucket/prefix\"", url.value),

@@ -137,7 +137,7 @@ impl Lane {
     /// Why a message of this schema is refused, if it is.
     fn check(&mut self, position: Position, id: u32, body: &[u8]) -> Result<Option<Rejection>, LaneError> {
         self.relive_schemas(position);
-        if !self.schooling.last.as_ref().is_some_and(|(last, _)| *last == id) {
+        if self.schooling.last.as_ref().is_none_or(|(last, _)| *last != id) {
             match self.look_up(position, id)? {
                 Ok(schema) => self.schooling.last = Some((id, schema)),
                 Err(why) => {
