@@ -229,6 +229,9 @@ impl Publisher {
         let failed = *heard.failed.lock().unwrap_or_else(PoisonError::into_inner);
         match (failed, heard.transport()) {
             (None, _) => Ok(()),
+            (Some(RDKafkaErrorCode::MessageTimedOut), None) => {
+                Err(self.failed("records are not acknowledged in time".to_owned()))
+            }
             (Some(RDKafkaErrorCode::MessageTimedOut), Some(why)) => {
                 Err(self.failed(format!("records are not acknowledged in time ({why})")))
             }
