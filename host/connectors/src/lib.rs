@@ -6,3 +6,10 @@ pub mod memory;
 pub mod registry;
 pub mod simulator;
 pub mod stores;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What is kept behind these locks is whole whoever panicked while holding it, and still to be read.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -3,7 +3,7 @@
 //! Handles are cheap copies of one thing, so that a test keeps one while the engine has the other.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use gridwatch_core::record::{Chunk, Feed, FeedStatus, Position, RecordMeta, SourceError};
@@ -11,10 +11,7 @@ use gridwatch_core::sink::{
     Commit, Commits, Delivery, LaneCommit, LaneId, Outgoing, Sink, SinkError, Store, StoreError,
 };
 
-/// A test that panicked elsewhere has said enough; what it left is still to be read.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::locked;
 
 /// Records from a list; positions count them from 0, lines from 1.
 #[derive(Debug, Clone)]

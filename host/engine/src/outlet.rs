@@ -78,6 +78,13 @@ struct Ledger {
     waiting: Option<(Saving, Vec<u8>)>,
 }
 
+impl Ledger {
+    /// Its decisions fit into no commit.
+    fn is_overfull(&self) -> bool {
+        self.decision_bytes > DECISION_BYTES_MAX
+    }
+}
+
 /// A checkpoint that is not durable yet.
 struct Saving {
     name: String,
@@ -151,13 +158,13 @@ impl Outlet {
 
     fn publish(&mut self, lane: &LaneId, output: Output) -> Result<(), OutletError> {
         let Output { messages, decisions, position } = output;
-        if decisions.is_empty() || self.sink.delivery() == Delivery::ExactlyOnce {
-            self.decide(lane, decisions)?;
+        let decides = !decisions.is_empty();
+        self.decide(lane, decisions)?;
+        if !decides || self.sink.delivery() == Delivery::ExactlyOnce {
             return self.append(lane, messages, position);
         }
         // What follows from a decision is published only once the decision is committed: a later life
         // might decide otherwise, and what was seen would have no reason. All that comes later waits, too.
-        self.decide(lane, decisions)?;
         let rest = Output { messages, decisions: Vec::new(), position };
         self.backlog.push_front((lane.clone(), Parcel::Output(rest)));
         Ok(())
@@ -249,8 +256,7 @@ impl Outlet {
 
     /// Lanes whose decisions fit into no commit: they are to be saved first.
     pub fn overfull(&self) -> impl Iterator<Item = &LaneId> {
-        let over = self.lanes.iter().filter(|(_, ledger)| ledger.decision_bytes > DECISION_BYTES_MAX);
-        over.map(|(lane, _)| lane)
+        self.lanes.iter().filter(|(_, ledger)| ledger.is_overfull()).map(|(lane, _)| lane)
     }
 
     /// Of messages that wait for a commit.
@@ -260,9 +266,7 @@ impl Outlet {
 
     /// No more parcels should be taken before a checkpoint is stored.
     pub fn is_full(&self) -> bool {
-        self.lanes
-            .values()
-            .any(|ledger| ledger.decision_bytes > DECISION_BYTES_MAX && ledger.saving.is_some())
+        self.lanes.values().any(|ledger| ledger.is_overfull() && ledger.saving.is_some())
     }
 
     /// A checkpoint is on its way to the store.

@@ -1,7 +1,7 @@
 //! This process as a member of its group: the consumer, and which lanes are ours under which generation.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use gridwatch_core::record::SourceError;
@@ -12,8 +12,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, TopicPartitionList};
 
+use super::publish::place_of;
+use super::refusal::is_no_entry;
 use super::settings::KafkaSettings;
 use super::{metadata, raw};
+use crate::locked;
 
 /// How long one question to the brokers may take.
 pub const ASK_WAIT: Duration = Duration::from_secs(5);
@@ -82,17 +85,11 @@ impl ClientContext for Membership {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
-        match code {
-            RDKafkaErrorCode::Authentication
-            | RDKafkaErrorCode::SaslAuthenticationFailed
-            | RDKafkaErrorCode::SSL
-            | RDKafkaErrorCode::Fatal
-            | RDKafkaErrorCode::FencedInstanceId
-            | RDKafkaErrorCode::GroupAuthorizationFailed
-            | RDKafkaErrorCode::TopicAuthorizationFailed => {
-                self.lock().fatal.get_or_insert(format!("{code}: {reason}"));
-            }
-            _ => tracing::warn!("{code}: {reason}"),
+        let is_fenced = matches!(code, RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId);
+        if is_fenced || is_no_entry(code) {
+            self.lock().fatal.get_or_insert(format!("{code}: {reason}"));
+        } else {
+            tracing::warn!("{code}: {reason}");
         }
     }
 }
@@ -117,6 +114,10 @@ impl ConsumerContext for Membership {
 }
 
 impl State {
+    fn partitions(&self) -> BTreeMap<LaneId, i32> {
+        self.held.iter().map(|(lane, held)| (lane.clone(), held.partition)).collect()
+    }
+
     fn revoke(&mut self, partitions: Vec<i32>, lost: bool) -> Rebalance {
         if !lost {
             return Rebalance::Revoked { partitions };
@@ -136,7 +137,7 @@ impl State {
 
 impl Membership {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     pub fn next_event(&self) -> Option<Rebalance> {
@@ -147,7 +148,8 @@ impl Membership {
     pub fn hold(&self, topic: &str, partition: i32) -> LaneId {
         let mut state = self.lock();
         state.incarnations += 1;
-        let lane = LaneId { name: lane_name(topic, partition).into(), incarnation: state.incarnations };
+        let name = format!("{topic}-{partition}").into();
+        let lane = LaneId { name, incarnation: state.incarnations };
         state.held.insert(lane.clone(), Held { partition, is_assigned: false });
         lane
     }
@@ -174,27 +176,22 @@ impl Membership {
     /// Whether the group knows us as another member than the one that was given our lanes. librdkafka does
     /// not always say that a membership was lost: one that ends while a rebalance is being answered is
     /// renewed in silence. All lanes are lost with it then, and answered with.
-    pub fn lose_with(&self, member: Option<String>) -> Vec<(LaneId, i32)> {
+    pub fn lose_with(&self, member: Option<String>) -> BTreeMap<LaneId, i32> {
         let mut state = self.lock();
         let before = std::mem::replace(&mut state.member, member);
         if before.is_none() || before == state.member {
-            return Vec::new();
+            return BTreeMap::new();
         }
         state.metadata = None;
+        let lanes = state.partitions();
         let lost = std::mem::take(&mut state.held);
-        let lanes = lost.iter().map(|(lane, held)| (lane.clone(), held.partition)).collect();
         state.going.extend(lost);
         lanes
     }
 
     pub fn assignment(&self) -> Assignment {
         let state = self.lock();
-        let partitions = state.held.iter().map(|(lane, held)| (lane.clone(), held.partition)).collect();
-        Assignment { partitions, metadata: state.metadata.clone() }
-    }
-
-    pub fn held(&self) -> Vec<(LaneId, i32)> {
-        self.lock().held.iter().map(|(lane, held)| (lane.clone(), held.partition)).collect()
+        Assignment { partitions: state.partitions(), metadata: state.metadata.clone() }
     }
 
     pub fn check(&self, place: &str) -> Result<(), SourceError> {
@@ -231,18 +228,13 @@ impl Membership {
     /// Does `work` while no lane can be taken.
     pub fn while_unchanged<T>(&self, work: impl FnOnce(&BTreeMap<LaneId, i32>) -> T) -> T {
         let state = self.lock();
-        let partitions = state.held.iter().map(|(lane, held)| (lane.clone(), held.partition)).collect();
-        work(&partitions)
+        work(&state.partitions())
     }
-}
-
-pub fn lane_name(topic: &str, partition: i32) -> String {
-    format!("{topic}-{partition}")
 }
 
 /// Reaches the brokers, and makes sure that the topics are there. Errors say what to mend.
 pub fn connect(settings: KafkaSettings) -> Result<Connected, SourceError> {
-    let place = place_of(&settings);
+    let place = place_of(&settings.properties);
     let failed = |what: String| SourceError::Read { place: place.clone(), what };
     let config: ClientConfig = settings.consumer();
     let consumer: GroupConsumer = config
@@ -272,11 +264,6 @@ pub fn connect(settings: KafkaSettings) -> Result<Connected, SourceError> {
     Ok(Connected { consumer: Arc::new(consumer), settings: Arc::new(settings), partitions, topic_id })
 }
 
-pub fn place_of(settings: &KafkaSettings) -> String {
-    let servers = settings.properties.get("bootstrap.servers").map_or("?", String::as_str);
-    format!("Kafka at {servers}")
-}
-
 fn partitions_of(consumer: &GroupConsumer, topic: &str) -> Result<i32, String> {
     let metadata = consumer
         .fetch_metadata(Some(topic), Duration::from_secs(2))
@@ -294,6 +281,10 @@ fn partitions_of(consumer: &GroupConsumer, topic: &str) -> Result<i32, String> {
 }
 
 impl Connected {
+    pub(super) fn place(&self) -> String {
+        place_of(&self.settings.properties)
+    }
+
     pub(super) fn membership(&self) -> &Membership {
         self.consumer.context()
     }

@@ -11,7 +11,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::{Message, TopicPartitionList};
 
 use super::feed::KafkaFeed;
-use super::group::{Connected, Rebalance, place_of};
+use super::group::{Connected, Rebalance};
 use super::raw;
 
 pub struct KafkaIntake {
@@ -25,7 +25,7 @@ impl KafkaIntake {
     }
 
     fn failed(&self, what: String) -> SourceError {
-        SourceError::Read { place: place_of(&self.group.settings), what }
+        SourceError::Read { place: self.group.place(), what }
     }
 
     fn open(&self, partition: i32) -> Opening {
@@ -45,12 +45,13 @@ impl KafkaIntake {
         }
     }
 
-    fn list(&self, partitions: impl IntoIterator<Item = i32>) -> TopicPartitionList {
+    /// Messages of these are not fetched any more. The answer to a revocation, too, where it was one.
+    fn unassign(&self, partitions: Vec<i32>) -> Result<(), SourceError> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
             list.add_partition(&self.group.settings.topic, partition);
         }
-        list
+        self.group.consumer.incremental_unassign(&list).map_err(|error| self.failed(error.to_string()))
     }
 
     /// As whom we may commit from now on.
@@ -143,7 +144,7 @@ impl Intake for KafkaIntake {
             None => {}
         }
         let membership = self.group.membership();
-        membership.check(&place_of(&self.group.settings))?;
+        membership.check(&self.group.place())?;
         match membership.next_event() {
             Some(event) => self.apply(event),
             None => Ok(Vec::new()),
@@ -151,21 +152,16 @@ impl Intake for KafkaIntake {
     }
 
     fn released(&mut self, lanes: &[LaneId]) -> Result<(), SourceError> {
-        let fetched = self.group.membership().release(lanes);
-        let list = self.list(fetched);
-        self.group.consumer.incremental_unassign(&list).map_err(|error| self.failed(error.to_string()))
+        self.unassign(self.group.membership().release(lanes))
     }
 
     fn reopen(&mut self) -> Result<Vec<Opening>, SourceError> {
-        let held = self.group.membership().held();
+        let held = self.group.membership().assignment().partitions;
         let (lanes, partitions): (Vec<LaneId>, Vec<i32>) = held.into_iter().unzip();
         let fetched = self.group.membership().release(&lanes);
+        // Nobody has asked: with none it would be the answer to a question that is still to be met.
         if !fetched.is_empty() {
-            let list = self.list(fetched);
-            self.group
-                .consumer
-                .incremental_unassign(&list)
-                .map_err(|error| self.failed(error.to_string()))?;
+            self.unassign(fetched)?;
         }
         Ok(partitions.into_iter().map(|partition| self.open(partition)).collect())
     }

@@ -20,6 +20,7 @@ mod producer;
 mod progress;
 mod publish;
 mod raw;
+mod refusal;
 mod settings;
 mod sink;
 

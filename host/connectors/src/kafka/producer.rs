@@ -1,7 +1,6 @@
 //! The producer: messages on their way, and what became of them.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Mutex;
 
 use gridwatch_core::dead_letter::DeadLetter;
 use gridwatch_core::sink::{AnomalyMessage, Outgoing};
@@ -9,9 +8,11 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
 
+use super::refusal::is_no_entry;
 use super::settings::KafkaSettings;
+use crate::locked;
 
 /// Headers that we add to a dead letter, beside its own.
 pub const HEADER: &str = "gridwatch-";
@@ -28,12 +29,12 @@ pub struct Deliveries {
 impl Deliveries {
     /// The first failure since the last call.
     pub fn take_failure(&self) -> Option<RDKafkaErrorCode> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
+        locked(&self.failed).take()
     }
 
     /// What no waiting will mend.
     pub fn fatal(&self) -> Option<String> {
-        self.fatal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.fatal).clone()
     }
 }
 
@@ -44,15 +45,8 @@ impl ClientContext for Deliveries {
 
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
-            Some(
-                code @ (RDKafkaErrorCode::Authentication
-                | RDKafkaErrorCode::SaslAuthenticationFailed
-                | RDKafkaErrorCode::SSL
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::TransactionalIdAuthorizationFailed),
-            ) => {
-                let mut fatal = self.fatal.lock().unwrap_or_else(PoisonError::into_inner);
-                fatal.get_or_insert(format!("{code}: {reason}"));
+            Some(code) if is_no_entry(code) => {
+                locked(&self.fatal).get_or_insert(format!("{code}: {reason}"));
             }
             _ => tracing::debug!("{error}: {reason}"),
         }
@@ -65,7 +59,7 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
             let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-            self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(code);
+            locked(&self.failed).get_or_insert(code);
         }
     }
 }
@@ -119,10 +113,8 @@ fn code_of(sent: &Result<(), KafkaError>) -> Option<RDKafkaErrorCode> {
 }
 
 fn send_anomaly(producer: &KafkaProducer, topic: &str, anomaly: &AnomalyMessage) -> Result<(), KafkaError> {
-    let headers = anomaly.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-        headers.insert(Header { key, value: Some(value) })
-    });
-    let record = BaseRecord::to(topic).key(&anomaly.key).payload(&anomaly.payload).headers(headers);
+    let record =
+        BaseRecord::to(topic).key(&anomaly.key).payload(&anomaly.payload).headers(owned(&anomaly.headers));
     producer.send(record).map_err(|(error, _)| error)
 }
 
@@ -136,9 +128,7 @@ fn send_letter(
     let kept = if cut == Cut::None { letter.record.len() } else { letter.record.len().min(CUT_BYTES) };
     let originals = if cut == Cut::All { &[][..] } else { &letter.headers };
     let partition = letter.lane.rsplit('-').next().unwrap_or_default();
-    let mut headers = originals.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-        headers.insert(Header { key, value: Some(value) })
-    });
+    let mut headers = owned(originals);
     let offset = letter.meta.position.to_string();
     let time = letter.meta.stored.map(|time| time.to_string());
     let truncated =
@@ -164,9 +154,11 @@ fn send_letter(
     producer.send(record).map_err(|(error, _)| error)
 }
 
-/// Everything handed over has been answered, or the time is over.
-pub fn flush(producer: &KafkaProducer, wait: Duration) -> bool {
-    producer.flush(wait).is_ok()
+/// As rdkafka wants them.
+pub fn owned(headers: &[gridwatch_core::record::Header]) -> OwnedHeaders {
+    headers
+        .iter()
+        .fold(OwnedHeaders::new(), |owned, (key, value)| owned.insert(Header { key, value: Some(value) }))
 }
 
 /// librdkafka's own lines, among ours.

@@ -4,8 +4,8 @@
 //! exist and a login that is refused are errors within seconds, and so is a record that is not acknowledged.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gridwatch_core::record::Header;
@@ -14,8 +14,12 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{self, DeliveryResult, OwnedHeaders};
+use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+
+use super::producer::owned;
+use super::refusal::is_no_entry;
+use crate::locked;
 
 /// How long brokers may be silent before it counts as a mistake in what they were said to be.
 const CONNECT_WAIT: Duration = Duration::from_secs(6);
@@ -61,11 +65,11 @@ pub struct Heard {
 
 impl Heard {
     pub(super) fn refused(&self) -> Option<String> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.refused).clone()
     }
 
     fn transport(&self) -> Option<String> {
-        self.transport.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.transport).clone()
     }
 }
 
@@ -78,18 +82,12 @@ impl ClientContext for Heard {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!("{error}: {reason}");
         let set = |place: &Mutex<Option<String>>, said: String| {
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+            *locked(place) = Some(said);
         };
         match error.rdkafka_error_code() {
-            Some(
-                code @ (RDKafkaErrorCode::Authentication
-                | RDKafkaErrorCode::SaslAuthenticationFailed
-                | RDKafkaErrorCode::SSL
-                | RDKafkaErrorCode::Fatal
-                | RDKafkaErrorCode::GroupAuthorizationFailed
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::TransactionalIdAuthorizationFailed),
-            ) => set(&self.refused, format!("{code}: {reason}")),
+            Some(code) if is_no_entry(code) || code == RDKafkaErrorCode::Fatal => {
+                set(&self.refused, format!("{code}: {reason}"));
+            }
             Some(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::PartitionEOF) => {}
             _ => set(&self.transport, reason.to_owned()),
         }
@@ -108,7 +106,7 @@ impl ProducerContext for Heard {
             }
             Err((error, _)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-                self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(code);
+                locked(&self.failed).get_or_insert(code);
             }
         }
     }
@@ -178,12 +176,9 @@ impl Publisher {
 
     /// Hands a record over, waiting while there is no room. An error may be an earlier record's.
     pub fn send(&self, record: &Outbound<'_>) -> Result<(), ToolError> {
-        let headers = record.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-            headers.insert(message::Header { key, value: Some(value) })
-        });
         let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.topic).payload(record.payload);
         if !record.headers.is_empty() {
-            message = message.headers(headers);
+            message = message.headers(owned(record.headers));
         }
         if let Some(key) = record.key {
             message = message.key(key);
@@ -226,7 +221,7 @@ impl Publisher {
         if let Some(what) = heard.refused() {
             return Err(ToolError::Refused { place: self.place.clone(), what });
         }
-        let failed = *heard.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = *locked(&heard.failed);
         match (failed, heard.transport()) {
             (None, _) => Ok(()),
             (Some(RDKafkaErrorCode::MessageTimedOut), None) => {

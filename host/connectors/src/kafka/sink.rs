@@ -17,8 +17,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::group::{Assignment, Connected, place_of};
+use super::group::{Assignment, Connected};
 use super::producer::{self, Cut, KafkaProducer};
+use super::refusal::is_forbidden;
 use super::settings::TRANSACTION_TIMEOUT;
 use super::{metadata, raw};
 
@@ -72,33 +73,34 @@ impl KafkaSink {
     }
 
     fn place(&self) -> String {
-        place_of(&self.group.settings)
+        self.group.place()
     }
 
     fn busy(&self, what: impl ToString) -> SinkError {
         SinkError::Busy { place: self.place(), what: what.to_string() }
     }
 
-    /// The producer; a new one fences what an earlier life has left.
-    fn producer(&mut self) -> Result<&KafkaProducer, SinkError> {
-        if self.producer.is_none() {
-            let failed = |what: String| SinkError::Write { place: self.place(), what };
-            let made = producer::new(&self.group.settings).map_err(|error| failed(error.to_string()))?;
-            if self.is_exactly_once()
-                && let Err(error) = made.init_transactions(INIT_WAIT)
-            {
-                if let Some(what) = made.context().fatal() {
-                    return Err(failed(what));
-                }
-                if error.rdkafka_error_code().is_some_and(is_final) {
-                    return Err(failed(error.to_string()));
-                }
-                tracing::warn!("transactions cannot begin yet, tries again: {error}");
-                return Err(self.busy(format!("transactions cannot begin: {error}")));
-            }
-            self.producer = Some(made);
+    /// Makes the producer where there is none; a new one fences what an earlier life has left.
+    fn make_producer(&mut self) -> Result<(), SinkError> {
+        if self.producer.is_some() {
+            return Ok(());
         }
-        self.producer.as_ref().ok_or_else(|| self.busy("no producer"))
+        let failed = |what: String| SinkError::Write { place: self.place(), what };
+        let made = producer::new(&self.group.settings).map_err(|error| failed(error.to_string()))?;
+        if self.is_exactly_once()
+            && let Err(error) = made.init_transactions(INIT_WAIT)
+        {
+            if let Some(what) = made.context().fatal() {
+                return Err(failed(what));
+            }
+            if error.rdkafka_error_code().is_some_and(is_final) {
+                return Err(failed(error.to_string()));
+            }
+            tracing::warn!("transactions cannot begin yet, tries again: {error}");
+            return Err(self.busy(format!("transactions cannot begin: {error}")));
+        }
+        self.producer = Some(made);
+        Ok(())
     }
 
     fn is_exactly_once(&self) -> bool {
@@ -124,7 +126,7 @@ impl KafkaSink {
     }
 
     fn begin(&mut self) -> Result<(), SinkError> {
-        self.producer()?;
+        self.make_producer()?;
         if !self.is_exactly_once() || self.stage != Stage::None {
             return Ok(());
         }
@@ -138,9 +140,7 @@ impl KafkaSink {
     /// What an error means: the same again, an abort first, all is lost, or the end.
     fn after(&mut self, error: KafkaError) -> SinkError {
         let code = error.rdkafka_error_code();
-        if code == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
-            self.cut = Cut::All;
-        }
+        self.cut_after(code);
         if code.is_some_and(is_final) {
             return SinkError::Write { place: self.place(), what: error.to_string() };
         }
@@ -201,11 +201,17 @@ impl KafkaSink {
                 _ => self.busy(error),
             });
         }
-        if producer.context().take_failure() == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
-            self.cut = Cut::All;
-        }
+        let failure = producer.context().take_failure();
+        self.cut_after(failure);
         (self.sent, self.stage) = (0, Stage::None);
         Ok(())
+    }
+
+    /// What a topic was too small for is sent again with less in it.
+    fn cut_after(&mut self, failure: Option<RDKafkaErrorCode>) {
+        if failure == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
+            self.cut = Cut::All;
+        }
     }
 
     fn end(&mut self) -> Result<(), SinkError> {
@@ -301,15 +307,15 @@ impl KafkaSink {
     }
 
     fn commit_at_least_once(&mut self, commit: &Commit) -> Result<Vec<LaneId>, SinkError> {
+        // Also where there is nothing to send: what is committed may be positions alone.
+        self.make_producer()?;
         let sent = self.send()?;
         let Some(producer) = &self.producer else { return Err(self.busy("no producer")) };
-        let flushed = producer::flush(producer, STEP_WAIT);
+        let flushed = producer.flush(STEP_WAIT).is_ok();
         if let Some(code) = producer.context().take_failure() {
             // Those that arrived come again: that is what this delivery allows.
             self.sent = 0;
-            if code == RDKafkaErrorCode::MessageSizeTooLarge {
-                self.cut = Cut::All;
-            }
+            self.cut_after(Some(code));
             if is_final(code) {
                 return Err(SinkError::Write { place: self.place(), what: code.to_string() });
             }
@@ -335,8 +341,8 @@ impl KafkaSink {
 impl Sink for KafkaSink {
     /// What an earlier life of this process has left open is aborted. Commits are asked for lane by lane.
     fn recover(&mut self) -> Result<Arc<dyn Commits>, SinkError> {
-        match self.producer() {
-            Ok(_) | Err(SinkError::Busy { .. }) => {}
+        match self.make_producer() {
+            Ok(()) | Err(SinkError::Busy { .. }) => {}
             Err(error) => return Err(error),
         }
         Ok(Arc::new(GroupCommits(self.group.clone())))
@@ -393,14 +399,7 @@ fn left_out(commit: &Commit, ours: &BTreeMap<LaneId, i32>) -> Vec<LaneId> {
 
 /// No waiting will mend it.
 fn is_final(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::GroupAuthorizationFailed
-            | RDKafkaErrorCode::ClusterAuthorizationFailed
-            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
-            | RDKafkaErrorCode::InvalidTransactionTimeout
-    )
+    is_forbidden(code) || code == RDKafkaErrorCode::InvalidTransactionTimeout
 }
 
 /// Whether the same may succeed later. rdkafka's commit of a transaction flushes first, and answers with that

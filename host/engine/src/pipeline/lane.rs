@@ -1,6 +1,7 @@
 //! A lane's thread: loads what was committed of it, reads and judges until it is told to stop.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -74,8 +75,8 @@ impl Thread {
         let Openings { template, pace, start, .. } = &*self.openings;
         let Opening { origin, source, format, mut feed, .. } = opening;
         let parts = template.parts(&self.lane, origin, source, format);
-        let Some((begun, is_new)) = self.load(&parts, &mut *feed)? else { return Ok(()) };
-        let Begun { lane, commit } = begun;
+        let Some(Begun { lane, commit }) = self.load(&parts, &mut *feed)? else { return Ok(()) };
+        let is_new = commit.is_none();
         let mut worker = match Worker::new(lane, feed, *pace, start.elapsed()) {
             Err(WorkerError::Source(SourceError::Revoked { .. })) => return Ok(()),
             worker => worker?,
@@ -90,7 +91,7 @@ impl Thread {
         *lock(&self.shared.checkpointed) = Some(Instant::now());
         self.hand_on(Parcel::Opened { commit, is_new });
         self.shared.show(&worker);
-        self.shared.open.store(true, std::sync::atomic::Ordering::Release);
+        self.shared.open.store(true, Ordering::Release);
         let _ = self.openings.notices.send(Notice::Open);
         let ended = self.work(&mut worker);
         self.shared.show(&worker);
@@ -111,7 +112,7 @@ impl Thread {
                 return worker.finish(&mut hand_on);
             }
             let now = self.openings.start.elapsed();
-            let wanted = self.shared.save_wanted.swap(false, std::sync::atomic::Ordering::AcqRel);
+            let wanted = self.shared.save_wanted.swap(false, Ordering::AcqRel);
             let step = worker.step(now, WAIT_MAX, wanted, &mut hand_on)?;
             if now >= shown + SNAPSHOT_INTERVAL {
                 shown = now;
@@ -138,8 +139,8 @@ impl Thread {
         }
     }
 
-    /// The lane as the last commit has it, and whether it is a new one. None: told to stop meanwhile.
-    fn load(&self, parts: &LaneParts, feed: &mut dyn Feed) -> Result<Option<(Begun, bool)>, PipelineError> {
+    /// The lane as the last commit has it. None: told to stop meanwhile.
+    fn load(&self, parts: &LaneParts, feed: &mut dyn Feed) -> Result<Option<Begun>, PipelineError> {
         let Openings { commits, store, on_missing, .. } = &*self.openings;
         let mut missed: Option<LaneCommit> = None;
         while !self.shared.is_ordered(Order::Finish) {
@@ -150,10 +151,7 @@ impl Thread {
                     let begun =
                         begin(parts.clone(), commit.clone(), &**store, *on_missing, || feed.beginning());
                     match begun {
-                        Ok(begun) => {
-                            let is_new = begun.commit.is_none();
-                            return Ok(Some((begun, is_new)));
-                        }
+                        Ok(begun) => return Ok(Some(begun)),
                         Err(StartError::Source(SourceError::Revoked { .. })) => return Ok(None),
                         Err(error @ StartError::Source(SourceError::Away { .. })) => error.into(),
                         // Somebody else may have owned the lane until just now, and have gone on.
