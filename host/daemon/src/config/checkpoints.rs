@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gridwatch_connectors::stores::S3Settings;
+
+use super::secret;
 use super::section::Section;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +33,25 @@ pub struct S3 {
     pub secret_key_file: Option<PathBuf>,
 }
 
+/// Of a key.
+const SECRET_BYTES_MAX: u64 = 16 << 10;
+
+impl S3 {
+    /// What connects, with the keys read from their files.
+    pub fn settings(&self) -> Result<S3Settings, String> {
+        let key = |file: &Option<PathBuf>| {
+            file.as_ref().map(|file| secret::in_file(file, SECRET_BYTES_MAX)).transpose()
+        };
+        Ok(S3Settings {
+            url: self.url.clone(),
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            access_key: key(&self.access_key_file)?,
+            secret_key: key(&self.secret_key_file)?,
+        })
+    }
+}
+
 /// What happens when a checkpoint that a commit names is missing or damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnMissing {
@@ -54,14 +76,7 @@ pub fn read(mut section: Section<'_, '_>) -> Checkpoints {
 
 fn read_place(section: &mut Section<'_, '_>) -> Place {
     let (dir, url) = (section.string("dir"), section.string("url"));
-    let mut file = |key: &'static str| {
-        let written = section.string(key)?;
-        let path = section.document().resolve(&written.value);
-        if !path.is_file() {
-            section.document().mistake(written.offset, format!("{key}: {}: no such file", path.display()));
-        }
-        Some(path)
-    };
+    let mut file = |key: &'static str| section.file(key).map(|at| at.value);
     let (access_key_file, secret_key_file) = (file("access_key_file"), file("secret_key_file"));
     let mut text = |key: &'static str| section.string(key).map(|at| at.value);
     let (endpoint, region) = (text("endpoint"), text("region"));

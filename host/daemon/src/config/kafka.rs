@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use gridwatch_connectors::kafka::{KafkaSettings, OnLost, Start};
 use toml::de::DeValue;
 
+use super::secret;
 use super::section::{Section, type_name};
 
 /// The part of `[source]` that is about Kafka. Secrets stay in their files until somebody connects.
@@ -129,11 +130,5 @@ impl KafkaSource {
 
 /// The value of a property, from its file and without a line end.
 pub fn secret_in(name: &str, file: &Path) -> Result<String, String> {
-    let failed = |what: String| format!("{} (for {name}): {what}", file.display());
-    let length = std::fs::metadata(file).map_err(|error| failed(error.to_string()))?.len();
-    if length > SECRET_BYTES_MAX {
-        return Err(failed(format!("more than {SECRET_BYTES_MAX} bytes")));
-    }
-    let text = std::fs::read_to_string(file).map_err(|error| failed(error.to_string()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    secret::in_file(file, SECRET_BYTES_MAX).map_err(|error| format!("{error} (for {name})"))
 }

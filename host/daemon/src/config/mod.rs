@@ -11,6 +11,7 @@ mod outputs;
 mod parameters;
 mod registry;
 mod scalar;
+mod secret;
 mod section;
 mod source;
 
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use assets::AssetTable;
-pub use checkpoints::{Checkpoints, OnMissing, Place, S3};
+pub use checkpoints::{Checkpoints, OnMissing, Place};
 pub use detectors::{DetectorSettings, Detectors, OnFault, OnNewState, read_settings};
 pub use engine::{Engine, is_instance_name};
 pub use kafka::{KafkaSource, TOPIC as READINGS_TOPIC, is_fit as is_fit_property, secret_in};

@@ -1,12 +1,12 @@
 //! `[registry]`: where the schemas of readings are.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gridwatch_connectors::registry::{Credentials, Settings, check_url};
 
-use super::section::{At, Section};
+use super::secret;
+use super::section::Section;
 
 /// The section, checked. Secrets stay in their files until somebody connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,12 +49,13 @@ impl Registry {
 
     /// What connects, with the secret read from its file. An error names the file and never its content.
     pub fn settings(&self) -> Result<Settings, String> {
+        let secret = |file: &Path| secret::in_file(file, SECRET_BYTES_MAX);
         let credentials = match &self.secret {
             Secret::None => None,
             Secret::Password { user, file } => {
-                Some(Credentials::Basic { user: user.clone(), password: secret_in(file)? })
+                Some(Credentials::Basic { user: user.clone(), password: secret(file)? })
             }
-            Secret::Token { file } => Some(Credentials::Token(secret_in(file)?)),
+            Secret::Token { file } => Some(Credentials::Token(secret(file)?)),
         };
         Ok(Settings { url: self.url.clone(), credentials, timeout: self.timeout })
     }
@@ -95,17 +96,8 @@ pub fn read(mut section: Section<'_, '_>) -> Option<Registry> {
 
 fn read_secret(section: &mut Section<'_, '_>) -> Secret {
     let user = section.string("user");
-    let password = section.string("password_file");
-    let token = section.string("token_file");
-    let existing = |written: &At<String>, key: &str| {
-        let file = section.document().resolve(&written.value);
-        if !file.is_file() {
-            section.document().mistake(written.offset, format!("{key}: {}: no such file", file.display()));
-        }
-        file
-    };
-    let password = password.map(|at| (existing(&at, "password_file"), at.offset));
-    let token = token.map(|at| (existing(&at, "token_file"), at.offset));
+    let password = section.file("password_file").map(|at| (at.value, at.offset));
+    let token = section.file("token_file").map(|at| (at.value, at.offset));
     let mistake = |offset, what: &str| section.document().mistake(offset, what);
     match (user, password, token) {
         (None, None, None) => Secret::None,
@@ -124,23 +116,6 @@ fn read_secret(section: &mut Section<'_, '_>) -> Secret {
             Secret::None
         }
     }
-}
-
-fn secret_in(path: &Path) -> Result<String, String> {
-    let cannot = |what: String| format!("{}: {what}", path.display());
-    let mut secret = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut secret))
-        .map_err(|error| cannot(format!("cannot be read: {error}")))?;
-    if secret.len() as u64 > SECRET_BYTES_MAX {
-        return Err(cannot(format!("has more than {SECRET_BYTES_MAX} bytes: is it a password or a token?")));
-    }
-    // Editors end a file with a line end; no password has one there.
-    let secret = secret.trim_end_matches(['\n', '\r']);
-    if secret.is_empty() {
-        return Err(cannot("is empty".into()));
-    }
-    Ok(secret.to_owned())
 }
 
 #[cfg(test)]

@@ -164,6 +164,16 @@ impl<'d, 't> Section<'d, 't> {
         self.text(key, "a string")
     }
 
+    /// An existing file, by its path from the configuration's folder.
+    pub fn file(&mut self, key: &'static str) -> Option<At<PathBuf>> {
+        let At { value, offset } = self.string(key)?;
+        let path = self.document.resolve(&value);
+        if !path.is_file() {
+            self.document.mistake(offset, format!("{key}: {}: no such file", path.display()));
+        }
+        Some(At { value: path, offset })
+    }
+
     pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
         let value = self.raw(key)?;
         match value.get_ref() {

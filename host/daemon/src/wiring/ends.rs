@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use gridwatch_connectors::files::{FileSink, FileSinkOptions, Output};
 use gridwatch_connectors::kafka::{self, KafkaSettings, KafkaSink};
-use gridwatch_connectors::stores::{Objects, S3Settings};
+use gridwatch_connectors::stores::Objects;
 use gridwatch_core::sink::{Sink, Store};
 
 use super::lanes::{LaneBase, Lanes, of_group, of_source};
 use crate::cli::Failure;
-use crate::config::{self, Config, KafkaSource, Place, S3, Source, is_instance_name};
+use crate::config::{self, Config, KafkaSource, Place, Source, is_instance_name};
 
 /// Where readings come from and where anomalies go.
 pub fn ends(
@@ -34,7 +34,7 @@ pub fn ends(
 pub fn store(place: &Place) -> Result<Arc<dyn Store>, Failure> {
     let opened = match place {
         Place::Directory(directory) => Objects::local(directory),
-        Place::S3(s3) => Objects::s3(&s3_settings(s3)?),
+        Place::S3(s3) => Objects::s3(&s3.settings().map_err(Failure::Start)?),
     };
     Ok(Arc::new(opened.map_err(|error| Failure::Start(format!("the checkpoint store: {error}")))?))
 }
@@ -73,22 +73,6 @@ fn kafka_settings(
         delivery: config.engine.delivery,
         record_bytes_max: config.decode.record_bytes_max,
         properties: kafka.all_properties().map_err(Failure::Start)?,
-    })
-}
-
-fn s3_settings(s3: &S3) -> Result<S3Settings, Failure> {
-    let secret = |file: &Option<PathBuf>| match file {
-        None => Ok(None),
-        Some(path) => std::fs::read_to_string(path)
-            .map(|text| Some(text.trim_end().to_owned()))
-            .map_err(|source| Failure::File { path: path.clone(), source }),
-    };
-    Ok(S3Settings {
-        url: s3.url.clone(),
-        endpoint: s3.endpoint.clone(),
-        region: s3.region.clone(),
-        access_key: secret(&s3.access_key_file)?,
-        secret_key: secret(&s3.secret_key_file)?,
     })
 }
 
