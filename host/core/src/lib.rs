@@ -17,6 +17,7 @@ pub mod intake;
 pub mod judge;
 pub mod reading;
 pub mod record;
+pub mod roster;
 pub mod schema;
 pub mod sensors;
 pub mod sink;

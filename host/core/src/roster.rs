@@ -1,0 +1,339 @@
+//! What should run: one small value that all processes follow, replaced as a whole.
+//!
+//! A roster is never changed, only followed by the next generation: whoever wants something else proposes
+//! generation n + 1, and of two who do so at once one is first and the other looks again.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::judge::Limits;
+
+/// What a detector's findings become.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    #[default]
+    Live,
+    /// Judges all that the live one judges; its findings are counted and not published.
+    Shadow,
+}
+
+/// What a fault does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFault {
+    /// The detector judges no more on the lane; all else goes on.
+    #[default]
+    Quarantine,
+    /// The process stops.
+    Halt,
+}
+
+/// What to do when a module refuses the state that the one before it left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnNewState {
+    /// The one before it goes on.
+    #[default]
+    Refuse,
+    /// It begins with nothing.
+    Cold,
+}
+
+/// A module and all that decides what it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Of the module's file: `sha256:` and 64 hexadecimal digits.
+    pub digest: String,
+    /// JSON, checked against the module's schema.
+    pub parameters: String,
+    pub limits: Limits,
+    pub on_fault: OnFault,
+    pub on_new_state: OnNewState,
+    pub mode: Mode,
+    /// So long after it came, the one before it stays warm.
+    pub rollback_window_ms: u64,
+}
+
+impl Plan {
+    /// Module, parameters and limits in one: what failed once fails again only as long as this is the same.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.digest, &self.parameters, self.limits)
+    }
+}
+
+/// 16 hexadecimal digits that stand for a module's bytes, its parameters and its limits.
+pub fn fingerprint(digest: &str, parameters: &str, limits: Limits) -> String {
+    let limits = format!("{limits:?}");
+    let digest = Sha256::digest([digest, parameters, &limits].join("\n").as_bytes());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A detector's place in the roster. It stays when the detector goes, so that nobody goes back a generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// None: it is not to run.
+    pub plan: Option<Plan>,
+    /// What ran before, to go back to.
+    pub previous: Option<Plan>,
+    /// The generation that brought `plan`.
+    pub generation: u64,
+    /// `Plan::fingerprint` of what was rolled back. It is not taken again before something else was.
+    pub rejected: Option<Rejected>,
+}
+
+/// What was tried and taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    pub fingerprint: String,
+    pub reason: String,
+}
+
+/// What somebody wants of the roster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proposal {
+    /// This is to run under the name.
+    Deploy { name: String, plan: Plan },
+    /// Nothing is to run under the name.
+    Remove { name: String },
+    /// What ran before is to run again. `fingerprint`: only if this is what runs.
+    RollBack { name: String, fingerprint: Option<String>, reason: String },
+}
+
+/// Why a proposal makes no generation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unmoved {
+    #[error("{name}: this is what runs")]
+    Same { name: String },
+    #[error("{name}: was rolled back ({reason}); it is refused until the file or its settings change")]
+    RolledBack { name: String, reason: String },
+    #[error("{name}: there is no detector of that name; there are {}", names_or_none(names))]
+    Unknown { name: String, names: Vec<String> },
+    #[error(
+        "{name}: nothing ran before it, so there is nothing to go back to; take its file away to stop it"
+    )]
+    NothingBefore { name: String },
+    #[error("{name}: something else runs by now")]
+    Overtaken { name: String },
+    #[error("{name}: the roster is full: it has {SLOTS_MAX} detectors")]
+    Full { name: String },
+}
+
+fn names_or_none(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+/// Slots, with those of detectors that are gone.
+const SLOTS_MAX: usize = 1024;
+
+/// A generation of what should run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roster {
+    pub generation: u64,
+    pub slots: BTreeMap<String, Slot>,
+}
+
+impl Roster {
+    /// What is to run, by name.
+    pub fn plans(&self) -> impl Iterator<Item = (&str, &Plan)> {
+        self.slots.iter().filter_map(|(name, slot)| Some((name.as_str(), slot.plan.as_ref()?)))
+    }
+
+    /// The generation that follows if the proposal is taken.
+    pub fn follow(&self, proposal: Proposal) -> Result<Roster, Unmoved> {
+        let generation = self.generation + 1;
+        let (name, slot) = match proposal {
+            Proposal::Deploy { name, plan } => self.deploy(name, plan, generation)?,
+            Proposal::Remove { name } => self.remove(name, generation)?,
+            Proposal::RollBack { name, fingerprint, reason } => {
+                self.roll_back(name, fingerprint, reason, generation)?
+            }
+        };
+        let mut slots = self.slots.clone();
+        slots.insert(name, slot);
+        Ok(Roster { generation, slots })
+    }
+
+    fn deploy(&self, name: String, plan: Plan, generation: u64) -> Result<(String, Slot), Unmoved> {
+        let Some(slot) = self.slots.get(&name) else {
+            if self.slots.len() >= SLOTS_MAX {
+                return Err(Unmoved::Full { name });
+            }
+            return Ok((name, Slot { plan: Some(plan), previous: None, generation, rejected: None }));
+        };
+        if slot.plan.as_ref() == Some(&plan) {
+            return Err(Unmoved::Same { name });
+        }
+        match &slot.rejected {
+            Some(rejected) if rejected.fingerprint == plan.fingerprint() => {
+                Err(Unmoved::RolledBack { name, reason: rejected.reason.clone() })
+            }
+            _ => {
+                let previous = slot.plan.clone().or_else(|| slot.previous.clone());
+                Ok((name, Slot { plan: Some(plan), previous, generation, rejected: None }))
+            }
+        }
+    }
+
+    fn remove(&self, name: String, generation: u64) -> Result<(String, Slot), Unmoved> {
+        match self.slots.get(&name) {
+            None => Err(self.unknown(name)),
+            Some(Slot { plan: None, .. }) => Err(Unmoved::Same { name }),
+            Some(Slot { plan, .. }) => {
+                Ok((name, Slot { plan: None, previous: plan.clone(), generation, rejected: None }))
+            }
+        }
+    }
+
+    fn roll_back(
+        &self,
+        name: String,
+        fingerprint: Option<String>,
+        reason: String,
+        generation: u64,
+    ) -> Result<(String, Slot), Unmoved> {
+        let Some(slot) = self.slots.get(&name) else { return Err(self.unknown(name)) };
+        let Some(plan) = &slot.plan else { return Err(Unmoved::Overtaken { name }) };
+        let current = plan.fingerprint();
+        if fingerprint.is_some_and(|wanted| wanted != current) {
+            return Err(Unmoved::Overtaken { name });
+        }
+        let Some(previous) = &slot.previous else { return Err(Unmoved::NothingBefore { name }) };
+        let rejected = Some(Rejected { fingerprint: current, reason });
+        // Going back once more would go forward again.
+        Ok((name, Slot { plan: Some(previous.clone()), previous: None, generation, rejected }))
+    }
+
+    fn unknown(&self, name: String) -> Unmoved {
+        Unmoved::Unknown { name, names: self.plans().map(|(name, _)| name.to_owned()).collect() }
+    }
+}
+
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Versioned {
+    version: u32,
+    #[serde(flatten)]
+    roster: Roster,
+}
+
+/// Bytes that are no roster of a version known here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RosterError {
+    #[error("is of version {version}; this gridwatch reads version {VERSION}: use a newer one")]
+    Version { version: u64 },
+    #[error("is no roster: {what}")]
+    Body { what: String },
+}
+
+/// JSON, so that a person can read what runs.
+pub fn encode(roster: &Roster) -> Result<Vec<u8>, RosterError> {
+    let versioned = Versioned { version: VERSION, roster: roster.clone() };
+    serde_json::to_vec_pretty(&versioned).map_err(|error| RosterError::Body { what: error.to_string() })
+}
+
+pub fn decode(bytes: &[u8]) -> Result<Roster, RosterError> {
+    let failed = |error: serde_json::Error| RosterError::Body { what: error.to_string() };
+    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(failed)?;
+    match value.get("version").and_then(serde_json::Value::as_u64) {
+        Some(version) if version == u64::from(VERSION) => {
+            let versioned: Versioned = serde_json::from_value(value).map_err(failed)?;
+            Ok(versioned.roster)
+        }
+        Some(version) => Err(RosterError::Version { version }),
+        None => Err(RosterError::Body { what: "it has no version".into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    fn plan(digest: &str) -> Plan {
+        Plan {
+            digest: format!("sha256:{digest}"),
+            parameters: "{}".into(),
+            limits: Limits::default(),
+            on_fault: OnFault::default(),
+            on_new_state: OnNewState::default(),
+            mode: Mode::default(),
+            rollback_window_ms: 3_600_000,
+        }
+    }
+
+    fn deploy(digest: &str) -> Proposal {
+        Proposal::Deploy { name: "limits".into(), plan: plan(digest) }
+    }
+
+    fn back(fingerprint: Option<String>) -> Proposal {
+        Proposal::RollBack { name: "limits".into(), fingerprint, reason: "by hand".into() }
+    }
+
+    fn running(roster: &Roster) -> Vec<(&str, &str)> {
+        roster.plans().map(|(name, plan)| (name, plan.digest.as_str())).collect()
+    }
+
+    #[test]
+    fn generations_follow_each_other_and_only_where_something_changes() {
+        let first = Roster::default().follow(deploy("a")).unwrap();
+        assert_eq!((first.generation, running(&first)), (1, vec![("limits", "sha256:a")]));
+        assert_eq!(first.follow(deploy("a")), Err(Unmoved::Same { name: "limits".into() }));
+        let second = first.follow(deploy("b")).unwrap();
+        assert_eq!((second.generation, running(&second)), (2, vec![("limits", "sha256:b")]));
+        let parameters = Plan { parameters: "{\"k\":1}".into(), ..plan("b") };
+        let third = second.follow(Proposal::Deploy { name: "limits".into(), plan: parameters }).unwrap();
+        assert_eq!(third.generation, 3, "parameters alone are a change, too");
+    }
+
+    #[test]
+    fn what_was_rolled_back_is_refused_until_something_else_came() {
+        let second = Roster::default().follow(deploy("a")).unwrap().follow(deploy("b")).unwrap();
+        let third = second.follow(back(None)).unwrap();
+        assert_eq!((third.generation, running(&third)), (3, vec![("limits", "sha256:a")]));
+        let refused = third.follow(deploy("b")).unwrap_err();
+        assert!(refused.to_string().contains("by hand"), "{refused}");
+        assert_eq!(third.follow(back(None)), Err(Unmoved::NothingBefore { name: "limits".into() }));
+        let fourth = third.follow(deploy("c")).unwrap();
+        assert_eq!(running(&fourth.follow(deploy("b")).unwrap()), [("limits", "sha256:b")]);
+    }
+
+    #[test]
+    fn a_fault_rolls_back_only_what_failed() {
+        let second = Roster::default().follow(deploy("a")).unwrap().follow(deploy("b")).unwrap();
+        let overtaken = Err(Unmoved::Overtaken { name: "limits".into() });
+        assert_eq!(second.follow(back(Some(plan("a").fingerprint()))), overtaken);
+        let third = second.follow(back(Some(plan("b").fingerprint()))).unwrap();
+        assert_eq!(running(&third), [("limits", "sha256:a")]);
+    }
+
+    #[test]
+    fn what_is_taken_out_stops_and_may_come_again() {
+        let first = Roster::default().follow(deploy("a")).unwrap();
+        let none = first.follow(Proposal::Remove { name: "limits".into() }).unwrap();
+        assert_eq!((none.generation, running(&none)), (2, Vec::new()));
+        let again = Proposal::Remove { name: "limits".into() };
+        assert_eq!(none.follow(again), Err(Unmoved::Same { name: "limits".into() }));
+        assert_eq!(running(&none.follow(deploy("a")).unwrap()), [("limits", "sha256:a")]);
+        let other = first.follow(Proposal::Remove { name: "limit".into() }).unwrap_err();
+        assert!(other.to_string().contains("there are limits"), "{other}");
+    }
+
+    /// A roster as it was written when version 1 was new: it must load for ever.
+    const GOLDEN: &str = include_str!("../tests/golden/roster-1.json");
+
+    #[test]
+    fn version_1_is_read_and_written() {
+        let roster =
+            Roster::default().follow(deploy("a")).unwrap().follow(deploy("b")).unwrap().follow(back(None));
+        let roster = roster.unwrap();
+        assert_eq!(String::from_utf8(encode(&roster).unwrap()).unwrap(), GOLDEN.trim_end());
+        assert_eq!(decode(GOLDEN.as_bytes()).unwrap(), roster);
+        let newer = GOLDEN.replace("\"version\": 1", "\"version\": 2");
+        assert_eq!(decode(newer.as_bytes()), Err(RosterError::Version { version: 2 }));
+        assert!(matches!(decode(b"{}"), Err(RosterError::Body { .. })));
+    }
+}
