@@ -24,7 +24,8 @@ guests: setup ## The built-in detectors, as WebAssembly, into detectors/
 	@detectors/build.sh $(BUILT_IN) >&2
 
 host: setup
-	@$(CARGO) build $(PROFILE) --quiet --bin gridwatch
+	@.ci/patiently 'building target/release/gridwatch: 10 to 20 minutes on two cores the first time, then seconds' \
+		$(CARGO) build $(PROFILE) --quiet --bin gridwatch
 
 setup:
 	@.ci/setup demo
