@@ -1,7 +1,7 @@
 //! Wrong input: a dead letter or a clear error, never a panic, never a silent loss, never another sensor's
 //! readings spoilt.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 
 use gridwatch_tests::house::{House, errors, simulated};
 use serde_json::json;
@@ -119,4 +119,99 @@ fn an_empty_file_is_no_reading() {
     house.write("readings.jsonl", "");
     house.configure("kind = \"file\"\npath = \"readings.jsonl\"", "");
     assert_eq!(house.run()["readings_in"], 0);
+}
+
+#[test]
+fn a_mapping_that_never_matches_is_said_while_it_runs_and_at_the_end() {
+    let house = House::with(&["limits"]);
+    let reading = |minute: u32| {
+        let (hour, minute) = (minute / 60, minute % 60);
+        format!(
+            "{{\"sensor_id\":\"m\",\"timestamp\":\"2026-01-05T{hour:02}:{minute:02}:00Z\",\
+             \"data\":{{\"voltage\":230.0,\"current\":5}},\"frequency\":50.0}}\n"
+        )
+    };
+    let mapped = "[decode.quantities]\nvoltage = \"/data/volts\"\ncurrent = \"/data/current\"\n";
+    let said = |readings: u32, only_listed: bool| {
+        house.write("readings.jsonl", (0..readings).map(reading).collect::<String>());
+        house.write("gridwatch.toml", format!("[decode]\nonly_listed = {only_listed}\n{mapped}"));
+        let output = house.output(&["replay", "-c", "gridwatch.toml", "readings.jsonl"]);
+        assert!(output.status.success(), "{}", errors(&output));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let words = "quantity `voltage` ([decode.quantities], `/data/volts`) in 5 records; nearest in a record: `/data/voltage`";
+    for only_listed in [false, true] {
+        let few = said(5, only_listed);
+        assert!(few.contains(&format!("NEVER FOUND: {words}")), "{few}");
+        assert!(!few.contains("`current`") && !few.contains("so far"), "{few}");
+    }
+    // A service says it as soon as it has read enough, and once.
+    house.write("readings.jsonl", (0..1_400).map(reading).collect::<String>());
+    house.configure("kind = \"file\"\npath = \"readings.jsonl\"\nfollow = true", mapped);
+    let mut service = house.command(&["run", "-c", "gridwatch.toml", "--duration", "60s"]);
+    let mut service = service.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(service.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let warned = lines.any(|line| line.contains("WARN never found so far: quantity `voltage`"));
+    service.kill().unwrap();
+    service.wait().unwrap();
+    assert!(warned, "it ended without a word");
+    assert!(!lines.any(|line| line.contains("never found")), "it says so again");
+
+    // Where no record has anything that is wanted, that is why.
+    house.write("gridwatch.toml", "[decode]\nonly_listed = true\n[decode.quantities]\npower = \"/data/p\"\n");
+    let output = house.output(&["replay", "-c", "gridwatch.toml", "readings.jsonl", "--json"]);
+    let said = errors(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(r#""nearest":["/data/current""#) && said.contains(r#""path":"/data/p""#), "{said}");
+}
+
+/// What `replay` says of a file, as a person without a configuration meets it.
+fn said_of(name: &str, content: &str) -> String {
+    let house = House::with(&["vitals"]);
+    house.write(name, content);
+    errors(&house.output(&["replay", name]))
+}
+
+#[test]
+fn files_of_another_shape_are_met_with_what_to_do() {
+    let array = said_of("array.json", &format!("[{GOOD},{GOOD}]\n"));
+    assert!(array.contains("line 1: not_json") && array.contains("`jq -c '.[]'`"), "{array}");
+    let pretty = said_of("pretty.json", "{\n  \"sensor_id\": \"m\",\n  \"voltage\": 230.0\n}\n");
+    assert!(pretty.contains("line 1: not_json") && pretty.contains("`jq -c .`"), "{pretty}");
+    assert_eq!(pretty.matches("the first with this reason").count(), 1, "{pretty}");
+    let time = said_of("time.csv", "sensor_id,timestamp,voltage\nm,05.01.2026 00:00,230\n");
+    assert!(time.contains("bad_timestamp") && time.contains("[decode] timestamp_format"), "{time}");
+    let semicolons = said_of("german.csv", "sensor_id;timestamp;voltage\nm;2026-01-05T00:00:00Z;230\n");
+    assert!(semicolons.contains("set [source] delimiter = \";\""), "{semicolons}");
+
+    let house = House::with(&["vitals"]);
+    house.write("german.csv", "sensor_id;timestamp;voltage\nm;2026-01-05T00:00:00Z;230\n");
+    house.configure("kind = \"file\"\npath = \"german.csv\"\ndelimiter = \";\"", "");
+    assert_eq!(house.run()["judged"], 1);
+}
+
+#[test]
+fn a_value_that_is_no_number_is_named_with_its_column() {
+    let house = House::with(&["vitals"]);
+    let rows =
+        ["m,2026-01-05T00:00:00Z,230,5", "m,2026-01-05T00:01:00Z,n/a,5", "m,2026-01-05T00:02:00Z,230,--"];
+    house.write("readings.csv", format!("sensor_id,timestamp,voltage,Amps\n{}\n", rows.join("\n")));
+    let mapped = "[decode.quantities]\ncurrent = \"Amps\"\n[detectors]\ndir = \"detectors\"\n";
+    house.write("gridwatch.toml", mapped);
+    house.write("detectors/vitals.toml", "[parameters]\ncalm_readings = 1\n");
+    let malformed = |file: &str| -> Vec<serde_json::Value> {
+        let output = house.output(&["replay", "-c", "gridwatch.toml", file]);
+        assert!(output.status.success(), "{}", errors(&output));
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let all = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        all.filter(|anomaly| anomaly["kind"] == "malformed" && anomaly["phase"] == "raised").collect()
+    };
+    let found = malformed("readings.csv");
+    assert_eq!(found[0]["details"]["malformed"], "column \"voltage\" holds \"n/a\"");
+    let json = GOOD.replace("230.0", "null");
+    house.write("readings.jsonl", format!("{GOOD}\n{json}\n"));
+    assert_eq!(malformed("readings.jsonl")[0]["details"]["malformed"], "voltage is no number");
+    house.write("readings.csv", format!("sensor_id,timestamp,voltage,Amps\n{}\n{}\n", rows[0], rows[2]));
+    let text = "column \"Amps\" (current) holds \"--\"";
+    assert_eq!(malformed("readings.csv")[0]["details"]["malformed"], text);
 }

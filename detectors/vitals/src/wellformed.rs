@@ -10,7 +10,7 @@ use crate::state::Sensor;
 #[cold]
 #[inline(never)]
 pub fn judge(parameters: &Parameters, reading: &Reading<'_>, sensor: &mut Sensor, out: &mut Findings<'_>) {
-    let Some(&first) = reading.malformed().first() else {
+    if reading.malformed().is_empty() {
         if sensor.malformed.is_open() {
             sensor.malformed_calm = sensor.malformed_calm.saturating_add(1);
             if sensor.malformed_calm >= parameters.calm_readings {
@@ -24,15 +24,13 @@ pub fn judge(parameters: &Parameters, reading: &Reading<'_>, sensor: &mut Sensor
             }
         }
         return;
-    };
+    }
     sensor.malformed_calm = 0;
     sensor.malformed_count = sensor.malformed_count.saturating_add(1);
     let many = sensor.malformed_count >= parameters.warning_readings;
     let severity = if many { Severity::Warning } else { Severity::Info };
     let columns = reading.malformed().len();
     out.raise(&mut sensor.malformed, severity, || {
-        Finding::new(MALFORMED)
-            .explain(format!("{columns} value(s) of the reading are not finite numbers"))
-            .detail("first_column", first.to_string())
+        Finding::new(MALFORMED).explain(format!("{columns} value(s) of the reading are not finite numbers"))
     });
 }

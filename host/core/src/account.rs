@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::finding::Severity;
+use crate::finding::{Phase, Severity};
 use crate::reading::Reason;
+use crate::unfound::Unfound;
 
 /// One lane's account since the process started; replayed readings do not count a second time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -21,12 +22,14 @@ pub struct Account {
     pub dead_letters: BTreeMap<&'static str, u64>,
     /// Read again in silence after a restart; not in `received`.
     pub replayed: u64,
-    /// (detector, kind, severity) -> anomalies published.
+    /// (detector, kind, severity, phase) -> anomalies published.
     pub anomalies: BTreeMap<AnomalyLabel, u64>,
     /// Readings that a detector did not see, by detector.
     pub skipped: BTreeMap<String, u64>,
     /// Numeric keys beyond `quantities_max` that were left out.
     pub quantities_left_out: u64,
+    /// Mapped quantities that no record has carried, by name.
+    pub unfound: BTreeMap<String, Unfound>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -34,15 +37,24 @@ pub struct AnomalyLabel {
     pub detector: String,
     pub kind: String,
     pub severity: Severity,
+    pub phase: Phase,
 }
 
 impl Account {
-    pub fn dead_letter(&mut self, reason: Reason) {
-        *self.dead_letters.entry(reason.name()).or_default() += 1;
+    /// Counts one; how many have this reason now.
+    pub fn dead_letter(&mut self, reason: Reason) -> u64 {
+        let count = self.dead_letters.entry(reason.name()).or_default();
+        *count += 1;
+        *count
     }
 
     pub fn dead_lettered(&self) -> u64 {
         self.dead_letters.values().sum()
+    }
+
+    /// Anomalies of one phase: how many episodes were raised, or cleared.
+    pub fn anomalies_of(&self, phase: Phase) -> u64 {
+        self.anomalies.iter().filter(|(label, _)| label.phase == phase).map(|(_, count)| count).sum()
     }
 
     pub fn adds_up(&self) -> bool {
@@ -51,6 +63,7 @@ impl Account {
 
     /// The sum over lanes.
     pub fn add(&mut self, other: &Account) {
+        self.add_unfound(other);
         self.received += other.received;
         self.judged += other.judged;
         self.pending += other.pending;
@@ -66,5 +79,34 @@ impl Account {
         for (detector, count) in &other.skipped {
             *self.skipped.entry(detector.clone()).or_default() += count;
         }
+    }
+
+    /// What one lane has found is found; a lane that has read nothing says nothing.
+    fn add_unfound(&mut self, other: &Account) {
+        let has_read = |account: &Account| account.received + account.replayed > 0;
+        if !has_read(self) {
+            self.unfound = other.unfound.clone();
+        } else if has_read(other) {
+            self.unfound.retain(|name, _| other.unfound.contains_key(name));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_any_lane_has_found_is_found() {
+        let lane = |received, names: &[&str]| {
+            let unfound = || Unfound { path: "/x".into(), nearest: Vec::new() };
+            let unfound = names.iter().map(|name| ((*name).to_owned(), unfound())).collect();
+            Account { received, unfound, ..Account::default() }
+        };
+        let mut sum = Account::default();
+        for account in [lane(0, &[]), lane(5, &["a", "b"]), lane(0, &[]), lane(5, &["b", "c"])] {
+            sum.add(&account);
+        }
+        assert_eq!(sum.unfound.keys().collect::<Vec<_>>(), ["b"]);
     }
 }

@@ -32,6 +32,18 @@ pub enum Phase {
     Single,
 }
 
+impl Phase {
+    /// As metrics have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Raised => "raised",
+            Phase::Updated => "updated",
+            Phase::Cleared => "cleared",
+            Phase::Single => "single",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Subject {
     /// The sensor of the finding's row.

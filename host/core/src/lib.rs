@@ -22,6 +22,7 @@ pub mod schema;
 pub mod sensors;
 pub mod sink;
 pub mod time;
+pub mod unfound;
 
 /// Event time: milliseconds since the Unix epoch, UTC.
 pub type Timestamp = i64;

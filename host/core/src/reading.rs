@@ -18,6 +18,8 @@ pub struct Reading {
     pub values: Vec<(u16, f64)>,
     /// Indices of quantities that came with something that is not a finite number.
     pub malformed: Vec<u16>,
+    /// How the first of these stands in a CSV row, or its beginning; empty for JSON.
+    pub malformed_text: String,
     /// (index in `[decode] attributes`, value), each index at most once. Only the first
     /// `attributes_len` are of this reading; the rest are spare buffers.
     pub attributes: Vec<(u16, String)>,

@@ -1,9 +1,21 @@
 //! The account at the end: what became of every reading, for people and for programs.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use gridwatch_core::account::Account;
+use gridwatch_core::finding::{Phase, Severity};
+use gridwatch_core::reading::Reason;
+use gridwatch_core::unfound::Unfound;
 use serde_json::{Value, json};
+
+/// What anomalies say of episodes.
+const PHASES: [(Phase, &str); 4] = [
+    (Phase::Raised, "episodes raised"),
+    (Phase::Updated, "episodes grown worse"),
+    (Phase::Cleared, "episodes cleared"),
+    (Phase::Single, "single events"),
+];
 
 /// A table of a screen's width, each line ended.
 pub fn text(account: &Account) -> String {
@@ -32,8 +44,15 @@ pub fn text(account: &Account) -> String {
         row(0, &format!("skipped for {detector}"), *count);
     }
     row(0, "anomalies out", account.anomalies.values().sum());
-    for (label, count) in &account.anomalies {
-        row(2, &format!("{:10} {:21} {}", label.detector, label.kind, label.severity.name()), *count);
+    for (phase, words) in PHASES {
+        match account.anomalies_of(phase) {
+            0 => {}
+            count => row(2, words, count),
+        }
+    }
+    text.push_str(&by_kind(account));
+    for unfound in unfound(account) {
+        let _ = writeln!(text, "NEVER FOUND: {unfound}");
     }
     if !account.adds_up() {
         let _ = writeln!(
@@ -42,6 +61,57 @@ pub fn text(account: &Account) -> String {
         );
     }
     text
+}
+
+/// A line for each kind of anomaly: raised (an event without length is, too), of these critical, grown worse,
+/// cleared.
+fn by_kind(account: &Account) -> String {
+    let mut kinds: BTreeMap<(&str, &str), [u64; 4]> = BTreeMap::new();
+    for (label, count) in &account.anomalies {
+        let counts = kinds.entry((&label.detector, &label.kind)).or_default();
+        match label.phase {
+            Phase::Raised | Phase::Single => {
+                counts[0] += count;
+                counts[1] += if label.severity == Severity::Critical { *count } else { 0 };
+            }
+            Phase::Updated => counts[2] += count,
+            Phase::Cleared => counts[3] += count,
+        }
+    }
+    let mut text = String::new();
+    let mut row = |detector: &str, kind: &str, cells: [String; 4]| {
+        let [raised, critical, worse, cleared] = cells;
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "    {detector:9}{kind:20}{raised:>9}{critical:>9}{worse:>9}{cleared:>9}");
+    };
+    if !kinds.is_empty() {
+        row("", "", ["raised", "critical", "worse", "cleared"].map(str::to_owned));
+    }
+    for ((detector, kind), counts) in kinds {
+        row(detector, kind, counts.map(grouped));
+    }
+    text
+}
+
+/// Each mapping that has not matched, in words. Where no record was one otherwise, that is the news, not this.
+pub fn unfound(account: &Account) -> Vec<String> {
+    let no_quantities = account.dead_letters.get(Reason::NoQuantities.name()).copied().unwrap_or_default();
+    let records = account.judged + no_quantities;
+    if records == 0 {
+        return Vec::new();
+    }
+    let words = |(name, unfound): (&String, &Unfound)| {
+        let nearest = match &unfound.nearest[..] {
+            [] => String::new(),
+            places => format!("; nearest in a record: `{}`", places.join("`, `")),
+        };
+        format!(
+            "quantity `{name}` ([decode.quantities], `{}`) in {} records{nearest}",
+            unfound.path,
+            grouped(records)
+        )
+    };
+    account.unfound.iter().map(words).collect()
 }
 
 /// The same as one JSON object.
@@ -54,6 +124,7 @@ pub fn json(account: &Account) -> Value {
                 "detector": label.detector,
                 "kind": label.kind,
                 "severity": label.severity.name(),
+                "phase": label.phase,
                 "count": count,
             })
         })
@@ -69,6 +140,9 @@ pub fn json(account: &Account) -> Value {
         "quantities_left_out": account.quantities_left_out,
         "skipped": account.skipped,
         "anomalies": anomalies,
+        "episodes_raised": account.anomalies_of(Phase::Raised),
+        "episodes_cleared": account.anomalies_of(Phase::Cleared),
+        "unfound": account.unfound,
         "adds_up": account.adds_up(),
     })
 }
@@ -91,8 +165,6 @@ mod tests {
     use super::*;
     use expect_test::expect;
     use gridwatch_core::account::AnomalyLabel;
-    use gridwatch_core::finding::Severity;
-    use gridwatch_core::reading::Reason;
 
     fn account() -> Account {
         let mut account =
@@ -100,12 +172,17 @@ mod tests {
         account.dead_letter(Reason::BadTimestamp);
         account.dead_letter(Reason::NotJson);
         account.dead_letter(Reason::NotJson);
-        for (kind, severity, count) in
-            [("undervoltage", Severity::Critical, 12), ("overvoltage", Severity::Warning, 3)]
-        {
-            let label = AnomalyLabel { detector: "limits".into(), kind: kind.into(), severity };
+        for (kind, severity, phase, count) in [
+            ("undervoltage", Severity::Critical, Phase::Raised, 12),
+            ("undervoltage", Severity::Critical, Phase::Updated, 2),
+            ("undervoltage", Severity::Info, Phase::Cleared, 11),
+            ("overvoltage", Severity::Warning, Phase::Single, 3),
+        ] {
+            let label = AnomalyLabel { detector: "limits".into(), kind: kind.into(), severity, phase };
             account.anomalies.insert(label, count);
         }
+        let nearest = vec!["/data/voltage".to_owned(), "t".to_owned()];
+        account.unfound.insert("voltage".into(), Unfound { path: "/data/volts".into(), nearest });
         account
     }
 
@@ -118,9 +195,15 @@ mod tests {
                 bad_timestamp                                          1
                 not_json                                               2
               pending                                                  4
-            anomalies out                                             15
-              limits     overvoltage           warning                 3
-              limits     undervoltage          critical               12
+            anomalies out                                             28
+              episodes raised                                         12
+              episodes grown worse                                     2
+              episodes cleared                                        11
+              single events                                            3
+                                                raised critical    worse  cleared
+                limits   overvoltage                 3        0        0        0
+                limits   undervoltage               12       12        2       11
+            NEVER FOUND: quantity `voltage` ([decode.quantities], `/data/volts`) in 1,234,560 records; nearest in a record: `/data/voltage`, `t`
         "#]]
         .assert_eq(&text(&account()));
     }
@@ -137,7 +220,9 @@ mod tests {
         let json = json(&account());
         assert_eq!(json["readings_in"], 1_234_567);
         assert_eq!(json["dead_letters"]["not_json"], 2);
-        assert_eq!(json["anomalies"][1]["count"], 12);
+        assert_eq!((&json["episodes_raised"], &json["episodes_cleared"]), (&12.into(), &11.into()));
+        assert_eq!(json["anomalies"][0]["phase"], "single");
+        assert_eq!(json["unfound"]["voltage"]["nearest"][0], "/data/voltage");
         assert_eq!(json["adds_up"], true);
     }
 

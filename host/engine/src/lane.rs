@@ -4,6 +4,7 @@
 //! modules and parameters, the starting state, the readings and the decisions, and on nothing else; not
 //! on how the readings were cut into batches, nor on how often the lane was killed and resumed.
 
+mod account;
 mod builder;
 mod publisher;
 mod replay;
@@ -30,6 +31,7 @@ use gridwatch_core::reading::{Reading, Reason, Rejection};
 use gridwatch_core::record::{Position, Record, RecordMeta};
 use gridwatch_core::sensors::{Attributes, SensorTable};
 use gridwatch_core::sink::{Delivery, Outgoing};
+use gridwatch_core::unfound::Sought;
 
 use crate::deployment::OnFault;
 use crate::settings::LaneSettings;
@@ -102,6 +104,7 @@ pub struct Lane {
     delivery: Delivery,
     schooling: Schooling,
     decoder: Decoder,
+    sought: Sought,
     sensors: SensorTable,
     clock: LaneClock,
     /// The last multiple of the tick that was told.
@@ -175,17 +178,6 @@ impl Lane {
 
     pub fn event_time(&self) -> Option<Timestamp> {
         self.clock.time()
-    }
-
-    pub fn account(&self) -> Account {
-        let mut account = self.account.clone();
-        account.quantities_left_out = self.decoder.quantities_left_out();
-        account
-    }
-
-    /// Each detector with what it cost so far and how it fares.
-    pub fn detectors(&self) -> impl Iterator<Item = DetectorSnapshot> {
-        self.seats.iter().map(Seat::snapshot)
     }
 
     /// Takes one record: decodes it, adds it to the batch, and judges where a batch must end.
@@ -345,8 +337,11 @@ impl Lane {
             return;
         }
         self.account.pending -= 1;
-        self.account.dead_letter(rejection.reason);
+        let count = self.account.dead_letter(rejection.reason);
         let letter = DeadLetter::new(rejection, &self.name, record);
+        if count == 1 {
+            account::say_first(&letter);
+        }
         self.rejected.push(Outgoing::DeadLetter(Box::new(letter)));
     }
 
@@ -383,6 +378,7 @@ impl Lane {
             said.turn_to(row);
             let cause = Cause {
                 sensor: Some(self.batch.sensor(row)),
+                row: Some(row),
                 position: self.batch.position(row),
                 occasion: u64::from(self.batch.disorder(row)),
                 live,
@@ -404,7 +400,7 @@ impl Lane {
 
     fn advance(&mut self, watermark: Timestamp, position: Position, live: bool) -> Result<(), LaneError> {
         let mut said = Said::default();
-        let cause = Cause { sensor: None, position, occasion: watermark as u64, live };
+        let cause = Cause { sensor: None, row: None, position, occasion: watermark as u64, live };
         for at in 0..self.seats.len() {
             match self.seats[at].advance(watermark, &self.sensors) {
                 Ok(findings) => {

@@ -106,6 +106,7 @@ impl Worker {
         for record in self.chunk.iter() {
             self.lane.accept(&record)?;
         }
+        self.lane.look_for_mapped(&self.chunk);
         let status = polled?;
         if status == FeedStatus::Away {
             // Silence of the source, not of the sensors.

@@ -28,6 +28,9 @@ pub struct FileSinkOptions {
     pub dead_letters: Output,
     /// The commit file. `None`: nothing is remembered from run to run, and files are only appended to.
     pub commit: Option<PathBuf>,
+    /// What the source's lanes are called: a commit that speaks of others is of another source, and refused.
+    /// Empty: nobody knows.
+    pub lanes: Vec<String>,
 }
 
 /// JSON lines in files. A commit first brings the files to disk, then replaces the commit file, which
@@ -38,6 +41,7 @@ pub struct FileSink {
     anomalies: Target,
     dead_letters: Target,
     commit: Option<PathBuf>,
+    lanes: Vec<String>,
     /// Held open for its lock.
     _lock: Option<File>,
 }
@@ -86,6 +90,7 @@ impl FileSink {
             anomalies: Target::open(options.anomalies)?,
             dead_letters: Target::open(options.dead_letters)?,
             commit: options.commit,
+            lanes: options.lanes,
             _lock: lock,
         })
     }
@@ -100,6 +105,32 @@ impl FileSink {
 
     fn lengths(&mut self) -> BTreeMap<String, u64> {
         self.files().map(|file| (file.name.clone(), file.length)).collect()
+    }
+
+    /// Under another name a source would be read from its beginning, and all would be said a second time.
+    fn check_lanes(&self, committed: &Committed) -> Result<(), String> {
+        let is_gone = |lane: &&String| !self.lanes.is_empty() && !self.lanes.contains(lane);
+        let Some(gone) = committed.lanes.keys().find(is_gone) else { return Ok(()) };
+        let lane = &committed.lanes[gone];
+        Err(format!(
+            "the output is of another source: `{gone}` is committed up to position {}, and what is configured now \
+             is `{}`. Was a file renamed? Put it back under its name. Are there new files? Name them behind the old \
+             one in [source] paths. To begin anew with the other source, give it a [sink], [dead_letters] and \
+             [checkpoints] of its own",
+            lane.position,
+            self.lanes.join("`, `")
+        ))
+    }
+
+    /// A restart says where it goes on.
+    fn say_where(&self, committed: &Committed) {
+        let kept = match &self.anomalies {
+            Target::File(file) if file.regular => format!("; {} keeps its {} bytes", file.place, file.length),
+            _ => String::new(),
+        };
+        for (lane, commit) in committed.lanes.iter().filter(|(_, commit)| commit.position > 0) {
+            tracing::info!("goes on at position {} of {lane}{kept}", commit.position);
+        }
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
@@ -141,6 +172,7 @@ impl Sink for FileSink {
             }
             Err(error) => return Err(failed(error.to_string())),
         };
+        self.check_lanes(&committed).map_err(failed)?;
         let here = self.lengths();
         if let Some(name) = committed.lengths.keys().find(|name| !here.contains_key(*name)) {
             return Err(failed(format!(
@@ -157,6 +189,7 @@ impl Sink for FileSink {
                 file.cut(*length)?;
             }
         }
+        self.say_where(&committed);
         Ok(Arc::new(committed.lanes))
     }
 

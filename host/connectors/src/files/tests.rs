@@ -289,6 +289,7 @@ fn sink_in(folder: &Path) -> Result<FileSink, SinkError> {
         anomalies: Output::File(folder.join("anomalies.jsonl")),
         dead_letters: Output::File(folder.join("dead.jsonl")),
         commit: Some(folder.join("commit.json")),
+        lanes: Vec::new(),
     })
 }
 
@@ -377,7 +378,8 @@ fn two_sinks_on_the_same_files_are_refused() {
     let error = sink_in(folder.path()).unwrap_err().to_string();
     assert!(error.contains("another process writes it"), "{error}");
     let same = Output::File(folder.path().join("x"));
-    let options = FileSinkOptions { anomalies: same.clone(), dead_letters: same, commit: None };
+    let options =
+        FileSinkOptions { anomalies: same.clone(), dead_letters: same, commit: None, lanes: vec![] };
     assert!(FileSink::open(options).unwrap_err().to_string().contains("different names"));
 }
 

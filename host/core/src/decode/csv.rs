@@ -11,6 +11,9 @@ use super::settings::{DecodeSettings, IdSource, SettingsError, column_of};
 use super::take::Scalar;
 use crate::reading::{Reading, Reason, Rejection};
 
+/// Kept of what should be a number and is none.
+const MALFORMED_TEXT_BYTES_MAX: usize = 64;
+
 /// The first line of a CSV file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CsvHeader {
@@ -122,7 +125,13 @@ impl Rows {
                 Some(Role::Timestamp) => layout.take(reading, ROOT, field, Scalar::Text(value.trim())),
                 Some(Role::Quantity(_) | Role::Ignored) | None => {
                     if let Some(number) = number_or_text(value) {
+                        let before = reading.malformed.len();
                         layout.take(reading, ROOT, field, number);
+                        if let (0, [_], Scalar::Text(text)) = (before, &reading.malformed[..], number) {
+                            reading.malformed_text.clear();
+                            let end = text.floor_char_boundary(MALFORMED_TEXT_BYTES_MAX);
+                            reading.malformed_text.push_str(&text[..end]);
+                        }
                     }
                 }
             }

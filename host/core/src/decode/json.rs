@@ -47,7 +47,12 @@ fn not_json(detail: String) -> Rejection {
 /// serde_json counts lines from 1 and bytes within the line from 1.
 fn detail(text: &str, error: &serde_json::Error) -> String {
     let before: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-    format!("{error} (byte {})", before + error.column())
+    let hint = match text.trim_start() {
+        array if array.starts_with('[') => "; records stand one a line: `jq -c '.[]'` makes an array so",
+        opening if opening.trim_end() == "{" => "; records stand one a line: `jq -c .` makes them so",
+        _ => "",
+    };
+    format!("{error} (byte {}){hint}", before + error.column())
 }
 
 /// The members of one object that a path leads into.

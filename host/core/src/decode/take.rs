@@ -40,6 +40,7 @@ impl Layout {
         reading.sensor_id.clear();
         reading.values.clear();
         reading.malformed.clear();
+        reading.malformed_text.clear();
         reading.attributes_len = 0;
         self.parts.id = Part::Absent;
         self.parts.time = Part::Absent;

@@ -74,17 +74,17 @@ fn every_rejection_says_what_was_found() {
             not_json: the record is empty
             not_json: trailing comma at line 2 column 14 (byte 32)
             not_json: trailing characters at line 1 column 9 (byte 9)
-            not_json: invalid type: sequence, expected a JSON object at line 1 column 1 (byte 1)
+            not_json: invalid type: sequence, expected a JSON object at line 1 column 1 (byte 1); records stand one a line: `jq -c '.[]'` makes an array so
             not_json: byte 7 is not UTF-8
             no_sensor_id: there is no `sensor_id`
             no_sensor_id: `sensor_id` is empty
             no_sensor_id: `sensor_id` is a number, but no integer of 64 bits: it would be rounded; send it as a string
             no_sensor_id: `sensor_id` is an array
             no_timestamp: there is no `timestamp`
-            bad_timestamp: `timestamp`: `soon` is no RFC 3339 time and no epoch time
-            bad_timestamp: `timestamp`: `20250428` is no RFC 3339 time and no epoch time
-            bad_timestamp: `timestamp`: `2200-01-01T00:00:00Z` is no RFC 3339 time and no epoch time: not within 1970-01-01 and 2200-01-01
-            bad_timestamp: `timestamp`: the number -1 is no RFC 3339 time and no epoch time: not within 1970-01-01 and 2200-01-01
+            bad_timestamp: `timestamp`: `soon` is no RFC 3339 time and no epoch time (others: [decode] timestamp_format)
+            bad_timestamp: `timestamp`: `20250428` is no RFC 3339 time and no epoch time (others: [decode] timestamp_format)
+            bad_timestamp: `timestamp`: `2200-01-01T00:00:00Z` is no RFC 3339 time and no epoch time (others: [decode] timestamp_format): not within 1970-01-01 and 2200-01-01
+            bad_timestamp: `timestamp`: the number -1 is no RFC 3339 time and no epoch time (others: [decode] timestamp_format): not within 1970-01-01 and 2200-01-01
             bad_timestamp: `timestamp`: is a boolean
             no_quantities: there is no number in it that would be a quantity
             not_json: expected value at line 1 column 16 (byte 16)"#]],

@@ -83,7 +83,7 @@ impl Clock {
 
     fn wanted(&self) -> String {
         match self {
-            Clock::Auto => "RFC 3339 time and no epoch time".into(),
+            Clock::Auto => "RFC 3339 time and no epoch time (others: [decode] timestamp_format)".into(),
             Clock::Rfc3339 => "RFC 3339 time".into(),
             Clock::Epoch(Unit::Seconds) => "time in epoch seconds".into(),
             Clock::Epoch(Unit::Milliseconds) => "time in epoch milliseconds".into(),

@@ -85,3 +85,32 @@ fn a_reader_that_went_away_is_no_failure() {
     assert_eq!(full.status(), 1);
     assert_eq!(Failure::Arguments(String::new()).status(), 2);
 }
+
+fn commands_below(command: &clap::Command) -> Vec<clap::Command> {
+    let deeper = command.get_subcommands().flat_map(commands_below);
+    std::iter::once(command.clone()).chain(deeper).collect()
+}
+
+#[test]
+fn the_readme_names_every_command_and_option_and_each_says_what_it_does() {
+    let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let section = readme.split("\n## Commands\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    for command in commands_below(&Arguments::command()) {
+        let name = command.get_name();
+        let row = |text: &str| section.lines().any(|line| line.contains(name) && line.contains(text));
+        assert!(row("gridwatch"), "the README does not name {name}");
+        for argument in command.get_arguments() {
+            assert!(
+                argument.get_help().is_some() || name == "check",
+                "{name}: {} has no help",
+                argument.get_id()
+            );
+            let Some(long) = argument.get_long().filter(|long| !["help", "version", "config"].contains(long))
+            else {
+                continue;
+            };
+            assert!(row(&format!("--{long}")), "the README does not name --{long} of {name}");
+        }
+    }
+}

@@ -10,7 +10,8 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     let config = config::load(file)?;
     let mut out = Out::new();
     let source = match &config.source {
-        None => "no source (replay takes files from the command line)".to_owned(),
+        None => "none: `replay` takes files from the command line, but `run` needs a [source] with a kind"
+            .to_owned(),
         Some(config::Source::Files(files)) => format!("{} file(s)", files.paths.len()),
         Some(config::Source::Simulator(simulator)) => {
             format!("simulator, {} lane(s)", simulator.lanes)
@@ -24,6 +25,9 @@ pub fn check(file: &Path) -> Result<(), Failure> {
         file.display(),
         config.detectors.dir.display()
     ))?;
+    if matches!(config.source, Some(config::Source::Kafka(_))) && config.engine.instance.is_none() {
+        out.line("`run` needs --instance NAME, too: there is no instance in [engine]")?;
+    }
     out.flush()?;
     Ok(())
 }

@@ -78,6 +78,7 @@ fn trial(config: &Config, candidate: &Candidate) -> Result<Trial, Failure> {
         anomalies: Output::Discard,
         dead_letters: Output::Discard,
         commit: None,
+        lanes: Vec::new(),
     })
     .map_err(|error| Failure::Start(error.to_string()))?;
     let plan = Plan {

@@ -15,7 +15,7 @@ use crate::account::{self, grouped};
 use crate::admission::{self, Candidate};
 use crate::cli::{Failure, ReplayArgs, say};
 use crate::config::{self, Config, FileSource, Format, Source};
-use crate::wiring::{self, Lanes, Registered, Running};
+use crate::wiring::{self, Lanes, MappingWatch, Registered, Running};
 
 /// Nothing is to be resumed, so nothing is saved after the beginning.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
@@ -65,11 +65,12 @@ fn configuration(args: &ReplayArgs) -> Result<Config, Failure> {
 /// Files named by hand come first. What a configuration says of their format holds for them, too.
 fn source(args: &ReplayArgs, config: &Config) -> Result<Source, Failure> {
     if !args.files.is_empty() {
-        let format = match &config.source {
-            Some(Source::Files(files)) => files.format,
-            _ => Format::Auto,
+        let (format, delimiter) = match &config.source {
+            Some(Source::Files(files)) => (files.format, files.delimiter),
+            _ => (Format::Auto, None),
         };
-        return Ok(Source::Files(FileSource { paths: args.files.clone(), format, follow: false }));
+        let paths = args.files.clone();
+        return Ok(Source::Files(FileSource { paths, format, delimiter, follow: false }));
     }
     config.source.clone().ok_or_else(|| {
         Failure::Arguments("nothing to replay: name files, or a configuration with a [source]".to_owned())
@@ -105,8 +106,13 @@ fn stream(args: &ReplayArgs, config: &Config, lanes: Lanes) -> Result<Ended, Fai
             Output::File(path.clone())
         }
     };
-    let sink = FileSink::open(FileSinkOptions { anomalies: Output::Stdout, dead_letters, commit: None })
-        .map_err(|error| Failure::Start(error.to_string()))?;
+    let sink = FileSink::open(FileSinkOptions {
+        anomalies: Output::Stdout,
+        dead_letters,
+        commit: None,
+        lanes: Vec::new(),
+    })
+    .map_err(|error| Failure::Start(error.to_string()))?;
     let bar = wiring::show_progress(lanes.progress.as_ref());
     let plan = Plan {
         intake: lanes.intake,
@@ -119,10 +125,14 @@ fn stream(args: &ReplayArgs, config: &Config, lanes: Lanes) -> Result<Ended, Fai
     };
     let running = Running::default();
     running.started(Pipeline::start(plan).map_err(|error| Failure::Start(error.to_string()))?);
+    let mut mappings = MappingWatch::default();
     Ok(running.wait(|running| {
-        if let Some(bar) = &bar {
+        if bar.is_some() || mappings.is_due() {
             let account = wiring::account_of(&running.snapshot());
-            bar.update(format!("{} readings", grouped(account.received)));
+            mappings.look(&account);
+            if let Some(bar) = &bar {
+                bar.update(format!("{} readings", grouped(account.received)));
+            }
         }
         true
     }))

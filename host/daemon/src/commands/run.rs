@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use gridwatch_engine::deployment::Deployment;
-use gridwatch_engine::pipeline::{Pipeline, Plan, Snapshot};
+use gridwatch_engine::pipeline::{LaneSnapshot, Pipeline, Plan, Snapshot};
 use tokio::runtime::Runtime;
 
 use crate::account;
@@ -12,7 +12,7 @@ use crate::admission::{self, Candidate, Verdict};
 use crate::cli::{Failure, Out, RunArgs};
 use crate::config::{self, Config, Source};
 use crate::http::{self, Latch, Readiness, Servers};
-use crate::wiring::{self, Registered, Running, Signals};
+use crate::wiring::{self, MappingWatch, Registered, Running, Signals};
 
 /// What must be so before it counts as ready.
 struct Latches {
@@ -59,15 +59,21 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     look(&running.snapshot(), &latches, registered.as_ref());
     say_ready(&config, &candidates, &servers, process_start);
     let since = Instant::now();
+    let mut mappings = MappingWatch::default();
     let (snapshot, ended) = running.wait(|running| {
-        look(&running.snapshot(), &latches, registered.as_ref());
+        let snapshot = running.snapshot();
+        look(&snapshot, &latches, registered.as_ref());
+        if mappings.is_due() {
+            mappings.look(&wiring::account_of(&snapshot));
+        }
         !signals.asked() && !wiring::is_over(since, args.duration)
     });
     drop(servers);
+    say_nothing_new(&snapshot);
     say_account(&snapshot, args.json)?;
     match ended {
         Err(error) if wiring::reader_gone(&error) => Err(Failure::ReaderGone),
-        Err(error) => Err(Failure::Ended(error.to_string())),
+        Err(error) => Err(Failure::Ended(wiring::explained(&error, &config))),
         Ok(()) => Ok(()),
     }
 }
@@ -133,7 +139,7 @@ fn start(
         on_missing: wiring::on_missing(config.checkpoints.on_missing),
         observer: None,
     };
-    Pipeline::start(plan).map_err(|error| Failure::Start(error.to_string()))
+    Pipeline::start(plan).map_err(|error| Failure::Start(wiring::explained(&error, config)))
 }
 
 /// A lane that reads has stored its first checkpoint, or loaded its last one.
@@ -176,6 +182,14 @@ fn say_ready(config: &Config, candidates: &[Candidate], servers: &Servers, start
         config = %config.file.display(),
         "{}", if refused.is_empty() { "ready" } else { "running" }
     );
+}
+
+/// Files that were read to their end by an earlier run.
+fn say_nothing_new(snapshot: &Snapshot) {
+    let is_old = |lane: &LaneSnapshot| lane.account.received == 0 && lane.position > 0;
+    if snapshot.opening == 0 && !snapshot.lanes.is_empty() && snapshot.lanes.iter().all(is_old) {
+        tracing::info!("nothing new: all that there is was read before");
+    }
 }
 
 fn say_account(snapshot: &Snapshot, as_json: bool) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::mistake::{Mistake, Mistakes, place, quoted, suggestion};
+use super::mistake::{Mistake, Mistakes, nearest, place, quoted, suggestion};
 use super::scalar;
 
 /// A value and the byte where it stands, for mistakes found later.
@@ -150,13 +150,18 @@ impl<'d, 't> Section<'d, 't> {
 
     /// Notes every key that nobody asked for.
     pub fn close(self) {
-        for (key, value) in self.entries() {
-            if !self.known.contains(&key.value.as_str()) {
-                let what = if value.get_ref().is_table() { "table" } else { "key" };
-                let place = if self.name.is_empty() { String::new() } else { format!(" in [{}]", self.name) };
-                let hint = suggestion(&key.value, &self.known);
-                self.document.mistake(key.offset, format!("unknown {what} \"{}\"{place}{hint}", key.value));
-            }
+        let mut unknown = self.entries();
+        unknown.retain(|(key, _)| !self.known.contains(&key.value.as_str()));
+        unknown.sort_by_key(|(key, _)| key.offset);
+        // The list of what is known is long, and the same for all of them.
+        let mut listed = false;
+        for (key, value) in unknown {
+            let what = if value.get_ref().is_table() { "table" } else { "key" };
+            let place = if self.name.is_empty() { String::new() } else { format!(" in [{}]", self.name) };
+            let is_near = nearest(&key.value, self.known.iter().copied()).is_some();
+            let hint = if is_near || !listed { suggestion(&key.value, &self.known) } else { String::new() };
+            listed |= !is_near;
+            self.document.mistake(key.offset, format!("unknown {what} \"{}\"{place}{hint}", key.value));
         }
     }
 

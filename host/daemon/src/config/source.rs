@@ -21,6 +21,8 @@ pub struct FileSource {
     /// Read one after the other, as one stream.
     pub paths: Vec<PathBuf>,
     pub format: Format,
+    /// Between the fields of CSV; `None`: by the file's name.
+    pub delimiter: Option<u8>,
     /// Goes on reading a file that grows.
     pub follow: bool,
 }
@@ -103,7 +105,7 @@ pub fn read(mut section: Section<'_, '_>) -> Option<Source> {
     Some(source)
 }
 
-const FILE_KEYS: [&str; 4] = ["path", "paths", "format", "follow"];
+const FILE_KEYS: [&str; 5] = ["path", "paths", "format", "delimiter", "follow"];
 
 fn read_files(section: &mut Section<'_, '_>) -> FileSource {
     let one = section.string("path");
@@ -113,6 +115,7 @@ fn read_files(section: &mut Section<'_, '_>) -> FileSource {
     }
     let format = section
         .choice("format", &[("auto", Format::Auto), ("json-lines", Format::JsonLines), ("csv", Format::Csv)]);
+    let delimiter = read_delimiter(section);
     let follow = section.boolean("follow").unwrap_or(false);
     let written: Vec<At<String>> = one.into_iter().chain(many.into_iter().flatten()).collect();
     if follow && written.len() > 1 {
@@ -122,7 +125,20 @@ fn read_files(section: &mut Section<'_, '_>) -> FileSource {
         );
     }
     let paths = written.iter().map(|path| existing_file(section, path)).collect();
-    FileSource { paths, format: format.map_or(Format::Auto, |at| at.value), follow }
+    FileSource { paths, format: format.map_or(Format::Auto, |at| at.value), delimiter, follow }
+}
+
+fn read_delimiter(section: &mut Section<'_, '_>) -> Option<u8> {
+    let written = section.string("delimiter")?;
+    match written.value.as_bytes() {
+        [byte] if byte.is_ascii_punctuation() && !b"\".+-".contains(byte) => Some(*byte),
+        [byte @ (b'\t' | b' ')] => Some(*byte),
+        _ => {
+            let what = "delimiter: should be one character that no number has, such as \";\" or \"\\t\"";
+            section.document().mistake(written.offset, what);
+            None
+        }
+    }
 }
 
 fn existing_file(section: &Section<'_, '_>, written: &At<String>) -> PathBuf {

@@ -58,6 +58,55 @@ fn good_configurations_and_examples_are_accepted() {
     }
 }
 
+/// Tables and keys as mistakes list them, when asked for one that nobody knows.
+fn known_keys() -> Vec<(String, String)> {
+    let tables = ["source", "decode", "assets", "sink", "dead_letters", "detectors", "engine", "checkpoints"];
+    let tables = tables.into_iter().chain(["registry", "api", "metrics"]);
+    let text: String = tables.clone().map(|table| format!("[{table}]\nQQ = 1\n")).collect();
+    let text = format!("QQ = 1\n{}", text.replace("[source]", "[source]\nkind = \"file\""));
+    let of_service = read(Path::new("x.toml"), &text).unwrap_err();
+    let of_detector = read_settings(Path::new("y.toml"), "QQ = 1\n[limits]\nQQ = 1\n").unwrap_err();
+    let mut known = Vec::new();
+    for mistake in of_service.0.iter().chain(&of_detector.0) {
+        let Some(rest) = mistake.message.strip_prefix("unknown key \"QQ\"") else { continue };
+        let (place, list) = rest.split_once("; known: ").unwrap();
+        let table = place.trim_start_matches(" in ").to_owned();
+        known.extend(list.split(", ").map(|key| (table.clone(), key.trim_matches('"').to_owned())));
+    }
+    let found: Vec<&str> = known.iter().map(|(table, _)| table.as_str()).collect();
+    assert!(tables.into_iter().all(|table| found.contains(&format!("[{table}]").as_str())), "{known:?}");
+    known
+}
+
+#[test]
+fn the_readme_names_every_key_of_every_table() {
+    let readme = std::fs::read_to_string(golden().join("../../../../README.md")).unwrap();
+    let section = readme.split("\n## Configuration\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    // Rows belong to the last table that was named in the first column; a kind is one of sources.
+    let (mut table, mut named) = (String::new(), Vec::new());
+    for cells in section.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>()) {
+        match cells[..] {
+            ["", "table", ..] => table.clear(),
+            ["", first, keys, ..] => {
+                if first.starts_with("`[") {
+                    table = first.trim_matches('`').to_owned();
+                } else if first.starts_with("kind ") {
+                    table = "[source]".to_owned();
+                }
+                named.extend(keys.split(", ").map(|key| (table.clone(), key.trim_matches('`').to_owned())));
+            }
+            _ => {}
+        }
+    }
+    let is_named = |(table, key): &(String, String)| {
+        let below =
+            if table.is_empty() { format!("[{key}]") } else { table.replace(']', &format!(".{key}]")) };
+        named.contains(&(table.clone(), key.clone())) || named.iter().any(|(table, _)| *table == below)
+    };
+    let missing: Vec<_> = known_keys().into_iter().filter(|key| !is_named(key)).collect();
+    assert!(missing.is_empty(), "the README does not name {missing:?}");
+}
+
 #[test]
 fn an_empty_file_is_all_defaults() {
     let config = read(Path::new("/etc/gridwatch/gridwatch.toml"), "").unwrap();

@@ -57,7 +57,7 @@ fn add_account(page: &mut Page, sample: &Sample) {
     }
     page.add(&table::QUANTITIES_LEFT_OUT, &[], account.quantities_left_out as f64);
     for (label, count) in &account.anomalies {
-        let labels = [label.detector.as_str(), &label.kind, label.severity.name()];
+        let labels = [label.detector.as_str(), &label.kind, label.severity.name(), label.phase.name()];
         page.add(&table::ANOMALIES, &labels, *count as f64);
     }
     for (detector, count) in &account.skipped {

@@ -45,7 +45,7 @@ metrics! {
     REPLAYED = "replayed_total" Counter ["lane"] "Readings read again in silence after a restart.";
     DEAD_LETTERS = "dead_letters_total" Counter ["reason"] "Records that are no readings.";
     QUANTITIES_LEFT_OUT = "quantities_left_out_total" Counter [] "Numbers beyond quantities_max that were left out of readings.";
-    ANOMALIES = "anomalies_total" Counter ["detector", "kind", "severity"] "Anomalies published.";
+    ANOMALIES = "anomalies_total" Counter ["detector", "kind", "severity", "phase"] "Anomalies published; of an episode one is raised, one cleared.";
     SKIPPED = "skipped_total" Counter ["detector"] "Readings that a detector did not see.";
     LANE_LAG = "lane_lag_readings" Gauge ["lane"] "Readings known to wait in the source.";
     WATERMARK_LAG = "watermark_lag_seconds" Gauge ["lane"] "Real time less the lane's watermark.";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use expect_test::expect;
 use gridwatch_core::account::{Account, AnomalyLabel};
-use gridwatch_core::finding::Severity;
+use gridwatch_core::finding::{Phase, Severity};
 use gridwatch_core::reading::Reason;
 
 use super::*;
@@ -12,8 +12,12 @@ use super::*;
 fn sample() -> Sample {
     let mut account = Account { received: 12, judged: 9, pending: 2, replayed: 3, ..Account::default() };
     account.dead_letter(Reason::NotJson);
-    let label =
-        AnomalyLabel { detector: "limits".into(), kind: "undervoltage".into(), severity: Severity::Critical };
+    let label = AnomalyLabel {
+        detector: "limits".into(),
+        kind: "undervoltage".into(),
+        severity: Severity::Critical,
+        phase: Phase::Raised,
+    };
     account.anomalies.insert(label, 4);
     account.skipped.insert("physics".into(), 5);
     let lane = LaneSample {
@@ -51,7 +55,7 @@ fn the_page_is_what_prometheus_reads() {
         gridwatch_replayed_total{lane="0"} 3
         gridwatch_dead_letters_total{reason="not_json"} 1
         gridwatch_quantities_left_out_total 0
-        gridwatch_anomalies_total{detector="limits",kind="undervoltage",severity="critical"} 4
+        gridwatch_anomalies_total{detector="limits",kind="undervoltage",severity="critical",phase="raised"} 4
         gridwatch_skipped_total{detector="physics"} 5
         gridwatch_lane_lag_readings{lane="0"} 100
         gridwatch_watermark_lag_seconds{lane="0"} 1.5

@@ -7,6 +7,8 @@ use gridwatch_connectors::files::{FileSink, FileSinkOptions, Output};
 use gridwatch_connectors::kafka::{self, KafkaSettings, KafkaSink};
 use gridwatch_connectors::stores::Objects;
 use gridwatch_core::sink::{Sink, Store};
+use gridwatch_engine::pipeline::PipelineError;
+use gridwatch_engine::start::StartError;
 
 use super::lanes::{LaneBase, Lanes, of_group, of_source};
 use crate::cli::Failure;
@@ -26,7 +28,9 @@ pub fn ends(
             Ok((of_group(group.clone(), base), Box::new(KafkaSink::new(group))))
         }
         Source::Files(_) | Source::Simulator(_) => {
-            Ok((of_source(source, base, false)?, Box::new(file_sink(config)?)))
+            let lanes = of_source(source, base, false)?;
+            let sink = file_sink(config, &lanes.names)?;
+            Ok((lanes, Box::new(sink)))
         }
     }
 }
@@ -77,19 +81,46 @@ fn kafka_settings(
 }
 
 /// The commit lies beside the anomalies; where those go to standard output, beside the dead letters.
-fn file_sink(config: &Config) -> Result<FileSink, Failure> {
-    let (anomalies, beside) = match &config.sink {
-        config::Sink::File(path) => (Output::File(path.clone()), path),
-        config::Sink::Stdout | config::Sink::Kafka { .. } => (Output::Stdout, &config.dead_letters),
+fn beside(config: &Config) -> &Path {
+    match &config.sink {
+        config::Sink::File(path) => path,
+        config::Sink::Stdout | config::Sink::Kafka { .. } => &config.dead_letters,
+    }
+}
+
+/// An error in words; one about a checkpoint with the places where one has to look.
+pub fn explained(error: &PipelineError, config: &Config) -> String {
+    use StartError::{Damaged, Missing, SetByHand, Unnamed};
+    let PipelineError::Start(Missing { .. } | Damaged { .. } | Unnamed { .. } | SetByHand { .. }) = error
+    else {
+        return error.to_string();
+    };
+    let store = match &config.checkpoints.place {
+        Place::Directory(directory) => directory.display().to_string(),
+        Place::S3(s3) => s3.url.clone(),
+    };
+    let commit = match &config.source {
+        Some(Source::Kafka(kafka)) => format!("those of group {} on topic {}", kafka.group, kafka.topic),
+        _ => format!("in {}", commit_file(beside(config)).display()),
+    };
+    format!("{error}\nCheckpoints are kept in {store} ([checkpoints]), commits are {commit}")
+}
+
+fn file_sink(config: &Config, lanes: &[String]) -> Result<FileSink, Failure> {
+    let beside = beside(config);
+    let anomalies = match &config.sink {
+        config::Sink::File(path) => Output::File(path.clone()),
+        config::Sink::Stdout | config::Sink::Kafka { .. } => Output::Stdout,
     };
     let commit = commit_file(beside);
-    for file in [beside, &config.dead_letters] {
+    for file in [beside, config.dead_letters.as_path()] {
         make_folder(file)?;
     }
     FileSink::open(FileSinkOptions {
         anomalies,
         dead_letters: Output::File(config.dead_letters.clone()),
         commit: Some(commit),
+        lanes: lanes.to_vec(),
     })
     .map_err(|error| Failure::Start(error.to_string()))
 }

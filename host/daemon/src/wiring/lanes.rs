@@ -31,6 +31,8 @@ pub struct Lanes {
     pub intake: Box<dyn Intake>,
     pub template: LaneTemplate,
     pub progress: Option<Arc<Progress>>,
+    /// Those that are there from the beginning and stay; empty where lanes come and go.
+    pub names: Vec<String>,
 }
 
 /// What a lane's output is a function of, besides source and detectors.
@@ -77,7 +79,9 @@ impl LaneBase<'_> {
     }
 
     fn fixed(&self, openings: Vec<Opening>, assets: &AssetTable, progress: Option<Arc<Progress>>) -> Lanes {
-        Lanes { intake: Box::new(FixedLanes::new(openings)), template: self.template(assets), progress }
+        let names = openings.iter().map(|opening| opening.lane.to_string()).collect();
+        let intake = Box::new(FixedLanes::new(openings));
+        Lanes { intake, template: self.template(assets), progress, names }
     }
 }
 
@@ -104,7 +108,7 @@ pub fn of_source(source: &Source, base: &LaneBase<'_>, replays: bool) -> Result<
 /// A topic's partitions, as the group gives them.
 pub fn of_group(group: Connected, base: &LaneBase<'_>) -> Lanes {
     let intake = Box::new(KafkaIntake::new(group));
-    Lanes { intake, template: base.template(base.assets), progress: None }
+    Lanes { intake, template: base.template(base.assets), progress: None, names: Vec::new() }
 }
 
 /// All files as one lane.
@@ -147,12 +151,15 @@ fn file_lane(source: &FileSource, base: &LaneBase<'_>) -> Result<Lanes, Failure>
 }
 
 fn format_of(source: &FileSource, path: &Path) -> Result<FileFormat, Failure> {
-    let by_name = FileFormat::of(path);
+    let by_name = match (FileFormat::of(path), source.delimiter) {
+        (Some(FileFormat::Csv { .. }), Some(delimiter)) => Some(FileFormat::Csv { delimiter }),
+        (by_name, _) => by_name,
+    };
     match source.format {
         Format::JsonLines => Ok(FileFormat::JsonLines),
         Format::Csv => Ok(match by_name {
             Some(csv @ FileFormat::Csv { .. }) => csv,
-            _ => FileFormat::Csv { delimiter: b',' },
+            _ => FileFormat::Csv { delimiter: source.delimiter.unwrap_or(b',') },
         }),
         Format::Auto if path == Path::new("-") => Ok(FileFormat::JsonLines),
         Format::Auto => by_name.ok_or_else(|| {

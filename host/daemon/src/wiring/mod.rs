@@ -7,15 +7,17 @@ mod running;
 mod sample;
 mod schemas;
 mod signals;
+mod sought;
 mod stdout;
 
-pub use ends::{commit_file, ends, make_folder, store};
+pub use ends::{commit_file, ends, explained, make_folder, store};
 pub use lanes::{LaneBase, Lanes, of_source, settings_of, simulator_lanes};
 pub use progress::show as show_progress;
 pub use running::{Running, is_over};
 pub use sample::{account_of, cost_ns};
 pub use schemas::Registered;
 pub use signals::Signals;
+pub use sought::MappingWatch;
 pub use stdout::reader_gone;
 
 use std::time::Duration;

@@ -42,7 +42,7 @@ impl Registered {
         Lanes {
             intake: Box::new(GatedIntake::new(lanes.intake, self.cache.clone())),
             template: LaneTemplate { schemas, ..lanes.template },
-            progress: lanes.progress,
+            ..lanes
         }
     }
 

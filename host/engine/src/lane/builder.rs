@@ -18,6 +18,8 @@ pub struct Builder {
     marked: bool,
     /// (quantity, row) of what came and was no finite number.
     malformed: Vec<(u16, u32)>,
+    /// Of rows with something malformed, ascending: the row, and how the first of it stands in the record.
+    malformed_texts: Vec<(u32, String)>,
     positions: Vec<Position>,
     /// The sensor's count of disorder when the row came; part of anomaly ids.
     disorder: Vec<u32>,
@@ -41,6 +43,7 @@ impl Builder {
             marks: Vec::with_capacity(rows_max),
             marked: false,
             malformed: Vec::new(),
+            malformed_texts: Vec::new(),
             positions: Vec::with_capacity(rows_max),
             disorder: Vec::with_capacity(rows_max),
         }
@@ -70,6 +73,13 @@ impl Builder {
         self.disorder[row]
     }
 
+    /// The first malformed quantity of a row, and how it stands in the record (empty where that is not kept).
+    pub fn malformed_at(&self, row: usize) -> Option<(u16, &str)> {
+        let (quantity, row) = self.malformed.iter().find(|(_, at)| *at as usize == row)?;
+        let text = self.malformed_texts.iter().find(|(at, _)| at == row);
+        Some((*quantity, text.map_or("", |(_, text)| text)))
+    }
+
     /// There are more quantities now. Only between batches.
     pub fn set_quantities(&mut self, quantities: usize) {
         self.quantities = quantities;
@@ -86,6 +96,9 @@ impl Builder {
         let marks = if reading.malformed.is_empty() { marks } else { marks | mark::MALFORMED };
         for &quantity in &reading.malformed {
             self.malformed.push((quantity, row as u32));
+        }
+        if !reading.malformed.is_empty() && !reading.malformed_text.is_empty() {
+            self.malformed_texts.push((row as u32, reading.malformed_text.clone()));
         }
         self.marked |= marks != 0;
         self.marks.push(marks);
@@ -134,6 +147,7 @@ impl Builder {
         self.marks.clear();
         self.marked = false;
         self.malformed.clear();
+        self.malformed_texts.clear();
         self.positions.clear();
         self.disorder.clear();
     }

@@ -6,6 +6,7 @@ use gridwatch_core::Timestamp;
 use gridwatch_core::account::AnomalyLabel;
 use gridwatch_core::anomaly::{Anomaly, EpisodeKey, Ordinal, PublicSubject};
 use gridwatch_core::checkpoint::OpenEpisode;
+use gridwatch_core::decode::Mapping;
 use gridwatch_core::finding::{Finding, Phase, Severity, Subject};
 use gridwatch_core::record::Position;
 use gridwatch_core::sensors::Attributes;
@@ -14,6 +15,7 @@ use gridwatch_core::sink::Outgoing;
 use sha2::{Digest, Sha256};
 
 use super::Lane;
+use super::builder::Builder;
 use super::seat::Life;
 
 /// What brought a finding about.
@@ -21,6 +23,8 @@ use super::seat::Life;
 pub struct Cause {
     /// The sensor of the row; None in `advance`.
     pub sensor: Option<u32>,
+    /// In the batch; None in `advance`.
+    pub row: Option<usize>,
     pub position: Position,
     /// Tells apart two rows of a sensor with the same time, or two ticks.
     pub occasion: u64,
@@ -91,6 +95,12 @@ impl Lane {
         let occasion =
             by_other.map_or(cause.occasion, |by| cause.occasion ^ fingerprint(self.sensors.id(by)));
         let none = Attributes::new();
+        let mappings = &self.settings.decode.mappings;
+        let malformed = malformed_of(finding, cause.row, &self.batch)
+            .map(|(quantity, text)| in_words(mappings, &quantities[usize::from(quantity)].name, text));
+        let malformed = malformed.map(|words| (MALFORMED.to_owned(), words));
+        let details: Vec<(String, String)> =
+            malformed.into_iter().chain(finding.details.iter().cloned()).collect();
         let anomaly = Anomaly {
             detector: &seat.deployment.name,
             detector_version: &descriptor.version,
@@ -107,7 +117,7 @@ impl Lane {
             lower: finding.lower,
             upper: finding.upper,
             explanation: finding.explanation.as_deref(),
-            details: &finding.details,
+            details: &details,
             attributes: sensor.map_or(&none, |sensor| self.sensors.attributes(sensor)),
             origin: &self.origin,
             position: cause.position,
@@ -173,6 +183,26 @@ impl Lane {
     }
 }
 
+/// What the host adds to the details of findings about a whole row.
+const MALFORMED: &str = "malformed";
+
+/// Detectors are told that a value was no number, not what stood in its place.
+fn malformed_of<'b>(finding: &Finding, row: Option<usize>, batch: &'b Builder) -> Option<(u16, &'b str)> {
+    let is_of_row = finding.subject == Subject::Reading && finding.quantity.is_none();
+    let says_itself = finding.details.iter().any(|(key, _)| key == MALFORMED);
+    row.filter(|_| is_of_row && !says_itself).and_then(|row| batch.malformed_at(row))
+}
+
+/// What stands where a number should be. `text` is known of CSV, where people look for the column.
+fn in_words(mappings: &[Mapping], quantity: &str, text: &str) -> String {
+    let mapped = mappings.iter().find(|mapping| mapping.name == quantity);
+    match (mapped, text) {
+        (_, "") => format!("{quantity} is no number"),
+        (Some(mapping), text) => format!("column \"{}\" ({quantity}) holds \"{text}\"", mapping.path),
+        (None, text) => format!("column \"{quantity}\" holds \"{text}\""),
+    }
+}
+
 /// 64 bits that stand for a sensor's id, the same on every machine.
 fn fingerprint(id: &str) -> u64 {
     let digest = Sha256::digest(id.as_bytes());
@@ -184,6 +214,7 @@ fn send(messages: &mut Vec<Outgoing>, account: &mut gridwatch_core::account::Acc
         detector: anomaly.detector.to_owned(),
         kind: anomaly.key.kind.clone(),
         severity: anomaly.severity,
+        phase: anomaly.phase,
     };
     *account.anomalies.entry(label).or_default() += 1;
     messages.push(Outgoing::Anomaly(anomaly.to_message()));

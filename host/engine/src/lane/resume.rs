@@ -14,6 +14,7 @@ use gridwatch_core::reading::{Quantity, Reading};
 use gridwatch_core::record::Position;
 use gridwatch_core::sensors::SensorTable;
 use gridwatch_core::sink::Delivery;
+use gridwatch_core::unfound::Sought;
 
 use super::builder::Builder;
 use super::schemas::{SchemaSource, Schooling};
@@ -204,6 +205,7 @@ impl Lane {
             delivery,
             schooling: Schooling::new(schemas),
             decoder,
+            sought: Sought::default(),
             sensors,
             clock: LaneClock::default(),
             tick: None,
@@ -233,6 +235,7 @@ impl Lane {
             self.decoder = settings.decoder(&self.name, self.decoder.quantities().to_vec())?;
         }
         self.settings = settings;
+        self.sought = Sought::default();
         if std::mem::take(&mut self.replay.assets_changed) {
             self.reattribute()?;
         }

@@ -155,9 +155,9 @@ impl Thread {
                         Err(StartError::Source(SourceError::Revoked { .. })) => return Ok(None),
                         Err(error @ StartError::Source(SourceError::Away { .. })) => error.into(),
                         // Somebody else may have owned the lane until just now, and have gone on.
-                        Err(error @ StartError::Missing { .. }) if missed != commit => {
+                        Err(StartError::Missing { name, .. }) if missed != commit => {
                             missed = commit;
-                            tracing::warn!("{error}; reading the commit again");
+                            tracing::debug!(name, "the checkpoint is missing; reading the commit again");
                             continue;
                         }
                         Err(error @ StartError::Store { .. }) => error.into(),
