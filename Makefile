@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo test build guests host setup fmt lint unit scenarios clean \
         bench-border bench-replay bench-start bench-memory bench-kafka bench-latency \
-        chaos servers servers-stop
+        chaos fuzz servers servers-stop
 
 CARGO ?= cargo
 # One profile, and always the whole workspace's choice of features, so that dependencies compile once.
@@ -60,6 +60,13 @@ chaos: build ## Real processes and a real broker, disturbed from a seed; SCENARI
 	@.ci/setup servers
 	@$(CARGO) build $(PROFILE) --quiet --bin chaos
 	@SCENARIO=$(SCENARIO) KILLS=$(KILLS) SEED=$(SEED) target/release/chaos
+
+fuzz: build ## Ten million changed messages at decode, 200,000 through a real broker; DECODED=n MESSAGES=n SEED=n
+	@.ci/setup servers
+	@$(CARGO) build $(PROFILE) --quiet --bin fuzz
+	@GRIDWATCH_FUZZ_MESSAGES=$(or $(DECODED),10000000) GRIDWATCH_FUZZ_SEED=$(SEED) \
+		$(CARGO) test $(PROFILE) --quiet --test fuzz_decode -- real_messages_changed --nocapture
+	@MESSAGES=$(MESSAGES) SEED=$(SEED) target/release/fuzz
 
 bench-kafka: build ## A topic through gridwatch against a hand-written job; READINGS=n, RUNS=n, INTERVAL_MS=n
 	@.ci/setup servers

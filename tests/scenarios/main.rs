@@ -7,6 +7,7 @@ mod chaos;
 mod examples;
 mod faults;
 mod floors;
+mod fuzz;
 mod input;
 mod kafka;
 mod kafka_tools;

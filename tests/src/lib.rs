@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod chaos;
 pub mod columns;
+pub mod fuzz;
 pub mod house;
 pub mod native;
 pub mod servers;

@@ -5,12 +5,16 @@
 
 #[path = "fuzz_decode/check.rs"]
 mod check;
+#[path = "fuzz_decode/messages.rs"]
+mod messages;
 #[path = "fuzz_decode/mutate.rs"]
 mod mutate;
 #[path = "fuzz_decode/properties.rs"]
 mod properties;
 #[path = "fuzz_decode/reference.rs"]
 mod reference;
+#[path = "fuzz_decode/shapes.rs"]
+mod shapes;
 #[path = "fuzz_decode/twins.rs"]
 mod twins;
 
@@ -49,13 +53,23 @@ fn ten_megabytes_are_too_large() {
     everything.check(&format!("{{\"x\":\"{}\"}}", "v".repeat(10 << 20)).into_bytes());
 }
 
-/// Ten seconds, or `GRIDWATCH_FUZZ_SECONDS`; `GRIDWATCH_FUZZ_SEED` repeats a run.
-fn for_a_while(mut round: impl FnMut(&mut Random, &[Vec<u8>]) -> u64) {
-    let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let time = Duration::from_secs(setting("GRIDWATCH_FUZZ_SECONDS").unwrap_or(10));
+fn setting(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+/// `GRIDWATCH_FUZZ_SEED` repeats a run.
+fn seed() -> u64 {
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let seed = setting("GRIDWATCH_FUZZ_SEED").unwrap_or(clock.as_nanos() as u64);
     println!("GRIDWATCH_FUZZ_SEED={seed}");
+    seed
+}
+
+/// Ten seconds, or `GRIDWATCH_FUZZ_SECONDS`.
+fn for_a_while(mut round: impl FnMut(&mut Random, &[Vec<u8>]) -> u64) {
+    let time = Duration::from_secs(setting("GRIDWATCH_FUZZ_SECONDS").unwrap_or(10));
+    let seed = seed();
     let mut corpus = corpus();
     corpus.retain(|record| record.len() < 10_000);
     let mut random = Random::new(seed);

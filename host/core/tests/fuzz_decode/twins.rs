@@ -5,7 +5,7 @@ use gridwatch_core::decode::{
 };
 use gridwatch_core::reading::Reading;
 
-use crate::mutate::Random;
+use super::mutate::Random;
 
 pub struct Twins {
     settings: DecodeSettings,
