@@ -15,3 +15,4 @@ mod registry;
 mod restart;
 mod schemas;
 mod servers;
+mod wire;

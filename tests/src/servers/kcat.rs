@@ -117,13 +117,13 @@ impl Reading {
             command.args(["-X", &format!("{key}={value}")]);
         }
         command.args(format).stdin(Stdio::null());
-        finish(command)
+        finish("kcat", command)
     }
 }
 
-/// Standard output of a command that is to succeed in time.
-fn finish(mut command: Command) -> Vec<u8> {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kcat");
+/// Standard output of a client that is to succeed in time.
+pub(super) fn finish(name: &str, mut command: Command) -> Vec<u8> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect(name);
     let mut output = child.stdout.take().expect("a pipe");
     let mut errors = child.stderr.take().expect("a pipe");
     let bytes = std::thread::spawn(move || {
@@ -137,7 +137,7 @@ fn finish(mut command: Command) -> Vec<u8> {
     });
     let deadline = Instant::now() + PATIENCE;
     let status = loop {
-        match child.try_wait().expect("kcat's state") {
+        match child.try_wait().expect("a child's state") {
             Some(status) => break Some(status),
             None if Instant::now() > deadline => break None,
             None => std::thread::sleep(Duration::from_millis(5)),
@@ -148,8 +148,8 @@ fn finish(mut command: Command) -> Vec<u8> {
         let _ = child.wait();
     }
     let words = words.join().unwrap_or_default();
-    assert!(status.is_some_and(|status| status.success()), "kcat: {status:?}\n{words}");
-    bytes.join().expect("kcat's output").expect("kcat's output")
+    assert!(status.is_some_and(|status| status.success()), "{name}: {status:?}\n{words}");
+    bytes.join().expect("a thread that reads").expect("what it has read")
 }
 
 /// Lines of `partition offset time key-length payload-length`, each followed by key and payload in so many

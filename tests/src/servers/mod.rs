@@ -7,7 +7,7 @@
 //! - `kafka`     a KRaft broker; `secured` its SASL over TLS; `topics` what an administrator does
 //! - `registry`  the schema registry; `minio` the S3 store; `http` what both are asked in
 //! - `proxy`     delays, cuts, swallows, half-closes, and answers with errors, by `answer`
-//! - `kcat`      a consumer that is not ours
+//! - `kcat`      a consumer that is not ours; `console` one that does not even share our client library
 //! - `left`      servers that `make servers` left running
 //!
 //! Unless it is left running on purpose, no server outlives the process that started it, however that ends: each
@@ -15,6 +15,7 @@
 //! as long as the process starts them all, because the kernel takes the thread that forked for the parent.
 
 mod answer;
+pub mod console;
 pub mod http;
 mod kafka;
 pub mod kcat;
