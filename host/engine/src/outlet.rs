@@ -88,8 +88,9 @@ impl Ledger {
 /// A checkpoint that is not durable yet.
 struct Saving {
     name: String,
-    /// So many of the ledger's decisions are in it.
+    /// So many of the ledger's decisions were made before it; they are in it but for those `ahead`.
     decisions: usize,
+    ahead: Vec<Decision>,
 }
 
 impl Outlet {
@@ -129,8 +130,8 @@ impl Outlet {
     fn take(&mut self, lane: &LaneId, parcel: Parcel) -> Result<(), OutletError> {
         match parcel {
             Parcel::Opened { .. } => Ok(()),
-            Parcel::Checkpoint { position, bytes } => {
-                self.save(lane, position, bytes);
+            Parcel::Checkpoint { position, bytes, ahead } => {
+                self.save(lane, position, bytes, ahead);
                 Ok(())
             }
             Parcel::Output(output) => self.publish(lane, output),
@@ -313,11 +314,11 @@ impl Outlet {
         }
     }
 
-    fn save(&mut self, lane: &LaneId, position: Position, bytes: Vec<u8>) {
+    fn save(&mut self, lane: &LaneId, position: Position, bytes: Vec<u8>, ahead: Vec<Decision>) {
         let Some(ledger) = self.lanes.get_mut(lane) else { return };
         ledger.position = position;
         let name = checkpoint_name(&lane.name, position, &bytes);
-        let saving = Saving { name, decisions: ledger.decisions.len() };
+        let saving = Saving { name, decisions: ledger.decisions.len(), ahead };
         if ledger.saving.is_some() {
             ledger.waiting = Some((saving, bytes));
             return;
@@ -338,10 +339,12 @@ impl Outlet {
             Err(error) => tracing::warn!(%lane, %error, "cannot be stored; the checkpoint before stays"),
             Ok(()) => {
                 self.dirty = true;
-                ledger.decisions.drain(..saving.decisions);
+                // What it was made for may have been published already: a later life must be told again.
+                let ahead = saving.ahead.len();
+                ledger.decisions.splice(..saving.decisions, saving.ahead);
                 ledger.decision_bytes = encoded(&lane, &ledger.decisions).map_or(0, |bytes| bytes.len());
                 if let Some((waiting, _)) = &mut ledger.waiting {
-                    waiting.decisions -= saving.decisions;
+                    waiting.decisions = waiting.decisions + ahead - saving.decisions;
                 }
                 if ledger.checkpoint != name {
                     ledger.previous = Some(std::mem::replace(&mut ledger.checkpoint, name));

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use gridwatch_core::checkpoint::CheckpointError;
+use gridwatch_core::decision::Decision;
 use gridwatch_core::record::{Chunk, Feed, FeedStatus, Position, SourceError};
 use gridwatch_core::sink::LaneCommit;
 
@@ -24,6 +25,8 @@ pub enum Parcel {
     Checkpoint {
         position: Position,
         bytes: Vec<u8>,
+        /// Committed by an earlier life, and not come to yet: they are not in it.
+        ahead: Vec<Decision>,
     },
 }
 
@@ -162,7 +165,8 @@ impl Worker {
             .encode()
             .map_err(|what| WorkerError::Checkpoint { lane: self.lane.name().to_owned(), what })?;
         self.hand_on_output(hand_on);
-        hand_on(Parcel::Checkpoint { position, bytes });
+        let ahead = self.lane.decisions_ahead();
+        hand_on(Parcel::Checkpoint { position, bytes, ahead });
         Ok(())
     }
 

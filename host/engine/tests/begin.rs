@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gridwatch_connectors::memory::{MemoryFeed, MemorySink, MemoryStore};
+use gridwatch_core::decision::{self, Decision, What};
 use gridwatch_core::record::{Record, RecordMeta};
-use gridwatch_core::sink::{LaneCommit, Outgoing, Store, Stream};
+use gridwatch_core::sink::{Delivery, LaneCommit, Outgoing, Store, Stream};
 use gridwatch_engine::lane::{Lane, LaneParts, Resume};
 use gridwatch_engine::settings::{OnMissing, PaceSettings};
 use gridwatch_engine::start::{Begun, StartError, begin};
@@ -232,4 +233,30 @@ fn a_position_set_by_hand_halts_where_knowledge_would_be_lost() {
     let error = begin_error(Some(&bare), &store);
     assert!(matches!(error, StartError::SetByHand { position: 7, .. }), "{error}");
     assert_eq!(begin_at(Some(&bare), &store, OnMissing::Cold).unwrap().lane.next(), 7);
+}
+
+/// A lane says which decisions of an earlier life it has not come to: what it saves then knows nothing of them.
+#[test]
+fn what_is_saved_before_a_decision_says_that_it_is_ahead() {
+    let (store, sink) = ran();
+    let mut commit = lane_commit(&sink);
+    let time = 1_767_225_600_000 + 3_600_000;
+    let ahead = vec![Decision { position: commit.position + 2, what: What::IdleTick { time } }];
+    commit.decisions = decision::encode(&ahead).unwrap();
+    let parts = LaneParts { delivery: Delivery::AtLeastOnce, ..parts(8) };
+    let begun = begin(parts, Some(commit.clone()), &store, OnMissing::Halt, || Ok(0)).unwrap();
+    let records = (0..54).map(|at| reading("a", at * 10, 120.0)).collect();
+    let feed = Box::new(MemoryFeed::new(records).chunks_of(1));
+    let mut worker = Worker::new(begun.lane, feed, PaceSettings::default(), Duration::ZERO).unwrap();
+    let mut saved = Vec::new();
+    for _ in 0..4 {
+        let mut hand_on = |parcel| {
+            if let Parcel::Checkpoint { position, ahead, .. } = parcel {
+                saved.push((position - commit.position, ahead));
+            }
+        };
+        worker.step(Duration::ZERO, Duration::ZERO, true, &mut hand_on).unwrap();
+    }
+    assert_eq!(saved[0], (1, ahead));
+    assert_eq!(saved[1..], [(2, vec![]), (3, vec![]), (4, vec![])]);
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use gridwatch_connectors::memory::{MemorySink, MemoryStore};
-use gridwatch_core::decision::{Decision, What};
+use gridwatch_core::decision::{self, Decision, What};
 use gridwatch_core::sink::{AnomalyMessage, LaneCommit, LaneId, Outgoing, SinkError, Store, StoreError};
 use gridwatch_engine::lane::Output;
 use gridwatch_engine::outlet::{Outlet, Settled};
@@ -49,7 +49,7 @@ fn nothing_overtakes_a_decision_that_is_not_committed() {
     assert!(outlet.is_waiting());
     outlet.receive(&lane(), output(20, "plain", 0)).unwrap();
     outlet.receive(&lane(), output(30, "after the second", 1)).unwrap();
-    outlet.receive(&lane(), Parcel::Checkpoint { position: 30, bytes: vec![1] }).unwrap();
+    outlet.receive(&lane(), Parcel::Checkpoint { position: 30, bytes: vec![1], ahead: vec![] }).unwrap();
     assert_eq!(sink.messages(), [], "before its decision is committed");
     sink.fail(busy());
     assert_eq!(outlet.settle().unwrap(), Settled::Later);
@@ -69,13 +69,13 @@ fn decisions_that_fill_a_commit_wait_for_a_checkpoint_and_no_longer() {
     assert_eq!(outlet.settle().unwrap(), Settled::Full);
     assert!(!outlet.is_full(), "the checkpoint has to come through");
     store.fail(StoreError::Failed { name: "x".into(), what: "away".into() });
-    outlet.receive(&lane(), Parcel::Checkpoint { position: 10, bytes: vec![1] }).unwrap();
+    outlet.receive(&lane(), Parcel::Checkpoint { position: 10, bytes: vec![1], ahead: vec![] }).unwrap();
     assert!(outlet.is_full(), "nothing more before it is stored");
     outlet.do_chores(&store);
     assert_eq!(outlet.settle().unwrap(), Settled::Full);
     assert!(!outlet.is_full(), "the next checkpoint has to come through");
     assert!(outlet.receive(&lane(), output(20, "2", 0)).unwrap(), "it is asked for again");
-    outlet.receive(&lane(), Parcel::Checkpoint { position: 20, bytes: vec![2] }).unwrap();
+    outlet.receive(&lane(), Parcel::Checkpoint { position: 20, bytes: vec![2], ahead: vec![] }).unwrap();
     outlet.do_chores(&store);
     assert_eq!(outlet.settle().unwrap(), Settled::Done);
     assert_eq!(texts(&sink.committed()), ["1", "2"]);
@@ -89,7 +89,7 @@ fn a_checkpoint_that_is_named_is_never_swept() {
         store.put(&name(0, "aa"), vec![0]).unwrap();
         let mut outlet = opened(&sink);
         for (position, bytes) in [(5, vec![at]), (5, vec![at, 1]), (5, vec![at, 2]), (9, vec![at, 3])] {
-            outlet.receive(&lane(), Parcel::Checkpoint { position, bytes }).unwrap();
+            outlet.receive(&lane(), Parcel::Checkpoint { position, bytes, ahead: vec![] }).unwrap();
             outlet.do_chores(&store);
             assert_eq!(outlet.settle().unwrap(), Settled::Done);
             outlet.do_chores(&store);
@@ -98,4 +98,30 @@ fn a_checkpoint_that_is_named_is_never_swept() {
         }
         assert!(store.get(&name(0, "aa")).is_err(), "what is older than both is swept");
     }
+}
+
+/// At least once, what follows from a decision may be out before its position is committed. A life that saves
+/// itself before it has come that far must leave the decision in the commit: the next one is to decide the same.
+#[test]
+fn a_decision_that_is_still_ahead_outlives_a_checkpoint() {
+    let (sink, store) = (MemorySink::at_least_once(), MemoryStore::new());
+    let ahead = vec![Decision { position: 50, what: What::IdleTick { time: 7 } }];
+    let mut outlet = Outlet::new(Box::new(sink.clone()), None);
+    let commit =
+        LaneCommit { position: 0, checkpoint: name(0, "aa"), decisions: decision::encode(&ahead).unwrap() };
+    outlet.receive(&lane(), Parcel::Opened { commit, is_new: false }).unwrap();
+    let committed = |outlet: &mut Outlet| {
+        outlet.do_chores(&store);
+        assert_eq!(outlet.settle().unwrap(), Settled::Done);
+        let commit = sink.last_commit().unwrap().lanes[&lane()].clone();
+        (commit.position, decision::decode(&commit.decisions).unwrap())
+    };
+    outlet.receive(&lane(), output(10, "with a decision of its own", 1)).unwrap();
+    let save = |position, bytes, ahead| Parcel::Checkpoint { position, bytes, ahead };
+    outlet.receive(&lane(), save(20, vec![1], ahead.clone())).unwrap();
+    // Another on its way behind it counts what the first has left.
+    outlet.receive(&lane(), save(30, vec![2], ahead.clone())).unwrap();
+    assert_eq!(committed(&mut outlet), (30, ahead));
+    outlet.receive(&lane(), save(60, vec![3], vec![])).unwrap();
+    assert_eq!(committed(&mut outlet), (60, vec![]));
 }

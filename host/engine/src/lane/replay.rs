@@ -51,6 +51,11 @@ impl Lane {
         }
     }
 
+    /// Those of an earlier life that were not come to yet: what is saved now knows nothing of them.
+    pub fn decisions_ahead(&self) -> Vec<Decision> {
+        self.replay.decisions.iter().chain(self.schooling.ahead()).cloned().collect()
+    }
+
     /// Where messages come again, a decision was committed before what follows from it was published.
     pub(super) fn comes_again(&self, position: Position) -> bool {
         self.delivery == Delivery::AtLeastOnce && self.is_live(position)

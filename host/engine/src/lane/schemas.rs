@@ -50,6 +50,11 @@ impl Schooling {
         Schooling { source, ..Schooling::default() }
     }
 
+    /// Decisions of an earlier life that were not come to yet.
+    pub fn ahead(&self) -> impl Iterator<Item = &Decision> {
+        self.relived.iter()
+    }
+
     /// As a checkpoint has it. Takes those of the decisions that are about schemas.
     pub fn restore(&mut self, unknown: Vec<u32>, decisions: &mut Vec<Decision>) {
         self.unknown = unknown.into();
@@ -210,11 +215,6 @@ impl Lane {
             self.schooling.relived.pop_front_if(|decision| decision.position <= position)
         {
             self.schooling.apply(&decision.what);
-            // Where it stands behind what is committed, a checkpoint taken before this record has made the
-            // commit forget it.
-            if self.comes_again(decision.position) {
-                self.output.decisions.push(decision);
-            }
         }
     }
 }

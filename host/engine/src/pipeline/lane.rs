@@ -174,7 +174,7 @@ impl Thread {
     fn save_first(&self, worker: &mut Worker) -> Result<Option<LaneCommit>, PipelineError> {
         let mut saved = None;
         worker.checkpoint(&mut |parcel| {
-            if let Parcel::Checkpoint { position, bytes } = parcel {
+            if let Parcel::Checkpoint { position, bytes, .. } = parcel {
                 saved = Some((position, bytes));
             }
         })?;
