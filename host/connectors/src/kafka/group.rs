@@ -25,7 +25,15 @@ const CONNECT_WAIT: Duration = Duration::from_secs(15);
 
 pub type GroupConsumer = BaseConsumer<Membership>;
 
-/// The group as intake, feeds and sink share it.
+/// The group as intake and sink share it, while consumers come and go.
+#[derive(Clone)]
+pub struct Group {
+    pub(super) settings: Arc<KafkaSettings>,
+    current: Arc<Mutex<Connected>>,
+}
+
+/// The group as one consumer sees it. A consumer that was fenced is made anew, with a membership of its own:
+/// lanes of the one before are nobody's then.
 #[derive(Clone)]
 pub struct Connected {
     pub(super) consumer: Arc<GroupConsumer>,
@@ -52,6 +60,8 @@ struct State {
     events: VecDeque<Rebalance>,
     /// What the coordinator calls us.
     member: Option<String>,
+    /// Those of this consumer's lanes are greater than `first`.
+    first: u64,
     incarnations: u64,
     /// The first error that no waiting will mend.
     fatal: Option<String>,
@@ -85,8 +95,7 @@ impl ClientContext for Membership {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error.rdkafka_error_code() else { return };
-        let is_fenced = matches!(code, RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId);
-        if is_fenced || is_no_entry(code) {
+        if is_no_entry(code) {
             self.lock().fatal.get_or_insert(format!("{code}: {reason}"));
         } else {
             tracing::warn!("{code}: {reason}");
@@ -136,6 +145,12 @@ impl State {
 }
 
 impl Membership {
+    /// Follows one whose lanes are known by incarnations up to this.
+    fn after(first: u64) -> Self {
+        let state = State { first, incarnations: first, ..State::default() };
+        Membership { state: Mutex::new(state) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         locked(&self.state)
     }
@@ -201,11 +216,19 @@ impl Membership {
         }
     }
 
-    pub fn close(&self) {
+    /// Whether these are of this consumer, and not of one before it.
+    pub fn has_given(&self, lanes: &[LaneId]) -> bool {
+        let first = self.lock().first;
+        lanes.iter().all(|lane| lane.incarnation > first)
+    }
+
+    /// Nothing is ours any more; these lanes were until now.
+    pub fn close(&self) -> Vec<LaneId> {
         let mut state = self.lock();
         state.is_closing = true;
-        state.held.clear();
         state.metadata = None;
+        let held = std::mem::take(&mut state.held);
+        held.into_keys().chain(std::mem::take(&mut state.going).into_keys()).collect()
     }
 
     /// Does `work` while the lane is ours and cannot be taken, or not at all. The lane's messages count as
@@ -233,13 +256,10 @@ impl Membership {
 }
 
 /// Reaches the brokers, and makes sure that the topics are there. Errors say what to mend.
-pub fn connect(settings: KafkaSettings) -> Result<Connected, SourceError> {
+pub fn connect(settings: KafkaSettings) -> Result<Group, SourceError> {
     let place = place_of(&settings.properties);
     let failed = |what: String| SourceError::Read { place: place.clone(), what };
-    let config: ClientConfig = settings.consumer();
-    let consumer: GroupConsumer = config
-        .create_with_context(Membership::default())
-        .map_err(|error| failed(format!("the Kafka properties do not hold: {error}")))?;
+    let consumer = consumer(&settings, Membership::default())?;
     let until = Instant::now() + CONNECT_WAIT;
     let partitions = loop {
         let found = partitions_of(&consumer, &settings.topic);
@@ -261,7 +281,18 @@ pub fn connect(settings: KafkaSettings) -> Result<Connected, SourceError> {
     }
     let topic_id = raw::topic_id(&consumer, &settings.topic, ASK_WAIT)
         .map_err(|code| failed(format!("the topic's id cannot be had: {code}")))?;
-    Ok(Connected { consumer: Arc::new(consumer), settings: Arc::new(settings), partitions, topic_id })
+    let settings = Arc::new(settings);
+    let current =
+        Connected { consumer: Arc::new(consumer), settings: settings.clone(), partitions, topic_id };
+    Ok(Group { settings, current: Arc::new(Mutex::new(current)) })
+}
+
+fn consumer(settings: &KafkaSettings, membership: Membership) -> Result<GroupConsumer, SourceError> {
+    let config: ClientConfig = settings.consumer();
+    config.create_with_context(membership).map_err(|error| SourceError::Read {
+        place: place_of(&settings.properties),
+        what: format!("the Kafka properties do not hold: {error}"),
+    })
 }
 
 fn partitions_of(consumer: &GroupConsumer, topic: &str) -> Result<i32, String> {
@@ -277,6 +308,27 @@ fn partitions_of(consumer: &GroupConsumer, topic: &str) -> Result<i32, String> {
         _ => Err(format!(
             "topic `{topic}` does not exist. Make it first, or name another in the configuration"
         )),
+    }
+}
+
+impl Group {
+    /// As it is now.
+    pub(super) fn current(&self) -> Connected {
+        locked(&self.current).clone()
+    }
+
+    pub(super) fn place(&self) -> String {
+        place_of(&self.settings.properties)
+    }
+
+    /// Takes part as a new consumer, that knows nothing of the lanes of the one before.
+    pub(super) fn renew(&self) -> Result<Connected, SourceError> {
+        let before = self.current();
+        let membership = Membership::after(before.membership().lock().incarnations);
+        let consumer = Arc::new(consumer(&self.settings, membership)?);
+        let renewed = Connected { consumer, ..before };
+        *locked(&self.current) = renewed.clone();
+        Ok(renewed)
     }
 }
 

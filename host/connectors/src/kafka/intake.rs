@@ -8,20 +8,26 @@ use gridwatch_core::intake::{Change, Intake, Opening, Revocation};
 use gridwatch_core::record::{RecordFormat, SourceError};
 use gridwatch_core::sink::LaneId;
 use rdkafka::consumer::Consumer;
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Message, TopicPartitionList};
 
 use super::feed::KafkaFeed;
-use super::group::{Connected, Rebalance};
+use super::group::{Connected, Group, Rebalance};
 use super::raw;
+use super::refusal::Fencing;
 
 pub struct KafkaIntake {
+    shared: Group,
+    /// `shared` as it is now: nobody else changes it.
     group: Connected,
     is_subscribed: bool,
+    fencing: Fencing,
 }
 
 impl KafkaIntake {
-    pub fn new(group: Connected) -> Self {
-        KafkaIntake { group, is_subscribed: false }
+    pub fn new(shared: Group) -> Self {
+        let group = shared.current();
+        KafkaIntake { shared, group, is_subscribed: false, fencing: Fencing::default() }
     }
 
     fn failed(&self, what: String) -> SourceError {
@@ -111,6 +117,24 @@ impl KafkaIntake {
         (vec![Change::Revoked { lanes, how: Revocation::Lost }], kept)
     }
 
+    /// Another consumer has come in our place, which ends ours for good. It may have been this process: out of
+    /// reach for longer than its session, it asks to join again and again, and the broker takes a request of
+    /// long ago, delivered late, for somebody new. So it joins anew, and its lanes go back to their commits.
+    fn rejoin(&mut self, what: &str) -> Result<Vec<Change>, SourceError> {
+        if let Some(end) = self.fencing.note(&self.group.settings.instance) {
+            return Err(self.failed(format!("{end} ({what})")));
+        }
+        tracing::warn!("fenced, joins the group anew; lanes go back to their commits: {what}");
+        let lanes = self.group.membership().close();
+        self.group = self.shared.renew()?;
+        self.is_subscribed = false;
+        if lanes.is_empty() {
+            Ok(Vec::new())
+        } else {
+            Ok(vec![Change::Revoked { lanes, how: Revocation::Lost }])
+        }
+    }
+
     fn check_partitions(&self, partitions: &[i32]) -> Result<(), SourceError> {
         let Some(new) = partitions.iter().find(|partition| **partition >= self.group.partitions) else {
             return Ok(());
@@ -143,6 +167,11 @@ impl Intake for KafkaIntake {
             Some(Err(error)) => tracing::debug!("{error}"),
             None => {}
         }
+        match self.group.consumer.client().fatal_error() {
+            None => {}
+            Some((RDKafkaErrorCode::FencedInstanceId, what)) => return self.rejoin(&what),
+            Some((code, what)) => return Err(self.failed(format!("{code}: {what}"))),
+        }
         let membership = self.group.membership();
         membership.check(&self.group.place())?;
         match membership.next_event() {
@@ -152,6 +181,10 @@ impl Intake for KafkaIntake {
     }
 
     fn released(&mut self, lanes: &[LaneId]) -> Result<(), SourceError> {
+        if !self.group.membership().has_given(lanes) {
+            // Of a consumer that is gone: nobody waits for the answer.
+            return Ok(());
+        }
         self.unassign(self.group.membership().release(lanes))
     }
 
@@ -170,7 +203,20 @@ impl Intake for KafkaIntake {
         false
     }
 
+    /// What was asked and not answered yet would be waited for without end.
     fn close(&mut self) {
-        self.group.membership().close();
+        let Connected { consumer, .. } = &self.group;
+        let membership = self.group.membership();
+        membership.close();
+        let none = TopicPartitionList::new();
+        while let Some(event) = membership.next_event() {
+            let answered = match event {
+                Rebalance::Assigned(_) => consumer.incremental_assign(&none),
+                Rebalance::Revoked { .. } | Rebalance::Lost { .. } => consumer.incremental_unassign(&none),
+            };
+            if let Err(error) = answered {
+                tracing::debug!("at the end: {error}");
+            }
+        }
     }
 }

@@ -24,7 +24,7 @@ mod refusal;
 mod settings;
 mod sink;
 
-pub use group::{Connected, connect};
+pub use group::{Group, connect};
 pub use intake::KafkaIntake;
 pub use letters::{Letters, LettersSettings, Stored};
 pub use publish::{Outbound, Publisher, ToolError};

@@ -17,20 +17,18 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::group::{Assignment, Connected};
+use super::group::{Assignment, Group};
 use super::producer::{self, Cut, KafkaProducer};
-use super::refusal::is_forbidden;
+use super::refusal::{Fencing, is_forbidden};
 use super::settings::TRANSACTION_TIMEOUT;
 use super::{metadata, raw};
 
 /// How long one step of a commit may take before the outlet has a look at what else there is.
 const STEP_WAIT: Duration = Duration::from_secs(2);
 const INIT_WAIT: Duration = Duration::from_secs(15);
-/// Twice within this time: somebody else works under our name.
-const FENCED_TWICE: Duration = Duration::from_secs(60);
 
 pub struct KafkaSink {
-    group: Connected,
+    group: Group,
     producer: Option<KafkaProducer>,
     /// Since the last commit.
     interval: Vec<(LaneId, Outgoing)>,
@@ -43,7 +41,7 @@ pub struct KafkaSink {
     begun: Option<Instant>,
     /// How dead letters are sent until the next commit: a topic may take less than the producer does.
     cut: Cut,
-    fenced_last: Option<Instant>,
+    fencing: Fencing,
 }
 
 /// Where the transaction stands.
@@ -58,7 +56,7 @@ enum Stage {
 }
 
 impl KafkaSink {
-    pub fn new(group: Connected) -> Self {
+    pub fn new(group: Group) -> Self {
         KafkaSink {
             group,
             producer: None,
@@ -68,7 +66,7 @@ impl KafkaSink {
             ending: Default::default(),
             begun: None,
             cut: Cut::None,
-            fenced_last: None,
+            fencing: Fencing::default(),
         }
     }
 
@@ -179,12 +177,9 @@ impl KafkaSink {
         let fenced = matches!(code, Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced));
         if fenced
             && !is_late
-            && self.fenced_last.replace(Instant::now()).is_some_and(|last| last.elapsed() < FENCED_TWICE)
+            && let Some(end) = self.fencing.note(&self.group.settings.instance)
         {
-            let instance = &self.group.settings.instance;
-            let what =
-                format!("another process uses the instance name `{instance}`: give each its own ({what})");
-            return SinkError::Commit { place, what };
+            return SinkError::Commit { place, what: format!("{end} ({what})") };
         }
         SinkError::Reset { place, what }
     }
@@ -278,7 +273,7 @@ impl KafkaSink {
             Stage::Aborting => self.abort()?,
             Stage::None | Stage::Open => {}
         }
-        let ours = self.group.membership().assignment();
+        let ours = self.group.current().membership().assignment();
         self.keep_ours(&ours)?;
         let offsets = self.offsets(commit, &ours.partitions)?;
         if offsets.count() == 0 {
@@ -325,10 +320,11 @@ impl KafkaSink {
             return Err(self.busy("not all is acknowledged yet"));
         }
         // Nobody may take a lane between the look at whose it is and the commit.
-        let committed = self.group.membership().while_unchanged(|ours| {
+        let group = self.group.current();
+        let committed = group.membership().while_unchanged(|ours| {
             let offsets = self.offsets(commit, ours)?;
             if offsets.count() > 0 {
-                raw::commit(&self.group.consumer, &offsets, STEP_WAIT).map_err(|code| self.busy(code))?;
+                raw::commit(&group.consumer, &offsets, STEP_WAIT).map_err(|code| self.busy(code))?;
             }
             Ok(left_out(commit, ours))
         });
@@ -420,12 +416,13 @@ fn may_pass(error: &KafkaError) -> bool {
 }
 
 /// The group's own commits.
-struct GroupCommits(Connected);
+struct GroupCommits(Group);
 
 impl Commits for GroupCommits {
     fn last(&self, lane: &LaneId) -> Result<Option<LaneCommit>, SinkError> {
-        match self.0.membership().assignment().partitions.get(lane) {
-            Some(partition) => self.0.last_commit(lane, *partition),
+        let group = self.0.current();
+        match group.membership().assignment().partitions.get(lane) {
+            Some(partition) => group.last_commit(lane, *partition),
             None => Err(SinkError::Busy { place: lane.to_string(), what: "is not ours any more".into() }),
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gridwatch_connectors::files::{FileFeed, FileFeedOptions, FileFormat, Progress};
-use gridwatch_connectors::kafka::{Connected, KafkaIntake};
+use gridwatch_connectors::kafka::{Group, KafkaIntake};
 use gridwatch_connectors::simulator::{Pace, SimulatorFeed, SystemClock, World};
 use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
@@ -106,7 +106,7 @@ pub fn of_source(source: &Source, base: &LaneBase<'_>, replays: bool) -> Result<
 }
 
 /// A topic's partitions, as the group gives them.
-pub fn of_group(group: Connected, base: &LaneBase<'_>) -> Lanes {
+pub fn of_group(group: Group, base: &LaneBase<'_>) -> Lanes {
     let intake = Box::new(KafkaIntake::new(group));
     Lanes { intake, template: base.template(base.assets), progress: None, names: Vec::new() }
 }

@@ -207,12 +207,19 @@ impl Thread<'_> {
             self.forget(&lanes);
         }
         let (done, ended) = bounded::<()>(0);
+        let mut wanted_back = Vec::new();
         if self.controls.send(Control::End { until, _done: done }).is_ok() {
             // It never sends, it only hangs up.
             while ended.recv_timeout(WAIT_MAX) == Err(RecvTimeoutError::Timeout) {
                 if !intake.is_fixed() {
-                    let _ = intake.poll(Duration::ZERO);
+                    wanted_back.extend(intake.poll(Duration::ZERO).unwrap_or_default());
                 }
+            }
+        }
+        // Ours until the last commit was made.
+        for change in wanted_back {
+            if let Change::Revoked { lanes, .. } = change {
+                let _ = intake.released(&lanes);
             }
         }
         self.reap();
