@@ -1,6 +1,4 @@
 //! The short forms of `make chaos`: the real binary against a real broker, disturbed, is the undisturbed one.
-//! `network` has none yet: out of reach for longer than its session, a process can be fenced by its own late
-//! request to join, and then has to be started again.
 #![allow(clippy::print_stdout)]
 
 use gridwatch_tests::chaos::{Order, SCENARIOS};
@@ -29,6 +27,11 @@ fn members_come_and_go_and_zombies_say_nothing() {
 #[test]
 fn a_broker_that_dies_costs_nothing() {
     play("broker");
+}
+
+#[test]
+fn a_network_that_comes_and_goes_costs_nothing() {
+    play("network");
 }
 
 #[test]

@@ -86,11 +86,12 @@ fn with(
     process.stop();
     let peak = process.peak_mib();
     let resets = process.logged("lanes go back to their last commits");
+    let fenced = process.logged("fenced, joins the group anew");
     let expected = calm(&stage, &deployment);
     let seen = Output::of(&deployment, &bootstrap);
     Verdict::of(name, order.seed, Promise::ExactlyOnce, &expected, &seen)
         .disturbed(disturbances, offsets.readings())
-        .note(format!("lanes went back {resets} times"))
+        .note(format!("lanes went back {resets} times, the consumer was made anew {fenced} times"))
         .note(format!("peak {peak} MiB"))
         .require(peak <= PEAK_MIB_MAX, "memory is not bounded")
         .end(&stage)

@@ -1,6 +1,6 @@
 //! `kill -9` at random under load, restarted each time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
@@ -9,6 +9,11 @@ use crate::servers::Kafka;
 
 /// Records a second.
 const RATE: u64 = 8_000;
+/// What a kill may cost readers: after so long the broker ends a transaction that nobody does, and it looks for
+/// such ones twice a second.
+const GAP_MAX: Duration = Duration::from_millis(10_500);
+/// Resident at most.
+const PEAK_MIB_MAX: u64 = 256;
 
 pub fn exactly_once(order: &Order) -> Verdict {
     kills("kill", order, Promise::ExactlyOnce)
@@ -34,23 +39,34 @@ fn kills(name: &'static str, order: &Order, promise: Promise) -> Verdict {
     process.until_it_has_lanes();
     let watch = Watch::start(&deployment, &bootstrap);
     let longest = if order.length == Length::Short { 1_200 } else { 2_000 };
+    let mut killed = Vec::new();
     for _ in 0..kills {
         // From a start that is not over yet to a life of many commits and checkpoints.
         pass(Duration::from_millis(random.random_range(20..longest)));
+        killed.push(Instant::now());
         process.kill();
         process.start();
     }
     process.until_it_has_lanes();
     load.stop();
     offsets.until_all_is_judged(&mut [&mut process]);
-    let gap = watch.longest_gap();
+    let cost = watch.end(&killed);
     process.stop();
     let peak = process.peak_mib();
     let expected = calm(&stage, &deployment);
     let seen = Output::of(&deployment, &bootstrap);
     Verdict::of(name, order.seed, promise, &expected, &seen)
         .disturbed(format!("{kills} kills"), offsets.readings())
-        .note(format!("longest gap for a reader {:.1} s", gap.as_secs_f64()))
+        .note(format!(
+            "from a kill to a new record {:.1} s, at most {:.1} s, of {}; longest gap over several {:.1} s",
+            cost.median().as_secs_f64(),
+            cost.max().as_secs_f64(),
+            cost.gaps.len(),
+            cost.longest.as_secs_f64()
+        ))
         .note(format!("peak {peak} MiB"))
+        .require(!cost.gaps.is_empty(), "no kill was recovered from before the next")
+        .require(cost.max() <= GAP_MAX, "a kill costs readers more than a transaction's time")
+        .require(peak <= PEAK_MIB_MAX, "memory is not bounded")
         .end(&stage)
 }
