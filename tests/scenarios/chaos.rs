@@ -25,6 +25,11 @@ fn members_come_and_go_and_zombies_say_nothing() {
 }
 
 #[test]
+fn another_of_the_same_name_is_lived_through_once() {
+    play("fence");
+}
+
+#[test]
 fn a_broker_that_dies_costs_nothing() {
     play("broker");
 }

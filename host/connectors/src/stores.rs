@@ -1,9 +1,9 @@
 //! Where checkpoints lie: a local directory, or a bucket that every process of a group reaches.
 
 use std::future::Future;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use gridwatch_core::sink::{Store, StoreError};
 use object_store::aws::AmazonS3Builder;
@@ -19,6 +19,9 @@ const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// A checkpoint of a large lane is hundreds of megabytes.
 const REQUEST_WAIT: Duration = Duration::from_secs(60);
 const RETRY_WAIT: Duration = Duration::from_secs(10);
+
+/// A put that has not ended after so long never will: whoever made it was killed.
+const STAGED_AGE: Duration = Duration::from_secs(3_600);
 
 /// A bucket. What is `None` comes from the environment (`AWS_ACCESS_KEY_ID`, …).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub struct S3Settings {
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
     runtime: Runtime,
+    /// Where objects are files, and are written beside their place first.
+    directory: Option<PathBuf>,
 }
 
 impl Objects {
@@ -48,7 +53,9 @@ impl Objects {
         let store = LocalFileSystem::new_with_prefix(directory)
             .map_err(|error| failed(error.to_string()))?
             .with_fsync(true);
-        Objects::new(Arc::new(store)).map_err(|error| failed(error.to_string()))
+        let mut objects = Objects::new(Arc::new(store)).map_err(|error| failed(error.to_string()))?;
+        objects.directory = Some(directory.to_owned());
+        Ok(objects)
     }
 
     /// Objects in a bucket. Nothing is asked of it yet; every call is tried again for a while, and fails
@@ -89,7 +96,7 @@ impl Objects {
     /// Any object store.
     pub fn new(store: Arc<dyn ObjectStore>) -> std::io::Result<Objects> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        Ok(Objects { store, runtime })
+        Ok(Objects { store, runtime, directory: None })
     }
 
     fn block_on<T>(&self, name: &str, call: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
@@ -149,6 +156,34 @@ impl Store for Objects {
         let path = path_of(name)?;
         self.block_on(name, self.store.delete(&path))
     }
+
+    fn tidy(&self, folder: &str) -> Result<(), StoreError> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        remove_staged(&directory.join(path_of(folder)?.as_ref()), SystemTime::now())
+            .map_err(|error| StoreError::Failed { name: folder.to_owned(), what: error.to_string() })
+    }
+}
+
+/// The local store writes `NAME#1` (or another number) and renames it: a kill between leaves that for ever.
+fn remove_staged(folder: &FilePath, now: SystemTime) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.rsplit_once('#')).map_or("", |(_, number)| number);
+        if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        // Of another process it may be gone by now.
+        let Ok(written) = entry.metadata().and_then(|data| data.modified()) else { continue };
+        if now.duration_since(written).is_ok_and(|age| age > STAGED_AGE) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -172,6 +207,27 @@ mod tests {
         store.delete("lanes/a/1").unwrap();
         let missing = StoreError::Missing { name: "lanes/a/1".into() };
         assert_eq!(store.get("lanes/a/1"), Err(missing));
+    }
+
+    /// What a kill in the middle of a put leaves: in no list, and gone after an hour. A put under way stays.
+    #[test]
+    fn what_a_put_that_was_cut_short_has_left_is_tidied_away() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Objects::local(folder.path()).unwrap();
+        store.put("lanes/a/1", b"one".to_vec()).unwrap();
+        let staged = folder.path().join("lanes/a/1#1");
+        std::fs::write(&staged, b"on").unwrap();
+        store.tidy("lanes/a/").unwrap();
+        assert!(staged.exists(), "it may still be written");
+        assert_eq!(store.list("lanes/").unwrap(), ["lanes/a/1"]);
+        let file = std::fs::File::options().write(true).open(&staged).unwrap();
+        file.set_modified(SystemTime::now() - STAGED_AGE * 2).unwrap();
+        let whole = std::fs::File::options().write(true).open(folder.path().join("lanes/a/1")).unwrap();
+        whole.set_modified(SystemTime::now() - STAGED_AGE * 2).unwrap();
+        store.tidy("lanes/a/").unwrap();
+        store.tidy("nowhere/").unwrap();
+        assert!(!staged.exists());
+        assert_eq!(store.get("lanes/a/1").unwrap(), b"one");
     }
 
     #[test]

@@ -168,6 +168,11 @@ pub trait Store: Send + Sync {
     /// All names that begin with `prefix`, sorted.
     fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError>;
     fn delete(&self, name: &str) -> Result<(), StoreError>;
+    /// Deletes what puts below `folder` (which ends in `/`) that were cut short long ago have left, where they
+    /// leave anything: it is no object, and in no list.
+    fn tidy(&self, _folder: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

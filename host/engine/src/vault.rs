@@ -63,5 +63,5 @@ fn sweep(store: &dyn Store, folder: &str, keep: &[String]) -> Result<(), StoreEr
     for name in store.list(folder)?.iter().filter(|name| position_of(name).is_some_and(|at| at < from)) {
         store.delete(name)?;
     }
-    Ok(())
+    store.tidy(folder)
 }

@@ -17,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 mod broker;
 mod clock;
 mod deployment;
+mod fence;
 mod group;
 mod kill;
 mod load;
@@ -77,10 +78,11 @@ impl Order {
 type Scenario = fn(&Order) -> Verdict;
 
 /// All of them, in the order in which they tell most.
-pub const SCENARIOS: [(&str, Scenario); 7] = [
+pub const SCENARIOS: [(&str, Scenario); 8] = [
     ("kill", kill::exactly_once),
     ("kill-at-least", kill::at_least_once),
     ("group", group::play),
+    ("fence", fence::play),
     ("broker", broker::killed),
     ("network", broker::unreachable),
     ("store", store::play),

@@ -61,6 +61,18 @@ impl Process {
         }
     }
 
+    /// Until it has ended by itself.
+    pub fn until_it_ends(&mut self) -> ExitStatus {
+        self.note_peak();
+        let mut child = self.child.take().unwrap();
+        let mut ended = None;
+        until(&format!("the end of {}", self.name), STOP_WITHIN, || {
+            ended = child.try_wait().unwrap();
+            ended.is_some()
+        });
+        ended.unwrap()
+    }
+
     /// SIGKILL, at whatever it is.
     pub fn kill(&mut self) {
         self.check();

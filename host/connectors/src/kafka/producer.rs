@@ -9,6 +9,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use serde_json::{Value, json};
 
 use super::refusal::is_no_entry;
 use super::settings::KafkaSettings;
@@ -68,18 +69,22 @@ pub fn new(settings: &KafkaSettings) -> Result<KafkaProducer, KafkaError> {
     settings.producer().create_with_context(Deliveries::default())
 }
 
-/// What is left out of a dead letter that is too large for its topic. The order is that of trying.
+/// What is left out of a message that is too large for its topic. The order is that of trying.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     None,
-    /// All but the beginning of the record.
+    /// Of a dead letter all but the beginning of the record.
     Record,
-    /// That, the original's headers and its key.
+    /// That, the original's headers and its key; of a long anomaly all that can be of any length.
     All,
 }
 
 /// Of a record that is cut, so much is kept.
 const CUT_BYTES: usize = 64 << 10;
+/// Anomalies up to this are never what was too large: topics take more.
+const ANOMALY_CUT_BYTES: usize = 16 << 10;
+/// Of an explanation that is cut.
+const EXPLANATION_CHARS: usize = 200;
 
 /// Hands one message over. False: the queue is full for now. What is too large for the producer is cut.
 pub fn send(
@@ -88,20 +93,16 @@ pub fn send(
     message: &Outgoing,
     cut: Cut,
 ) -> Result<bool, KafkaError> {
-    let sent = match message {
-        Outgoing::Anomaly(anomaly) => send_anomaly(producer, &settings.anomalies_topic, anomaly),
-        Outgoing::DeadLetter(letter) => {
-            let cuts = [Cut::None, Cut::Record, Cut::All].into_iter().skip_while(|c| *c != cut);
-            let mut sent = Ok(());
-            for cut in cuts {
-                sent = send_letter(producer, settings, letter, cut);
-                if code_of(&sent) != Some(RDKafkaErrorCode::MessageSizeTooLarge) {
-                    break;
-                }
-            }
-            sent
+    let mut sent = Ok(());
+    for cut in [Cut::None, Cut::Record, Cut::All].into_iter().skip_while(|c| *c != cut) {
+        sent = match message {
+            Outgoing::Anomaly(anomaly) => send_anomaly(producer, &settings.anomalies_topic, anomaly, cut),
+            Outgoing::DeadLetter(letter) => send_letter(producer, settings, letter, cut),
+        };
+        if code_of(&sent) != Some(RDKafkaErrorCode::MessageSizeTooLarge) {
+            break;
         }
-    };
+    }
     match code_of(&sent) {
         Some(RDKafkaErrorCode::QueueFull) => Ok(false),
         _ => sent.map(|()| true),
@@ -112,10 +113,31 @@ fn code_of(sent: &Result<(), KafkaError>) -> Option<RDKafkaErrorCode> {
     sent.as_ref().err().and_then(KafkaError::rdkafka_error_code)
 }
 
-fn send_anomaly(producer: &KafkaProducer, topic: &str, anomaly: &AnomalyMessage) -> Result<(), KafkaError> {
-    let record =
-        BaseRecord::to(topic).key(&anomaly.key).payload(&anomaly.payload).headers(owned(&anomaly.headers));
+fn send_anomaly(
+    producer: &KafkaProducer,
+    topic: &str,
+    anomaly: &AnomalyMessage,
+    cut: Cut,
+) -> Result<(), KafkaError> {
+    let bare = (cut == Cut::All).then(|| bare(&anomaly.payload)).flatten();
+    let payload = bare.as_ref().unwrap_or(&anomaly.payload);
+    let record = BaseRecord::to(topic).key(&anomaly.key).payload(payload).headers(owned(&anomaly.headers));
     producer.send(record).map_err(|(error, _)| error)
+}
+
+/// A long anomaly without what can be of any length, and with a mark that says so. None: it is short.
+fn bare(payload: &[u8]) -> Option<Vec<u8>> {
+    if payload.len() <= ANOMALY_CUT_BYTES {
+        return None;
+    }
+    let mut anomaly: serde_json::Map<String, Value> = serde_json::from_slice(payload).ok()?;
+    let mark = format!("details and attributes: {} bytes are more than the topic takes", payload.len());
+    anomaly.insert("details".into(), json!({ "left_out": mark }));
+    anomaly.insert("attributes".into(), json!({}));
+    if let Some(Value::String(text)) = anomaly.get_mut("explanation") {
+        *text = text.chars().take(EXPLANATION_CHARS).collect();
+    }
+    serde_json::to_vec(&anomaly).ok()
 }
 
 /// The original bytes under the original key, with the why in headers.
@@ -171,5 +193,38 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
             tracing::warn!(target: "librdkafka", facility, "{message}");
         }
         _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Who it is of, what it is and how bad it is stay; it is a valid anomaly still.
+    #[test]
+    fn of_an_anomaly_that_is_too_large_the_essentials_are_left() {
+        let anomaly = |details: &str| {
+            json!({
+                "id": "0".repeat(32), "episode": "1".repeat(32), "phase": "raised", "detector": "limits",
+                "detector_version": "1.0.0", "detector_digest": format!("sha256:{}", "a".repeat(64)),
+                "sensor_id": "s-1", "kind": "overvoltage", "severity": "critical", "score": 1.0,
+                "timestamp": "2026-01-01T00:00:00.000Z", "since": "2026-01-01T00:00:00.000Z",
+                "explanation": "é".repeat(9_000), "details": { "why": details },
+                "attributes": { "location": details },
+                "source": { "topic": "readings", "partition": 0, "offset": 7 },
+            })
+        };
+        let long = anomaly(&"x".repeat(1 << 20));
+        let cut: Value = serde_json::from_slice(&bare(&serde_json::to_vec(&long).unwrap()).unwrap()).unwrap();
+        let text = gridwatch_core::schema::ANOMALY;
+        let schema = jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap();
+        assert!(schema.is_valid(&cut), "{cut}");
+        assert!(cut.to_string().len() < 2_000, "{cut}");
+        assert!(cut["details"]["left_out"].as_str().unwrap().contains("more than the topic takes"));
+        for field in ["id", "episode", "sensor_id", "kind", "severity", "score", "timestamp", "source"] {
+            assert_eq!(cut[field], long[field], "{field}");
+        }
+        assert_eq!(bare(b"{}"), None);
     }
 }

@@ -25,6 +25,8 @@ use super::{metadata, raw};
 
 /// How long one step of a commit may take before the outlet has a look at what else there is.
 const STEP_WAIT: Duration = Duration::from_secs(2);
+/// One failure may be told several times, by the message and by the transaction.
+const TOO_LARGE_MAX: u32 = 10;
 const INIT_WAIT: Duration = Duration::from_secs(15);
 
 pub struct KafkaSink {
@@ -39,8 +41,10 @@ pub struct KafkaSink {
     ending: (Commit, Vec<LaneId>),
     /// When the transaction was begun.
     begun: Option<Instant>,
-    /// How dead letters are sent until the next commit: a topic may take less than the producer does.
+    /// How messages are sent until the next commit: a topic may take less than the producer does.
     cut: Cut,
+    /// How often a topic was too small since the last commit.
+    too_large: u32,
     fencing: Fencing,
 }
 
@@ -66,6 +70,7 @@ impl KafkaSink {
             ending: Default::default(),
             begun: None,
             cut: Cut::None,
+            too_large: 0,
             fencing: Fencing::default(),
         }
     }
@@ -138,7 +143,9 @@ impl KafkaSink {
     /// What an error means: the same again, an abort first, all is lost, or the end.
     fn after(&mut self, error: KafkaError) -> SinkError {
         let code = error.rdkafka_error_code();
-        self.cut_after(code);
+        if let Some(end) = self.cut_after(code) {
+            return end;
+        }
         if code.is_some_and(is_final) {
             return SinkError::Write { place: self.place(), what: error.to_string() };
         }
@@ -197,16 +204,26 @@ impl KafkaSink {
             });
         }
         let failure = producer.context().take_failure();
-        self.cut_after(failure);
         (self.sent, self.stage) = (0, Stage::None);
-        Ok(())
+        self.cut_after(failure).map_or(Ok(()), Err)
     }
 
-    /// What a topic was too small for is sent again with less in it.
-    fn cut_after(&mut self, failure: Option<RDKafkaErrorCode>) {
-        if failure == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
-            self.cut = Cut::All;
+    /// What a topic was too small for is sent again with less in it; where that does not help, nothing will.
+    fn cut_after(&mut self, failure: Option<RDKafkaErrorCode>) -> Option<SinkError> {
+        if failure != Some(RDKafkaErrorCode::MessageSizeTooLarge) {
+            return None;
         }
+        self.cut = Cut::All;
+        self.too_large += 1;
+        let settings = &self.group.settings;
+        (self.too_large > TOO_LARGE_MAX).then(|| SinkError::Write {
+            place: self.place(),
+            what: format!(
+                "topic {} or {} does not even take a message that was cut to its essentials: raise its \
+                 max.message.bytes",
+                settings.anomalies_topic, settings.dead_letters_topic
+            ),
+        })
     }
 
     fn end(&mut self) -> Result<(), SinkError> {
@@ -225,7 +242,7 @@ impl KafkaSink {
     /// All of the interval is out for good.
     fn settled(&mut self) {
         self.interval.drain(..self.sent);
-        (self.sent, self.begun, self.cut) = (0, None, Cut::None);
+        (self.sent, self.begun, self.cut, self.too_large) = (0, None, Cut::None, 0);
     }
 
     /// Lanes that are not ours any more say nothing.
@@ -310,7 +327,9 @@ impl KafkaSink {
         if let Some(code) = producer.context().take_failure() {
             // Those that arrived come again: that is what this delivery allows.
             self.sent = 0;
-            self.cut_after(Some(code));
+            if let Some(end) = self.cut_after(Some(code)) {
+                return Err(end);
+            }
             if is_final(code) {
                 return Err(SinkError::Write { place: self.place(), what: code.to_string() });
             }
