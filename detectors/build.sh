@@ -57,9 +57,9 @@ fi
 # thrown away, so there is nothing to unwind; names of functions stay, for the host's messages.
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=3 CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
   CARGO_PROFILE_RELEASE_PANIC=abort CARGO_PROFILE_RELEASE_DEBUG=none CARGO_PROFILE_RELEASE_STRIP=debuginfo
-# The same bytes wherever the checkout and cargo's home are.
-flags=(-C target-feature=+simd128
-  --remap-path-prefix "$root=/gridwatch" --remap-path-prefix "${CARGO_HOME:-$HOME/.cargo}=/cargo")
+# The same bytes wherever cargo's home is. The checkout's own files are compiled by relative paths; to name it
+# here would make every checkout compile std anew.
+flags=(-C target-feature=+simd128 --remap-path-prefix "${CARGO_HOME:-$HOME/.cargo}=/cargo")
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; printf %s "${flags[*]}")
 export CARGO_ENCODED_RUSTFLAGS
 # A directory of their own: std may be built there, and once for all guests.
