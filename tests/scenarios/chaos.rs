@@ -25,6 +25,11 @@ fn members_come_and_go_and_zombies_say_nothing() {
 }
 
 #[test]
+fn at_least_once_members_come_and_go_and_nothing_is_lost() {
+    play("group-at-least");
+}
+
+#[test]
 fn another_of_the_same_name_is_lived_through_once() {
     play("fence");
 }

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Load, Offsets, Order, Output, Promise, Stage, Verdict, calm, pass};
+use super::{Load, Offsets, Order, Output, PEAK_MIB_MAX, Promise, Stage, Verdict, calm, pass};
 use crate::servers::{Direction, Kafka};
 
 const RATE: u64 = 5_000;
-/// Resident at most, whatever has piled up outside meanwhile.
-const PEAK_MIB_MAX: u64 = 256;
 /// After which the broker aborts a transaction that nobody ends.
 const TRANSACTION: Duration = Duration::from_secs(10);
 

@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use super::load::Record;
 use super::stage::{PARTITIONS, READINGS};
-use super::{Load, Offsets, Order, Output, Process, Promise, Stage, Verdict, calm, pass, until};
+use super::{
+    Load, Offsets, Order, Output, PEAK_MIB_MAX, Process, Promise, Stage, Verdict, calm, pass, until,
+};
 use crate::servers::Kafka;
 
 const RATE: u64 = 4_000;
@@ -58,6 +60,7 @@ pub fn play(order: &Order) -> Verdict {
     pass(Duration::from_secs(4));
     // Under load to the last, so that no other lane is ever idle.
     process.stop();
+    let peak = process.peak_mib();
     load.stop();
     let commits = offsets.commits().unwrap();
     let expected = calm(&stage, &strict);
@@ -79,6 +82,8 @@ pub fn play(order: &Order) -> Verdict {
             "silence is not reported once a sensor",
         )
         .require(harmed == 0, "neighbours are judged differently beside the wrong clocks")
+        .note(format!("peak {peak} MiB"))
+        .require(peak <= PEAK_MIB_MAX, "memory is not bounded")
         .end(&stage)
 }
 

@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use super::{Load, Offsets, Order, Output, Process, Promise, Stage, Verdict, calm, pass};
+use super::{Load, Offsets, Order, Output, PEAK_MIB_MAX, Process, Promise, Stage, Verdict, calm, pass};
 use crate::servers::Kafka;
 
 const RATE: u64 = 6_000;
 const SESSION: Duration = Duration::from_millis(2_000);
-const NAME: &str = "group";
 
 /// What was done to the members.
 #[derive(Default)]
@@ -21,15 +20,26 @@ struct Done {
     freezes: usize,
 }
 
-pub fn play(order: &Order) -> Verdict {
+pub fn exactly_once(order: &Order) -> Verdict {
+    play("group", order, Promise::ExactlyOnce)
+}
+
+pub fn at_least_once(order: &Order) -> Verdict {
+    play("group-at-least", order, Promise::AtLeastOnce)
+}
+
+fn play(name: &'static str, order: &Order, promise: Promise) -> Verdict {
     let events = order.count(9, 60);
-    let stage = Stage::new(NAME, order.seed, Kafka::setup());
+    let stage = Stage::new(name, order.seed, Kafka::setup());
     let bootstrap = stage.kafka.bootstrap();
     let session = SESSION.as_millis().to_string();
-    let deployment = stage
-        .deployment(NAME)
+    let mut deployment = stage
+        .deployment(name)
         .property("session.timeout.ms", &session)
         .property("heartbeat.interval.ms", "300");
+    if promise == Promise::AtLeastOnce {
+        deployment = deployment.at_least_once();
+    }
     let offsets = Offsets::of(&deployment, &bootstrap);
     let load = Load::start(&bootstrap, order.seed, RATE);
     let mut members: Vec<Member> =
@@ -50,17 +60,20 @@ pub fn play(order: &Order) -> Verdict {
     let mut processes: Vec<&mut Process> = members.iter_mut().map(|member| &mut member.process).collect();
     offsets.until_all_is_judged(&mut processes);
     processes.iter_mut().for_each(|process| process.stop());
+    let peak = processes.iter_mut().map(|process| process.peak_mib()).max().unwrap_or_default();
     let count = |what: &str| processes.iter().map(|process| process.logged(what)).sum::<usize>();
     let (assigned, lost) = (count(" assigned "), count("lost: this process was away"));
     let expected = calm(&stage, &deployment);
     let seen = Output::of(&deployment, &bootstrap);
     let Done { starts, stops, kills, freezes } = done;
-    Verdict::of(NAME, order.seed, Promise::ExactlyOnce, &expected, &seen)
+    Verdict::of(name, order.seed, promise, &expected, &seen)
         .disturbed(
             format!("{starts} starts, {stops} stops, {kills} kills, {freezes} freezes"),
             offsets.readings(),
         )
         .note(format!("{assigned} assignments, {lost} times lanes were lost to others"))
+        .note(format!("peak {peak} MiB"))
+        .require(peak <= PEAK_MIB_MAX, "memory is not bounded")
         .require(lost > 0 || freezes == 0, "no frozen member lost its lanes")
         .end(&stage)
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
-use super::{Length, Load, Offsets, Order, Output, Promise, Stage, Verdict, Watch, calm, pass};
+use super::{Length, Load, Offsets, Order, Output, PEAK_MIB_MAX, Promise, Stage, Verdict, Watch, calm, pass};
 use crate::servers::Kafka;
 
 /// Records a second.
@@ -12,8 +12,6 @@ const RATE: u64 = 8_000;
 /// What a kill may cost readers: after so long the broker ends a transaction that nobody does, and it looks for
 /// such ones twice a second.
 const GAP_MAX: Duration = Duration::from_millis(10_500);
-/// Resident at most.
-const PEAK_MIB_MAX: u64 = 256;
 
 pub fn exactly_once(order: &Order) -> Verdict {
     kills("kill", order, Promise::ExactlyOnce)

@@ -78,10 +78,11 @@ impl Order {
 type Scenario = fn(&Order) -> Verdict;
 
 /// All of them, in the order in which they tell most.
-pub const SCENARIOS: [(&str, Scenario); 8] = [
+pub const SCENARIOS: [(&str, Scenario); 9] = [
     ("kill", kill::exactly_once),
     ("kill-at-least", kill::at_least_once),
-    ("group", group::play),
+    ("group", group::exactly_once),
+    ("group-at-least", group::at_least_once),
     ("fence", fence::play),
     ("broker", broker::killed),
     ("network", broker::unreachable),
@@ -100,6 +101,9 @@ pub fn calm(stage: &Stage, disturbed: &Deployment) -> Output {
     process.stop();
     Output::of(&deployment, &bootstrap)
 }
+
+/// Resident at most, whatever piles up outside.
+const PEAK_MIB_MAX: u64 = 256;
 
 /// The disturbance's own time, which is part of the scenario: nothing is waited for.
 pub fn pass(time: Duration) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::offsets::Commit;
 use super::stage::{PARTITIONS, READINGS};
-use super::{Load, Offsets, Order, Output, Process, Promise, Stage, Verdict, calm, until};
+use super::{Load, Offsets, Order, Output, PEAK_MIB_MAX, Process, Promise, Stage, Verdict, calm, until};
 use crate::servers::{Answer, Kafka, Minio, Proxy};
 
 const RATE: u64 = 5_000;
@@ -49,6 +49,7 @@ pub fn play(order: &Order) -> Verdict {
     look.offsets.until_all_is_judged(&mut [&mut look.process]);
     look.process.stop();
     look.check();
+    let peak = look.process.peak_mib();
     let expected = calm(&stage, &deployment);
     let seen = Output::of(&deployment, &bootstrap);
     Verdict::of(NAME, order.seed, Promise::ExactlyOnce, &expected, &seen)
@@ -57,6 +58,8 @@ pub fn play(order: &Order) -> Verdict {
             look.offsets.readings(),
         )
         .note(format!("{} commits looked at, all name a checkpoint that is there", look.commits))
+        .note(format!("peak {peak} MiB"))
+        .require(peak <= PEAK_MIB_MAX, "memory is not bounded")
         .end(&stage)
 }
 

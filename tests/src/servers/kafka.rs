@@ -17,7 +17,8 @@ use super::{Failure, Proxy, Server, Topics, ports};
 
 /// Small and quick, where the defaults are meant for a cluster. What a client can see of it: groups wait for no
 /// further member, sessions may be short, transactions whose time is out are looked for twice a second (by
-/// default every ten), and a killed broker may be back before 9 s, the default of its own session, are over.
+/// default every ten), and a killed broker may be back before 9 s, the default of its own session, are over; with
+/// much less than this one that gets no processor for a while is taken for dead, and partitions lose their leader.
 const PROPERTIES: &str = "\
 process.roles=broker,controller
 node.id=1
@@ -40,8 +41,8 @@ log.index.size.max.bytes=1048576
 num.network.threads=2
 num.io.threads=2
 group.coordinator.threads=1
-broker.heartbeat.interval.ms=250
-broker.session.timeout.ms=1500
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=4000
 ";
 
 /// What a broker is to be like.

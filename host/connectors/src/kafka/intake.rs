@@ -121,11 +121,12 @@ impl KafkaIntake {
     /// reach for longer than its session, it asks to join again and again, and the broker takes a request of
     /// long ago, delivered late, for somebody new. So it joins anew, and its lanes go back to their commits.
     fn rejoin(&mut self, what: &str) -> Result<Vec<Change>, SourceError> {
+        // Also where this is the end: nothing of them can be committed any more, so nobody should try.
+        let lanes = self.group.membership().close();
         if let Some(end) = self.fencing.note(&self.group.settings.instance) {
             return Err(self.failed(format!("{end} ({what})")));
         }
         tracing::warn!("fenced, joins the group anew; lanes go back to their commits: {what}");
-        let lanes = self.group.membership().close();
         self.group = self.shared.renew()?;
         self.is_subscribed = false;
         if lanes.is_empty() {
@@ -172,9 +173,8 @@ impl Intake for KafkaIntake {
             Some((RDKafkaErrorCode::FencedInstanceId, what)) => return self.rejoin(&what),
             Some((code, what)) => return Err(self.failed(format!("{code}: {what}"))),
         }
-        let membership = self.group.membership();
-        membership.check(&self.group.place())?;
-        match membership.next_event() {
+        self.group.membership().check(&self.group.place())?;
+        match self.group.membership().next_event() {
             Some(event) => self.apply(event),
             None => Ok(Vec::new()),
         }

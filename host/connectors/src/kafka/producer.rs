@@ -186,6 +186,10 @@ pub fn owned(headers: &[gridwatch_core::record::Header]) -> OwnedHeaders {
 /// librdkafka's own lines, among ours.
 pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
+        // Each rebalance has a window of these, and the sink tries again; it says so where that does not help.
+        _ if message.contains("Current transaction failed in state") => {
+            tracing::debug!(target: "librdkafka", facility, "{message}");
+        }
         RDKafkaLogLevel::Emerg
         | RDKafkaLogLevel::Alert
         | RDKafkaLogLevel::Critical
