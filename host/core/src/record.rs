@@ -1,5 +1,6 @@
 //! What a source gives: records (bytes with a position), in chunks, one feed a lane.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ pub struct RecordMeta {
     pub stored: Option<Timestamp>,
     /// Line in the file, from 1; 0 where lines mean nothing.
     pub line: u64,
-    /// Where the record's bytes end in `Chunk::bytes`; they start where the one before ended.
+    /// Where the record's bytes end in `Chunk::bytes`, if they are there; they start where the one before ended.
     pub end: usize,
     /// The feed had more bytes for this record than it may keep; what is here is its beginning.
     pub truncated: bool,
@@ -44,19 +45,45 @@ pub struct Record<'a> {
     pub bytes: &'a [u8],
     /// What the source sorted it by, where it does.
     pub key: Option<&'a [u8]>,
-    pub headers: &'a [Header],
+    pub headers: Headers<'a>,
+}
+
+/// Records that stay where their source has them until it is told otherwise, by dropping this.
+pub trait Kept: Debug + Send {
+    /// A record's bytes, as many as may be kept of it, and its key.
+    fn record(&self, at: usize) -> (&[u8], Option<&[u8]>);
+    /// Takes its time: for records that are rejected.
+    fn headers(&self, at: usize) -> Vec<Header>;
+}
+
+/// A record's headers, which are looked for only where somebody asks.
+#[derive(Debug, Clone, Copy)]
+pub enum Headers<'a> {
+    Given(&'a [Header]),
+    Kept(&'a dyn Kept, usize),
+}
+
+impl Headers<'_> {
+    pub fn to_vec(&self) -> Vec<Header> {
+        match self {
+            Headers::Given(headers) => headers.to_vec(),
+            Headers::Kept(kept, at) => kept.headers(*at),
+        }
+    }
 }
 
 impl<'a> Record<'a> {
     /// A record that is its bytes and nothing else.
     pub fn plain(meta: RecordMeta, bytes: &'a [u8]) -> Self {
-        Record { meta, bytes, key: None, headers: &[] }
+        Record { meta, bytes, key: None, headers: Headers::Given(&[]) }
     }
 }
 
 /// Records as a feed hands them over. Reused from poll to poll.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 pub struct Chunk {
+    /// Where this is, it has all bytes, keys and headers, and there are none here.
+    pub kept: Option<Box<dyn Kept>>,
     pub bytes: Vec<u8>,
     pub records: Vec<RecordMeta>,
     /// Keys one after the other. Feeds whose records have none leave both empty.
@@ -69,6 +96,7 @@ pub struct Chunk {
 
 impl Chunk {
     pub fn clear(&mut self) {
+        self.kept = None;
         self.bytes.clear();
         self.records.clear();
         self.keys.clear();
@@ -85,8 +113,9 @@ impl Chunk {
             self.keys.extend_from_slice(record.key.unwrap_or_default());
             self.key_ends.push(record.key.map(|_| self.keys.len()));
         }
-        if !record.headers.is_empty() {
-            self.headers.push((self.records.len(), record.headers.to_vec()));
+        let headers = record.headers.to_vec();
+        if !headers.is_empty() {
+            self.headers.push((self.records.len(), headers));
         }
         self.records.push(RecordMeta { end: self.bytes.len(), ..record.meta });
     }
@@ -96,6 +125,10 @@ impl Chunk {
         let (mut start, mut key_start) = (0, 0);
         let mut headers = self.headers.iter().peekable();
         self.records.iter().enumerate().map(move |(at, meta)| {
+            if let Some(kept) = self.kept.as_deref() {
+                let (bytes, key) = kept.record(at);
+                return Record { meta: *meta, bytes, key, headers: Headers::Kept(kept, at) };
+            }
             let bytes = &self.bytes[start..meta.end];
             start = meta.end;
             let key = self.key_ends.get(at).copied().flatten().map(|end| {
@@ -104,7 +137,7 @@ impl Chunk {
                 key
             });
             let headers = headers.next_if(|(of, _)| *of == at).map_or(&[][..], |(_, headers)| headers);
-            Record { meta: *meta, bytes, key, headers }
+            Record { meta: *meta, bytes, key, headers: Headers::Given(headers) }
         })
     }
 }
@@ -114,7 +147,7 @@ impl Chunk {
 pub enum FeedStatus {
     /// There may be more at once.
     More,
-    /// Nothing now; there may be more later.
+    /// That was all for now, if there was anything; there may be more later.
     Idle,
     /// It is not known whether there is anything: who would know is out of reach.
     Away,
@@ -176,7 +209,7 @@ mod tests {
                 meta: meta(at as Position),
                 bytes: bytes[at],
                 key: keys[at],
-                headers: if at == 3 { &headers } else { &[] },
+                headers: Headers::Given(if at == 3 { &headers } else { &[] }),
             })
             .collect();
         let mut first = Chunk::default();
@@ -188,7 +221,7 @@ mod tests {
             assert_eq!(seen.len(), 5 - from);
             for (seen, expected) in seen.iter().zip(&records[from..]) {
                 assert_eq!((seen.bytes, seen.key), (expected.bytes, expected.key));
-                assert_eq!(seen.headers, expected.headers);
+                assert_eq!(seen.headers.to_vec(), expected.headers.to_vec());
                 assert_eq!(RecordMeta { end: 0, ..seen.meta }, expected.meta);
             }
         }

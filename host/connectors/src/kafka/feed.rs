@@ -124,8 +124,7 @@ impl Feed for KafkaFeed {
             self.next = last.next;
         }
         match polled {
-            Ok(0) => Ok(FeedStatus::Idle),
-            Ok(_) => Ok(FeedStatus::More),
+            Ok(status) => Ok(status),
             Err(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                 self.is_out_of_range = true;
                 self.find_range()

@@ -4,15 +4,15 @@
 //! Why this is sound. Every pointer comes from a call made here or from a client that the caller keeps
 //! alive by an `Arc`; queues and messages are destroyed exactly once, before their client, by `Drop` or at
 //! the end of the call that took them. librdkafka's functions used here may be called from any thread.
-//! Bytes are copied out of a message before it is destroyed.
+//! Bytes of a message are borrowed from what owns it, and from nothing else.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
-use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, ptr};
 
-use gridwatch_core::record::{Chunk, Header, RecordMeta};
+use gridwatch_core::record::{Chunk, FeedStatus, Header, Kept, RecordMeta};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
@@ -25,15 +25,14 @@ const BATCH_MESSAGES: usize = 1024;
 /// A partition's own queue. Messages of it come nowhere else from the moment it is made.
 pub struct PartitionQueue<C: ConsumerContext> {
     queue: ptr::NonNull<sys::rd_kafka_queue_t>,
-    messages: Vec<*mut sys::rd_kafka_message_t>,
     /// Kept alive until after the queue.
-    _consumer: Arc<BaseConsumer<C>>,
+    consumer: Arc<BaseConsumer<C>>,
 }
 
-// SAFETY: librdkafka's queues may be used from any thread; `messages` is empty between calls.
+// SAFETY: librdkafka's queues may be used from any thread.
 unsafe impl<C: ConsumerContext> Send for PartitionQueue<C> {}
 
-impl<C: ConsumerContext> PartitionQueue<C> {
+impl<C: ConsumerContext + 'static> PartitionQueue<C> {
     /// None where the topic's name is none, or the client is going down.
     pub fn split(consumer: Arc<BaseConsumer<C>>, topic: &str, partition: i32) -> Option<Self> {
         let topic = CString::new(topic).ok()?;
@@ -43,45 +42,50 @@ impl<C: ConsumerContext> PartitionQueue<C> {
         let queue = ptr::NonNull::new(queue)?;
         // SAFETY: the queue is ours; forwarding to none takes it out of the consumer's common queue.
         unsafe { sys::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut()) };
-        Some(PartitionQueue { queue, messages: Vec::with_capacity(BATCH_MESSAGES), _consumer: consumer })
+        Some(PartitionQueue { queue, consumer })
     }
 
-    /// Appends messages to `chunk`, waiting at most `wait` for the first. An error among them ends the
-    /// batch: what came before it is in the chunk.
+    /// Messages into an empty `chunk`, waiting at most `wait` for the first, and whether there may be more at
+    /// once. An error among them ends the batch: what came before it is in the chunk.
     pub fn poll(
         &mut self,
         chunk: &mut Chunk,
         wait: Duration,
         record_bytes_max: usize,
-    ) -> Result<usize, RDKafkaErrorCode> {
-        let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-        self.messages.clear();
-        // SAFETY: `messages` has room for `BATCH_MESSAGES` pointers, and as many as returned are set.
-        let count = unsafe {
-            let count = sys::rd_kafka_consume_batch_queue(
-                self.queue.as_ptr(),
-                wait_ms,
-                self.messages.as_mut_ptr(),
-                BATCH_MESSAGES,
-            );
-            let count = usize::try_from(count).unwrap_or(0);
-            self.messages.set_len(count);
-            count
-        };
-        let mut failed = None;
-        for message in self.messages.drain(..) {
-            // SAFETY: the message is ours until destroyed, just once, below.
-            unsafe {
-                let error = (*message).err;
-                if error != RD_KAFKA_RESP_ERR_NO_ERROR {
-                    failed.get_or_insert(RDKafkaErrorCode::from(error));
-                } else if failed.is_none() {
-                    append(chunk, message, record_bytes_max);
-                }
-                sys::rd_kafka_message_destroy(message);
-            }
+    ) -> Result<FeedStatus, RDKafkaErrorCode> {
+        let mut messages =
+            Messages { pointers: Vec::new(), record_bytes_max, _consumer: self.consumer.clone() };
+        // A batch is waited for until it is full, so it is not asked for before there is something.
+        self.take(&mut messages, wait, 1);
+        if messages.pointers.is_empty() {
+            return Ok(FeedStatus::Idle);
         }
-        failed.map_or(Ok(count), Err)
+        self.take(&mut messages, Duration::ZERO, BATCH_MESSAGES - 1);
+        let is_full = messages.pointers.len() == BATCH_MESSAGES;
+        // SAFETY: they are whole until `messages` is dropped.
+        let errors = messages.pointers.iter().map(|message| unsafe { (**message).err });
+        let failed = errors.enumerate().find(|(_, error)| *error != RD_KAFKA_RESP_ERR_NO_ERROR);
+        let count = failed.map_or(messages.pointers.len(), |(at, _)| at);
+        // SAFETY: as above; those before the first error are messages.
+        chunk.records.extend((0..count).map(|at| unsafe { messages.meta(at) }));
+        chunk.kept = Some(Box::new(messages));
+        match failed {
+            Some((_, error)) => Err(error.into()),
+            None => Ok(if is_full { FeedStatus::More } else { FeedStatus::Idle }),
+        }
+    }
+
+    /// Appends as many as there are, at most `max`, waiting at most `wait` for so many.
+    fn take(&mut self, messages: &mut Messages<C>, wait: Duration, max: usize) {
+        let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        let pointers = &mut messages.pointers;
+        pointers.reserve(max);
+        // SAFETY: there is room for `max` more pointers, and as many as returned are set and ours.
+        unsafe {
+            let free = pointers.as_mut_ptr().add(pointers.len());
+            let count = sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), wait_ms, free, max);
+            pointers.set_len(pointers.len() + usize::try_from(count).unwrap_or(0));
+        }
     }
 }
 
@@ -92,39 +96,69 @@ impl<C: ConsumerContext> Drop for PartitionQueue<C> {
     }
 }
 
-/// # Safety
-/// `message` is a whole message without error.
-unsafe fn append(chunk: &mut Chunk, message: *mut sys::rd_kafka_message_t, record_bytes_max: usize) {
-    // SAFETY: librdkafka keeps payload and key until the message is destroyed; a null one has no length.
-    let (payload, key, offset) = unsafe {
-        let message = &*message;
-        let key = bytes_of(message.key, message.key_len);
-        (bytes_of(message.payload, message.len).unwrap_or_default(), key, message.offset)
-    };
-    // SAFETY: as above.
-    let stored = unsafe {
+/// A batch as librdkafka has it, without a copy.
+struct Messages<C: ConsumerContext> {
+    /// Ours, and alive until this is dropped.
+    pointers: Vec<*mut sys::rd_kafka_message_t>,
+    /// Of a longer one only the beginning is shown.
+    record_bytes_max: usize,
+    /// Kept alive until after the messages.
+    _consumer: Arc<BaseConsumer<C>>,
+}
+
+// SAFETY: messages may be read and destroyed by any thread, one at a time.
+unsafe impl<C: ConsumerContext> Send for Messages<C> {}
+
+impl<C: ConsumerContext> Messages<C> {
+    /// # Safety
+    /// That message has no error.
+    unsafe fn meta(&self, at: usize) -> RecordMeta {
+        let message = self.pointers[at];
         let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-        let time = sys::rd_kafka_message_timestamp(message, &mut kind);
-        (time >= 0).then_some(time)
-    };
-    let kept = payload.len().min(record_bytes_max);
-    chunk.bytes.extend_from_slice(&payload[..kept]);
-    chunk.keys.extend_from_slice(key.unwrap_or_default());
-    chunk.key_ends.push(key.map(|_| chunk.keys.len()));
-    // SAFETY: as above.
-    let headers = unsafe { headers_of(message) };
-    if !headers.is_empty() {
-        chunk.headers.push((chunk.records.len(), headers));
+        // SAFETY: the message is whole.
+        let (time, message) = unsafe { (sys::rd_kafka_message_timestamp(message, &mut kind), &*message) };
+        let position = message.offset.max(0) as u64;
+        RecordMeta {
+            position,
+            next: position + 1,
+            stored: (time >= 0).then_some(time),
+            line: 0,
+            end: 0,
+            truncated: message.len > self.record_bytes_max,
+        }
     }
-    let position = offset.max(0) as u64;
-    chunk.records.push(RecordMeta {
-        position,
-        next: position + 1,
-        stored,
-        line: 0,
-        end: chunk.bytes.len(),
-        truncated: kept < payload.len(),
-    });
+}
+
+impl<C: ConsumerContext> Kept for Messages<C> {
+    fn record(&self, at: usize) -> (&[u8], Option<&[u8]>) {
+        // SAFETY: the message is whole as long as `self`, and so are payload and key; a null one has no length.
+        unsafe {
+            let message = &*self.pointers[at];
+            let length = message.len.min(self.record_bytes_max);
+            let payload = bytes_of(message.payload, length).unwrap_or_default();
+            (payload, bytes_of(message.key, message.key_len))
+        }
+    }
+
+    fn headers(&self, at: usize) -> Vec<Header> {
+        // SAFETY: the message is whole as long as `self`.
+        unsafe { headers_of(self.pointers[at]) }
+    }
+}
+
+impl<C: ConsumerContext> fmt::Debug for Messages<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} messages", self.pointers.len())
+    }
+}
+
+impl<C: ConsumerContext> Drop for Messages<C> {
+    fn drop(&mut self) {
+        for message in self.pointers.drain(..) {
+            // SAFETY: ours, destroyed just once, and nobody has a reference into it without one to `self`.
+            unsafe { sys::rd_kafka_message_destroy(message) };
+        }
+    }
 }
 
 /// # Safety

@@ -160,14 +160,11 @@ impl Feed for GatedFeed {
 /// One comparison for a plain record, and a second one for the id of the record before.
 fn all_known(chunk: &Chunk, schemas: &SchemaCache) -> bool {
     let mut known = None;
-    let mut start = 0;
-    for meta in &chunk.records {
-        let bytes = &chunk.bytes[start..meta.end];
-        start = meta.end;
-        if bytes.first() != Some(&0) {
+    for record in chunk.iter() {
+        if record.bytes.first() != Some(&0) {
             continue;
         }
-        if let Some(id) = id_of(&Record::plain(*meta, bytes)).filter(|id| known != Some(*id)) {
+        if let Some(id) = id_of(&record).filter(|id| known != Some(*id)) {
             if matches!(schemas.ensure(id), Answer::Waiting { .. }) {
                 return false;
             }
