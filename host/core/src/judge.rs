@@ -46,6 +46,13 @@ pub trait Judge: Send {
     fn save_shared(&mut self) -> Result<Vec<u8>, Fault>;
     fn begin_restore(&mut self, saved: &Saved) -> Result<(), Fault>;
     fn restore(&mut self, sensors: &[u32], states: &States) -> Result<(), Fault>;
+    /// Event time as of the last tick, for an instance that takes over in the midst of a stream; `advance` tells
+    /// it by itself. Guests whose toolchain gives them a clock read this on it.
+    fn set_time(&mut self, _watermark: Timestamp) {}
+    /// What it has used since it was made, if that is counted: about an instruction each.
+    fn fuel_used(&mut self) -> Option<u64> {
+        None
+    }
     /// Bytes of linear memory the instance holds.
     fn memory_bytes(&self) -> usize;
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use wasmparser::{BinaryReader, BinaryReaderError, Encoding, Parser, Payload};
 
 use crate::refusal::Refusal;
+use crate::wasi;
 
 /// The contract that this host speaks. Versions `0.1.x` fit one another.
 pub const CONTRACT: &str = "gridwatch:detector@0.1.0";
@@ -157,15 +158,22 @@ pub fn contract_version(anatomy: &Anatomy) -> Result<String, Refusal> {
     }
 }
 
-/// Only what the contract offers may be imported: so a detector is proven unable to do I/O.
+/// Only what the contract offers may be imported, and WASI, which is answered without a world behind it: so a
+/// detector is proven unable to do I/O.
 pub fn check_imports(anatomy: &Anatomy) -> Result<(), Refusal> {
     for import in &anatomy.imports {
         let offered = match anatomy.form {
             Form::Component => {
-                OFFERED.iter().any(|name| version_of(import, name).is_some_and(|v| v.starts_with(COMPATIBLE)))
+                wasi::is_offered(import)
+                    || OFFERED
+                        .iter()
+                        .any(|name| version_of(import, name).is_some_and(|v| v.starts_with(COMPATIBLE)))
             }
             // What the encoder makes of these is checked again, as a component.
-            Form::Core => CORE_OURS.iter().any(|ours| import.starts_with(ours)),
+            Form::Core => {
+                CORE_OURS.iter().any(|ours| import.starts_with(ours))
+                    || import.split('.').next() == Some(wasi::PREVIEW_1)
+            }
         };
         if !offered {
             return Err(Refusal::ForbiddenImport { import: import.clone(), mend: mend(import) });
@@ -187,10 +195,13 @@ fn version_of<'a>(whole: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn mend(import: &str) -> &'static str {
-    if import.starts_with("wasi") {
-        "a detector has no clock, files, environment or randomness. Rust: build with --target \
-         wasm32-unknown-unknown (cargo component build --release --target wasm32-unknown-unknown), and take \
-         out crates that ask for time or randomness; C: link with -nostdlib or without stdio"
+    if import.starts_with("wasi:sockets") || import.starts_with("wasi:http") {
+        "a detector has no network: take out the crates that want one, or put what they would fetch into the \
+         parameters or the asset file"
+    } else if import.starts_with("wasi") {
+        "of WASI, version 0.2's cli, clocks, filesystem, io and random are answered (and preview 1 for core \
+         modules), without a world behind them. Rust: build for wasm32-wasip1 or, better, with --target \
+         wasm32-unknown-unknown, which imports none of it; take out what asks for more"
     } else if import.starts_with("gridwatch:") {
         "this host speaks gridwatch:detector@0.1 and offers its log and types only; build it against this \
          host's wit/detector.wit"

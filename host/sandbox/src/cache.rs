@@ -20,6 +20,9 @@ use crate::module::Facts;
 const MAGIC: [u8; 8] = *b"gwcode01";
 const HASH_BYTES: usize = 32;
 const SUFFIX: &str = "gwcode";
+/// A note is this, the SHA-256 of what follows, and what somebody wanted kept beside the code.
+const NOTE_MAGIC: [u8; 8] = *b"gwnote01";
+const NOTE_SUFFIX: &str = "gwnote";
 /// What another process may still be writing is not tidied away.
 const UNFINISHED_AGE_MIN: Duration = Duration::from_secs(3600);
 
@@ -88,7 +91,6 @@ impl Cache {
     }
 
     fn write(&self, component: &Component, facts: &Facts) -> Result<(), String> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         let code = component.serialize().map_err(|e| format!("{e:#}"))?;
         let facts_bytes = postcard::to_allocvec(facts).map_err(|e| e.to_string())?;
         let facts_len = u32::try_from(facts_bytes.len()).map_err(|e| e.to_string())?;
@@ -96,14 +98,38 @@ impl Cache {
         body.extend(facts_len.to_le_bytes());
         body.extend(facts_bytes);
         body.extend(code);
+        self.seal(&MAGIC, &body, &self.path(&facts.digest))
+    }
+
+    /// What was kept under this key, if it is there and whole.
+    pub fn recall(&self, key: &str) -> Option<Vec<u8>> {
+        let bytes = fs::read(self.note_path(key)).ok()?;
+        let (hash, body) = bytes.strip_prefix(&NOTE_MAGIC)?.split_at_checked(HASH_BYTES)?;
+        (Sha256::digest(body).as_slice() == hash).then(|| body.to_vec())
+    }
+
+    pub fn remember(&self, key: &str, bytes: &[u8]) {
+        if let Err(what) = self.seal(&NOTE_MAGIC, bytes, &self.note_path(key)) {
+            tracing::warn!(dir = %self.dir.display(), what, "cannot keep what was found of a module");
+        }
+    }
+
+    fn note_path(&self, key: &str) -> PathBuf {
+        let digits: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+        self.dir.join(format!("{digits}-{}.{NOTE_SUFFIX}", self.engine_key))
+    }
+
+    /// Writes a file: its kind, its digest, itself; under its name when it is whole.
+    fn seal(&self, magic: &[u8], body: &[u8], path: &Path) -> Result<(), String> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
         let unfinished =
             self.dir.join(format!("{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
         let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished).and_then(
             |mut file| {
-                file.write_all(&MAGIC)?;
-                file.write_all(&Sha256::digest(&body))?;
-                file.write_all(&body)?;
-                fs::rename(&unfinished, self.path(&facts.digest))
+                file.write_all(magic)?;
+                file.write_all(&Sha256::digest(body))?;
+                file.write_all(body)?;
+                fs::rename(&unfinished, path)
             },
         );
         if let Err(e) = written {
@@ -115,23 +141,26 @@ impl Cache {
 
     /// The oldest files beyond `files_max` go, and what a crash left half-written.
     fn tidy(&self) -> io::Result<()> {
-        let mut kept = Vec::new();
+        let (mut kept, mut notes) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             let path = entry.path();
             let written = entry.metadata().and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
             match path.extension().and_then(|e| e.to_str()) {
                 Some(SUFFIX) => kept.push((written, path)),
+                Some(NOTE_SUFFIX) => notes.push((written, path)),
                 Some("tmp") if written.elapsed().is_ok_and(|age| age > UNFINISHED_AGE_MIN) => {
                     let _ = fs::remove_file(&path);
                 }
                 _ => {}
             }
         }
-        kept.sort();
-        let beyond = kept.len().saturating_sub(self.files_max);
-        for (_, path) in kept.iter().take(beyond) {
-            let _ = fs::remove_file(path);
+        for mut files in [kept, notes] {
+            files.sort();
+            let beyond = files.len().saturating_sub(self.files_max);
+            for (_, path) in files.iter().take(beyond) {
+                let _ = fs::remove_file(path);
+            }
         }
         Ok(())
     }

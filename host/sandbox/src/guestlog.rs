@@ -29,6 +29,13 @@ impl LogGate {
         LogGate { sink, per_second, tokens: per_second, filled: Instant::now(), dropped: 0 }
     }
 
+    /// One line, if one may be shown now.
+    pub fn say(&mut self, level: LogLevel, message: &str) {
+        if self.admits() {
+            self.sink.line(level, &printable(message));
+        }
+    }
+
     /// Whether a line may be shown now; if not, it is counted.
     fn admits(&mut self) -> bool {
         self.fill();

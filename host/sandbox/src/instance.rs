@@ -16,11 +16,13 @@ use crate::contract::{DetectorModule, DetectorModulePre};
 use crate::faults;
 use crate::guard::Guard;
 use crate::guestlog::{LogGate, printable};
+use crate::wasi::World;
 
 /// What lies beside the guest in its store.
 pub struct Inside {
     pub guard: Guard,
     pub log: LogGate,
+    pub world: World,
 }
 
 pub struct Instance {
@@ -37,15 +39,20 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// `digest` is the module's; random numbers are made of it, where the guest asks for some.
     pub fn new(
         pre: &DetectorModulePre<Inside>,
+        digest: &str,
         limits: Limits,
         log: Arc<dyn GuestLog>,
     ) -> Result<Instance, Fault> {
-        let inside = Inside { guard: Guard::new(&limits), log: LogGate::new(log, &limits) };
+        let inside =
+            Inside { guard: Guard::new(&limits), log: LogGate::new(log, &limits), world: World::new(digest) };
         let mut store = Store::new(pre.engine(), inside);
         store.limiter(|inside| &mut inside.guard);
         store.set_hostcall_fuel(limits.output_bytes_per_call_max);
+        // Only where it is counted; what ends a call is always its time.
+        let _ = store.set_fuel(u64::MAX);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().guard.on_tick()));
         store.set_epoch_deadline(1);
         let guest = pre
@@ -85,6 +92,7 @@ impl Instance {
         self.store.set_epoch_deadline(1);
         let result = run(self.guest.gridwatch_detector_detector(), &mut self.store);
         let inside = self.store.data_mut();
+        inside.world.settle(&mut inside.log);
         inside.log.settle();
         match result {
             Ok(value) => Ok(value),
@@ -202,6 +210,7 @@ impl Judge for Instance {
     }
 
     fn advance(&mut self, watermark: Timestamp) -> Result<Vec<Finding>, Fault> {
+        self.set_time(watermark);
         let said = self.call(Call::Advance, |guest, store| guest.call_advance(store, watermark))?;
         let found = self.word(Call::Advance, said)?;
         self.findings(Call::Advance, found, None)
@@ -242,6 +251,14 @@ impl Judge for Instance {
         let states = wit::StatesParam { ends: &states.ends, bytes: &states.bytes };
         let said = self.call(Call::Restore, |guest, store| guest.call_restore(store, sensors, states))?;
         self.word(Call::Restore, said)
+    }
+
+    fn set_time(&mut self, watermark: Timestamp) {
+        self.store.data_mut().world.set_time(watermark);
+    }
+
+    fn fuel_used(&mut self) -> Option<u64> {
+        self.store.get_fuel().ok().map(|left| u64::MAX - left)
     }
 
     fn memory_bytes(&self) -> usize {

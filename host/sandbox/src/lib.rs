@@ -13,6 +13,7 @@
 //! - `module`, `instance` compiled and proven bytes; such bytes alive in a lane
 //! - `guard`, `ticker` memory, tables and CPU time of an instance, and the clock that interrupts it
 //! - `guestlog` the one thing that a guest can call
+//! - `wasi` what toolchains drag in, answered without a world behind it
 //! - `check` whether what a guest answers keeps the contract
 //! - `faults` how a failed call is named
 //! - `contract` Rust's view of `wit/detector.wit`
@@ -32,6 +33,7 @@ mod module;
 mod refusal;
 mod sandbox;
 mod ticker;
+mod wasi;
 
 pub use anatomy::{CONTRACT, Form};
 pub use module::LoadedModule;

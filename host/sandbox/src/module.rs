@@ -78,7 +78,7 @@ impl Module for LoadedModule {
     }
 
     fn instantiate(&self, limits: Limits, log: Arc<dyn GuestLog>) -> Result<Box<dyn Judge>, Fault> {
-        let instance = Instance::new(&self.pre, limits, log)?;
+        let instance = Instance::new(&self.pre, &self.facts.digest, limits, log)?;
         Ok(Box::new(instance.described_as(&self.facts.descriptor)))
     }
 }

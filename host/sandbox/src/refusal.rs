@@ -27,9 +27,9 @@ pub enum Refusal {
     )]
     TooLarge { bytes: usize, max: usize },
     #[error(
-        "a core module that does not say which world it was built for (no custom section \"component-type\"); \
-         build it with the SDK or wit-bindgen against wit/detector.wit and do not strip custom sections, or \
-         make it a component (wasm-tools component new)"
+        "a core module that does not say which world it was built for (no custom section \"component-type\", no \
+         exports gridwatch:detector/detector@0.1.0#…); build it with the SDK or wit-bindgen against \
+         wit/detector.wit and do not strip custom sections, or export the functions under those names"
     )]
     NoWorld,
     #[error(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gridwatch_core::judge::{GuestLog, Limits, LogLevel};
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, Engine};
+use wasmtime::{Config, Engine, OptLevel};
 
 use crate::anatomy::{self, Form};
 use crate::cache::Cache;
@@ -14,7 +14,7 @@ use crate::contract::DetectorModulePre;
 use crate::instance::{Inside, Instance};
 use crate::module::{Facts, LoadedModule};
 use crate::refusal::Refusal;
-use crate::{canonical, descriptor, encode, guestlog, ticker};
+use crate::{canonical, descriptor, encode, guestlog, ticker, wasi};
 
 /// Of the stack of the thread that calls a guest: Rust gives a thread 2 MiB, and the host needs some.
 const STACK_BYTES_MAX: usize = 1 << 20;
@@ -28,6 +28,8 @@ pub struct SandboxSettings {
     pub cache_files_max: usize,
     /// A file's size; also what bounds the time that compiling takes.
     pub module_bytes_max: usize,
+    /// Counts what guests use (`Judge::fuel_used`), and compiles them quickly rather than well.
+    pub is_metered: bool,
     /// Under which `describe` is called.
     pub describe_limits: Limits,
 }
@@ -38,6 +40,7 @@ impl Default for SandboxSettings {
             cache_dir: None,
             cache_files_max: 64,
             module_bytes_max: 64 << 20,
+            is_metered: false,
             describe_limits: Limits { output_bytes_per_call_max: 4 << 20, ..Limits::default() },
         }
     }
@@ -65,9 +68,12 @@ pub struct Sandbox {
 impl Sandbox {
     /// Starts one thread, which ends with the last of the sandbox, its modules and their instances.
     pub fn new(settings: SandboxSettings) -> Result<Sandbox, SandboxError> {
-        let engine = Engine::new(&config()).map_err(|e| SandboxError::Engine { what: format!("{e:#}") })?;
+        let engine = Engine::new(&config(settings.is_metered))
+            .map_err(|e| SandboxError::Engine { what: format!("{e:#}") })?;
         let mut linker = Linker::new(&engine);
-        guestlog::link(&mut linker).map_err(|e| SandboxError::Engine { what: format!("{e:#}") })?;
+        guestlog::link(&mut linker)
+            .and_then(|()| wasi::link_adapter(&mut linker))
+            .map_err(|e| SandboxError::Engine { what: format!("{e:#}") })?;
         let cache = match &settings.cache_dir {
             None => None,
             Some(dir) => Some(
@@ -94,6 +100,18 @@ impl Sandbox {
         self.load_cold(bytes, digest)
     }
 
+    /// What was kept of a module beside its code under `key`, which names all that it depends on.
+    pub fn recall(&self, key: &str) -> Option<Vec<u8>> {
+        self.cache.as_ref()?.recall(key)
+    }
+
+    /// Keeps it; where it cannot be kept, it is found out anew.
+    pub fn remember(&self, key: &str, bytes: &[u8]) {
+        if let Some(cache) = &self.cache {
+            cache.remember(key, bytes);
+        }
+    }
+
     fn load_cached(&self, digest: &str) -> Option<LoadedModule> {
         let (component, facts) = self.cache.as_ref()?.get(&self.engine, digest)?;
         let pre = self.link(&component).ok()?;
@@ -110,6 +128,8 @@ impl Sandbox {
                 anatomy::check_imports(&anatomy)?;
                 encoded = encode::component(bytes, &anatomy)?;
                 anatomy = anatomy::read(&encoded)?;
+                // What the encoder's adapter imports, no file may.
+                anatomy.imports.retain(|import| !wasi::is_adapters(import));
                 &encoded
             }
         };
@@ -123,7 +143,7 @@ impl Sandbox {
         let binary = canonical::canonical(binary)?;
         let component = Component::from_binary(&self.engine, &binary).map_err(|e| invalid(&e))?;
         let pre = self.link(&component)?;
-        let descriptor = self.describe(&pre)?;
+        let descriptor = self.describe(&pre, &digest)?;
         let facts = Facts {
             digest,
             form,
@@ -140,8 +160,10 @@ impl Sandbox {
     }
 
     fn link(&self, component: &Component) -> Result<DetectorModulePre<Inside>, Refusal> {
-        self.linker
-            .instantiate_pre(component)
+        // Beside what all are given, what of WASI this one asks for.
+        let mut linker = self.linker.clone();
+        wasi::link(&mut linker, component)
+            .and_then(|()| linker.instantiate_pre(component))
             .and_then(DetectorModulePre::new)
             .map_err(|e| Refusal::Unlinkable { what: one_line(&e) })
     }
@@ -149,8 +171,9 @@ impl Sandbox {
     fn describe(
         &self,
         pre: &DetectorModulePre<Inside>,
+        digest: &str,
     ) -> Result<gridwatch_core::finding::Descriptor, Refusal> {
-        let mut instance = Instance::new(pre, self.settings.describe_limits, Arc::new(Silence))
+        let mut instance = Instance::new(pre, digest, self.settings.describe_limits, Arc::new(Silence))
             .map_err(Refusal::Describe)?;
         descriptor::check(instance.describe().map_err(Refusal::Describe)?)
     }
@@ -166,7 +189,7 @@ impl GuestLog for Silence {
 
 /// The configuration under which the same bytes and readings give the same findings on every machine,
 /// and nothing runs on without end.
-fn config() -> Config {
+fn config(is_metered: bool) -> Config {
     let mut config = Config::new();
     config
         // `canonical` has seen to NaNs, where their bits are seen.
@@ -182,6 +205,9 @@ fn config() -> Config {
         .parallel_compilation(true)
         // Traps are walked by frame pointers; nothing unwinds through guests' frames.
         .native_unwind_info(false);
+    if is_metered {
+        config.consume_fuel(true).cranelift_opt_level(OptLevel::None);
+    }
     config
 }
 

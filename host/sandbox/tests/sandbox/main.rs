@@ -7,3 +7,5 @@ mod determinism;
 mod guest;
 mod limits;
 mod refusals;
+mod wasi;
+mod wat_guest;

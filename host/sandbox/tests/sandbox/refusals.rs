@@ -86,6 +86,21 @@ fn a_core_module_without_a_world() {
     assert_eq!(refused(&bytes), Refusal::NoWorld);
 }
 
+/// Whoever writes in a language without bindings needs a compiler and no other tool.
+#[test]
+fn a_core_module_whose_exports_say_its_world() {
+    let bare = wat::parse_str(Wat::new().text()).unwrap();
+    let from_names = sandbox().load(&bare).unwrap();
+    assert_eq!(from_names.descriptor(), sandbox().load(&Wat::new().core()).unwrap().descriptor());
+    let mut later = Wat::new();
+    later.version = "0.2.0";
+    let refusal = refused(&wat::parse_str(later.text()).unwrap());
+    assert!(matches!(&refusal, Refusal::WrongContract { found, .. } if found == "0.2.0"), "{refusal}");
+    let lacking = Wat::new().text().replace("#save-shared", "#save-all");
+    let refusal = refused(&wat::parse_str(lacking).unwrap());
+    assert!(matches!(&refusal, Refusal::CoreUnfit { what } if what.contains("save-shared")), "{refusal}");
+}
+
 #[test]
 fn a_component_of_another_world() {
     let bytes =
@@ -110,18 +125,22 @@ fn another_version_of_the_contract() {
 
 #[test]
 fn an_import_that_detectors_are_not_given() {
-    let wasi = wat::parse_str(
-        "(component (import \"wasi:clocks/wall-clock@0.2.0\" (instance (export \"now\" (func (result u64))))))",
+    let network = wat::parse_str(
+        "(component (import \"wasi:sockets/network@0.2.0\" (instance (export \"now\" (func (result u64))))))",
     )
     .unwrap();
-    let refusal = refused(&wasi);
+    let refusal = refused(&network);
     assert!(
-        matches!(&refusal, Refusal::ForbiddenImport { import, .. } if import == "wasi:clocks/wall-clock@0.2.0")
+        matches!(&refusal, Refusal::ForbiddenImport { import, .. } if import == "wasi:sockets/network@0.2.0")
     );
-    assert!(refusal.to_string().contains("--target wasm32-unknown-unknown"), "{refusal}");
+    assert!(refusal.to_string().contains("no network"), "{refusal}");
+    let later = wat::parse_str("(component (import \"wasi:clocks/wall-clock@0.3.0\" (instance)))").unwrap();
+    assert!(refused(&later).to_string().contains("--target wasm32-unknown-unknown"));
+    let ours = wat::parse_str("(component (import \"gridwatch:host/virtual@0.1.0\" (instance)))").unwrap();
+    assert!(matches!(refused(&ours), Refusal::ForbiddenImport { .. }));
 
     for (module, name) in [
-        ("wasi_snapshot_preview1", "fd_write"),
+        ("wasi_unstable", "fd_write"),
         ("env", "gettimeofday"),
         ("anything", "at-all"),
         ("__wbindgen_placeholder__", "now"),
