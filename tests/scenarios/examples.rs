@@ -86,14 +86,22 @@ fn the_transformer_is_left_in_peace() {
     assert!(months.values().all(|&count| count <= 1), "{months:?}");
 }
 
-/// As its README says: built by cargo and by cargo-component, dropped in, shown, and judging.
+/// As their READMEs say: one rule built by cargo, by cargo-component for two targets, and by a C compiler; each
+/// dropped in, shown, and judging.
 #[test]
-fn the_first_detector_judges() {
+fn a_first_detector_judges_wherever_it_comes_from() {
     let source = std::fs::read_to_string(root().join("examples/first-detector/src/lib.rs")).unwrap();
     assert!(source.lines().filter(|line| !line.trim().is_empty()).count() <= 20, "it is no longer short");
-    for built in ["first-detector.wasm", "first-detector-component.wasm"] {
+    let built = [
+        "first-detector.wasm",
+        "first-detector-component.wasm",
+        "first-detector-wasi.wasm",
+        "c-detector.wasm",
+    ];
+    for built in built {
         let house = House::with(&[]);
-        house.detector("first-detector", &root().join("target/examples").join(built), "");
+        let toml = "[parameters]\njump_max_v = 5.0\n";
+        house.detector("first-detector", &root().join("target/examples").join(built), toml);
         let shown = house.output(&["detectors", "--dir", "detectors", "--json"]);
         assert!(shown.status.success(), "{built}: {}", errors(&shown));
         assert!(String::from_utf8_lossy(&shown.stdout).contains("first-detector"));
@@ -102,7 +110,7 @@ fn the_first_detector_judges() {
                 "{{\"sensor_id\":\"m\",\"timestamp\":\"2026-01-05T00:{minute:02}:00Z\",\"voltage\":{volts}}}\n"
             )
         };
-        house.write("readings.jsonl", [reading(0, 230.0), reading(1, 231.0), reading(2, 250.0)].concat());
+        house.write("readings.jsonl", [reading(0, 230.0), reading(1, 231.0), reading(2, 237.5)].concat());
         let replayed =
             house.output(&["replay", "readings.jsonl", "--detector", "detectors/first-detector.wasm"]);
         assert!(replayed.status.success(), "{built}: {}", errors(&replayed));
@@ -113,7 +121,7 @@ fn the_first_detector_judges() {
             .collect();
         assert_eq!(found.len(), 1, "{built}: {found:?}");
         assert_eq!(found[0]["detector"], "first-detector");
-        assert_eq!(found[0]["value"], 250.0);
+        assert_eq!(found[0]["value"], 237.5);
     }
 }
 

@@ -15,4 +15,5 @@ mod registry;
 mod restart;
 mod schemas;
 mod servers;
+mod wasi;
 mod wire;
