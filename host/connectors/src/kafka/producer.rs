@@ -1,6 +1,7 @@
 //! The producer: messages on their way, and what became of them.
 
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use gridwatch_core::dead_letter::DeadLetter;
 use gridwatch_core::sink::{AnomalyMessage, Outgoing};
@@ -8,7 +9,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use serde_json::{Value, json};
 
 use super::refusal::is_no_entry;
@@ -17,6 +18,8 @@ use crate::locked;
 
 /// Headers that we add to a dead letter, beside its own.
 pub const HEADER: &str = "gridwatch-";
+
+const FLUSH_STEP: Duration = Duration::from_millis(1);
 
 pub type KafkaProducer = ThreadedProducer<Deliveries>;
 
@@ -107,6 +110,21 @@ pub fn send(
         Some(RDKafkaErrorCode::QueueFull) => Ok(false),
         _ => sent.map(|()| true),
     }
+}
+
+/// Waits until all that was handed over is acknowledged or has failed; false if that takes longer.
+///
+/// rdkafka's own flush waits 100 ms for an event, which the producer's thread takes away from it: too long for
+/// readers to wait behind.
+pub fn flush(producer: &KafkaProducer, wait: Duration) -> bool {
+    let until = Instant::now() + wait;
+    while producer.flush(Duration::ZERO).is_err() {
+        if Instant::now() >= until {
+            return false;
+        }
+        producer.poll(FLUSH_STEP);
+    }
+    true
 }
 
 fn code_of(sent: &Result<(), KafkaError>) -> Option<RDKafkaErrorCode> {

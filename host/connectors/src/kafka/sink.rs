@@ -229,6 +229,9 @@ impl KafkaSink {
     fn end(&mut self) -> Result<(), SinkError> {
         let Some(producer) = &self.producer else { return Ok(()) };
         self.stage = Stage::Ending;
+        if !producer::flush(producer, STEP_WAIT) {
+            return Err(self.busy("not all is acknowledged yet"));
+        }
         match producer.commit_transaction(STEP_WAIT) {
             Ok(()) => {
                 self.stage = Stage::None;
@@ -323,7 +326,7 @@ impl KafkaSink {
         self.make_producer()?;
         let sent = self.send()?;
         let Some(producer) = &self.producer else { return Err(self.busy("no producer")) };
-        let flushed = producer.flush(STEP_WAIT).is_ok();
+        let flushed = producer::flush(producer, STEP_WAIT);
         if let Some(code) = producer.context().take_failure() {
             // Those that arrived come again: that is what this delivery allows.
             self.sent = 0;
