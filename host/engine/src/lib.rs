@@ -6,6 +6,7 @@
 //! them. Tests drive the same three by hand and crash them anywhere.
 
 pub mod deployment;
+pub mod foundry;
 pub mod lane;
 pub mod outlet;
 pub mod pipeline;

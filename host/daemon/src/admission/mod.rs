@@ -1,10 +1,11 @@
 //! From files to detectors: what lies in the directory, what may run, and why not what may not.
 //!
 //! A file that is refused never keeps another from running. Each is looked at by itself: its name, its
-//! `NAME.toml`, its bytes (the sandbox), its parameters against its own schema, and whether an
-//! instance takes them.
+//! `NAME.toml`, its bytes (the sandbox), its parameters against its own schema, and whether it keeps the
+//! contract on readings that it is tried on (the engine's foundry).
 
 mod guestlog;
+mod proof;
 mod scan;
 
 use std::path::{Path, PathBuf};
@@ -14,9 +15,12 @@ use std::sync::{Mutex, PoisonError};
 
 use gridwatch_core::judge::Module;
 use gridwatch_engine::deployment::{self, Deployment};
+use gridwatch_engine::foundry::Proof;
 use gridwatch_sandbox::{LoadedModule, Sandbox, SandboxError, SandboxSettings};
 
 use crate::config::{self, DetectorSettings, OnFault, OnNewState, ParameterError, ParameterSchema};
+
+use proof::Examiner;
 
 pub use guestlog::GuestLines;
 pub use scan::{Found, one_file, scan};
@@ -44,6 +48,8 @@ pub struct Admitted {
     pub settings: DetectorSettings,
     /// JSON as `configure` is given it.
     pub parameters: String,
+    /// What it was found to be.
+    pub proof: Proof,
     pub log: Arc<GuestLines>,
 }
 
@@ -113,12 +119,13 @@ fn code_cache_dir() -> Option<PathBuf> {
 pub fn admit(sandbox: &Sandbox, found: Vec<Found>) -> Vec<Candidate> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
+    let examiner = Examiner::default();
     let candidates = Mutex::new(Vec::with_capacity(found.len()));
     std::thread::scope(|scope| {
         for _ in 0..threads.min(found.len()) {
             scope.spawn(|| {
                 while let Some(found) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let candidate = candidate(sandbox, found);
+                    let candidate = candidate(sandbox, &examiner, found);
                     lock(&candidates).push(candidate);
                 }
             });
@@ -133,8 +140,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn candidate(sandbox: &Sandbox, found: &Found) -> Candidate {
-    let verdict = match judge(sandbox, found) {
+fn candidate(sandbox: &Sandbox, examiner: &Examiner, found: &Found) -> Candidate {
+    let verdict = match judge(sandbox, examiner, found) {
         Ok(Some(admitted)) => Verdict::Admitted(Box::new(admitted)),
         Ok(None) => Verdict::Disabled,
         Err(refused) => Verdict::Refused(refused),
@@ -143,7 +150,7 @@ fn candidate(sandbox: &Sandbox, found: &Found) -> Candidate {
 }
 
 /// `None` where it is switched off; then its module is not even looked at.
-fn judge(sandbox: &Sandbox, found: &Found) -> Result<Option<Admitted>, Refused> {
+fn judge(sandbox: &Sandbox, examiner: &Examiner, found: &Found) -> Result<Option<Admitted>, Refused> {
     scan::check_name(&found.name).map_err(refused("name"))?;
     let settings = settings(&found.settings_file())?;
     if !settings.enabled {
@@ -162,13 +169,9 @@ fn judge(sandbox: &Sandbox, found: &Found) -> Result<Option<Admitted>, Refused> 
             },
             reason: error.to_string(),
         })?;
+    let proof = examiner.proof(sandbox, &module, &bytes, &parameters, settings.limits)?;
     let log = Arc::new(GuestLines::new(&found.name));
-    // Before anything depends on it: an instance must come up and take its parameters.
-    module
-        .instantiate(settings.limits, log.clone())
-        .and_then(|mut judge| judge.configure(&parameters, &[]))
-        .map_err(|fault| Refused { label: "start", reason: fault.to_string() })?;
-    Ok(Some(Admitted { module: Arc::new(module), settings, parameters, log }))
+    Ok(Some(Admitted { module: Arc::new(module), settings, parameters, proof, log }))
 }
 
 fn refused(label: &'static str) -> impl Fn(String) -> Refused {

@@ -2,25 +2,15 @@
 //! one is refused.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use gridwatch_connectors::files::{FileSink, FileSinkOptions, Output};
-use gridwatch_connectors::memory::MemoryStore;
-use gridwatch_connectors::simulator::{Pace, Scenario, World};
 use gridwatch_core::judge::Module;
-use gridwatch_engine::deployment::Deployment;
-use gridwatch_engine::pipeline::{Pipeline, Plan};
-use gridwatch_engine::settings::OnMissing;
+use gridwatch_engine::foundry::Proof;
 use gridwatch_sandbox::Form;
 use serde_json::{Value, json};
 
 use crate::admission::{self, Admitted, Candidate, Verdict};
 use crate::cli::{DetectorsArgs, Failure, Out};
-use crate::config::{self, Config, OnFault, OnNewState};
-use crate::wiring::{self, Running};
-
-/// 84 sensors for four hours: 20 thousand readings.
-const TRIAL_DAYS: f64 = 4.0 / 24.0;
+use crate::config::{self, OnFault, OnNewState};
 
 pub fn detectors(args: &DetectorsArgs) -> Result<(), Failure> {
     let mut config = match &args.config {
@@ -33,17 +23,12 @@ pub fn detectors(args: &DetectorsArgs) -> Result<(), Failure> {
     let found = admission::scan(&config.detectors.dir).map_err(|error| Failure::Start(error.to_string()))?;
     let sandbox = admission::sandbox().map_err(|error| Failure::Start(error.to_string()))?;
     let candidates = admission::admit(&sandbox, found);
-    let costs = candidates
-        .iter()
-        .map(|candidate| trial(&config, candidate))
-        .collect::<Result<Vec<Trial>, Failure>>()?;
     let mut out = Out::new();
     if args.json {
-        let list: Vec<Value> =
-            candidates.iter().zip(&costs).map(|(candidate, cost)| as_json(candidate, cost)).collect();
+        let list: Vec<Value> = candidates.iter().map(as_json).collect();
         out.line(serde_json::to_string_pretty(&list).unwrap_or_default())?;
     } else {
-        for line in table(&config.detectors.dir, &candidates, &costs) {
+        for line in table(&config.detectors.dir, &candidates) {
             out.line(line)?;
         }
     }
@@ -54,67 +39,14 @@ pub fn detectors(args: &DetectorsArgs) -> Result<(), Failure> {
     }
 }
 
-/// What became of a detector on simulated readings.
-enum Trial {
-    /// Nanoseconds a reading.
-    Cost(f64),
-    Failed(String),
-    NotRun,
-}
-
-fn trial(config: &Config, candidate: &Candidate) -> Result<Trial, Failure> {
-    let Some(deployment) = candidate.deployment() else {
-        return Ok(Trial::NotRun);
-    };
-    let deployments: [Arc<Deployment>; 1] = [deployment];
-    let scenario =
-        Scenario { days: TRIAL_DAYS, learning_days: 0.0, faults_per_kind: 0, ..Scenario::default() };
-    let world = World::new(scenario).map_err(|error| Failure::Start(error.to_string()))?;
-    // The simulator's own shape of readings, whatever the configuration reads.
-    let plain = config::read(Path::new("trial"), "")?;
-    let base = wiring::LaneBase { engine: &config.engine, ..wiring::settings_of(&plain, &deployments, &[]) };
-    let lanes = wiring::simulator_lanes(&world, 1, false, |_| Pace::Free, &base)?;
-    let sink = FileSink::open(FileSinkOptions {
-        anomalies: Output::Discard,
-        dead_letters: Output::Discard,
-        commit: None,
-        lanes: Vec::new(),
-    })
-    .map_err(|error| Failure::Start(error.to_string()))?;
-    let plan = Plan {
-        intake: lanes.intake,
-        template: lanes.template,
-        sink: Box::new(sink),
-        store: Arc::new(MemoryStore::new()),
-        pace: wiring::pace(&config.engine, config.checkpoints.interval),
-        on_missing: OnMissing::Halt,
-        observer: None,
-    };
-    let running = Running::default();
-    match Pipeline::start(plan) {
-        Err(error) => return Ok(Trial::Failed(error.to_string())),
-        Ok(pipeline) => running.started(pipeline),
-    }
-    let (snapshot, ended) = running.wait(|_| true);
-    if let Err(error) = ended {
-        return Ok(Trial::Failed(error.to_string()));
-    }
-    let seats = snapshot.lanes.iter().flat_map(|lane| &lane.detectors);
-    if let Some(reason) = seats.filter_map(|seat| seat.quarantine.clone()).next() {
-        return Ok(Trial::Failed(reason));
-    }
-    let cost = wiring::cost_ns(&snapshot).get(&candidate.name).copied();
-    Ok(cost.map_or(Trial::NotRun, Trial::Cost))
-}
-
-fn as_json(candidate: &Candidate, trial: &Trial) -> Value {
+fn as_json(candidate: &Candidate) -> Value {
     let mut value = json!({"name": candidate.name, "file": candidate.file});
     let more = match &candidate.verdict {
         Verdict::Disabled => json!({"state": "disabled"}),
         Verdict::Refused(refused) => {
             json!({"state": "refused", "refusal": refused.label, "reason": refused.reason})
         }
-        Verdict::Admitted(admitted) => admitted_json(admitted, trial),
+        Verdict::Admitted(admitted) => admitted_json(admitted),
     };
     if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
         value.extend(more);
@@ -122,7 +54,7 @@ fn as_json(candidate: &Candidate, trial: &Trial) -> Value {
     value
 }
 
-fn admitted_json(admitted: &Admitted, trial: &Trial) -> Value {
+fn admitted_json(admitted: &Admitted) -> Value {
     let (module, settings) = (&admitted.module, &admitted.settings);
     let descriptor = module.descriptor();
     let kinds: Vec<Value> = descriptor
@@ -155,14 +87,8 @@ fn admitted_json(admitted: &Admitted, trial: &Trial) -> Value {
             OnNewState::Refuse => "refuse",
             OnNewState::Cold => "cold",
         },
-        "cost_ns_per_reading": match trial {
-            Trial::Cost(ns) => Some(ns.round()),
-            _ => None,
-        },
-        "trial_failure": match trial {
-            Trial::Failed(reason) => Some(reason),
-            _ => None,
-        },
+        "cost_ns_per_reading": admitted.proof.reading_ns.round(),
+        "tried_on": admitted.proof,
     })
 }
 
@@ -173,7 +99,7 @@ fn form_name(form: Form) -> &'static str {
     }
 }
 
-fn table(dir: &Path, candidates: &[Candidate], trials: &[Trial]) -> Vec<String> {
+fn table(dir: &Path, candidates: &[Candidate]) -> Vec<String> {
     if candidates.is_empty() {
         return vec![format!(
             "no detectors in {}; make the built-in ones with `detectors/build.sh all`",
@@ -184,9 +110,9 @@ fn table(dir: &Path, candidates: &[Candidate], trials: &[Trial]) -> Vec<String> 
         "{:<16} {:<9} {:<8} {:<9} {:>8}  {:<12}  {:>10}  limits",
         "name", "version", "contract", "form", "size", "digest", "cost"
     )];
-    for (candidate, trial) in candidates.iter().zip(trials) {
+    for candidate in candidates {
         match &candidate.verdict {
-            Verdict::Admitted(admitted) => lines.extend(rows(candidate, admitted, trial)),
+            Verdict::Admitted(admitted) => lines.extend(rows(candidate, admitted)),
             Verdict::Disabled => lines.push(format!(
                 "{:<16} disabled in {}",
                 candidate.name,
@@ -201,17 +127,13 @@ fn table(dir: &Path, candidates: &[Candidate], trials: &[Trial]) -> Vec<String> 
     lines
 }
 
-fn rows(candidate: &Candidate, admitted: &Admitted, trial: &Trial) -> Vec<String> {
+fn rows(candidate: &Candidate, admitted: &Admitted) -> Vec<String> {
     let (module, limits) = (&admitted.module, &admitted.settings.limits);
     let descriptor = module.descriptor();
     let digest = module.digest().trim_start_matches("sha256:");
-    let cost = match trial {
-        Trial::Cost(ns) => format!("{ns:.0} ns"),
-        Trial::Failed(_) => "failed".to_owned(),
-        Trial::NotRun => "-".to_owned(),
-    };
+    let cost = format!("{:.0} ns", admitted.proof.reading_ns);
     let kinds: Vec<&str> = descriptor.kinds.iter().map(|kind| kind.name.as_str()).collect();
-    let mut rows = vec![
+    vec![
         format!(
             "{:<16} {:<9} {:<8} {:<9} {:>4} KiB  {:<12}  {cost:>10}  {} MiB, {} ms a call",
             candidate.name,
@@ -226,11 +148,24 @@ fn rows(candidate: &Candidate, admitted: &Admitted, trial: &Trial) -> Vec<String
         format!("    kinds       {}", kinds.join(", ")),
         format!("    imports     {}", module.imports().join(", ")),
         format!("    parameters  good: {}", admitted.parameters),
-    ];
-    if let Trial::Failed(reason) = trial {
-        rows.push(format!("    on simulated readings: {reason}"));
-    }
-    rows
+        format!("    tried on    {}", tried(&admitted.proof)),
+    ]
+}
+
+fn tried(proof: &Proof) -> String {
+    let fuel = proof.reading_fuel.map_or(String::new(), |fuel| format!(" and {fuel:.0} units of fuel"));
+    let sees = match proof.quantities.as_slice() {
+        [] => "chose none of their quantities, so was not seen at work".to_owned(),
+        chosen => format!("of {}", chosen.join(", ")),
+    };
+    format!(
+        "{} readings {sees}: {} findings, {:.0} ns{fuel} a reading, {} KiB of memory, {} KiB of state",
+        proof.readings,
+        proof.findings,
+        proof.reading_ns,
+        proof.memory_bytes >> 10,
+        proof.state_bytes >> 10,
+    )
 }
 
 fn shown(path: &Path) -> String {

@@ -68,7 +68,9 @@ impl Wat {
                 "remove-sensors" => "(nop)".to_owned(),
                 "describe" => "(i32.const 256)".to_owned(),
                 "observe" => format!("(global.set $heap (i32.const 8192)) (i32.const {NOTHING})"),
-                "configure" => "(i32.const 1280)".to_owned(),
+                "configure" => {
+                    format!("(select (i32.const 1280) (i32.const {NOTHING}) (local.get 3))")
+                }
                 "save" => SAVE.to_owned(),
                 _ => format!("(i32.const {NOTHING})"),
             };
@@ -81,7 +83,7 @@ impl Wat {
         text += &data(256, &self.descriptor());
         text += &data(512, b"test0.1.0kinda kind");
         text += &data(640, self.parameters.as_bytes());
-        // ok([0]): the first of the available quantities.
+        // ok([0]): the first of the available quantities, if there are any.
         text += &data(1280, &[0, 0, 0, 0, 0, 6, 0, 0, 1, 0, 0, 0]);
         text += &data(1536, &[0, 0, 0, 0]);
         text + &self.fields + ")"
