@@ -8,6 +8,7 @@ mod examples;
 mod faults;
 mod floors;
 mod fuzz;
+mod hostile;
 mod input;
 mod kafka;
 mod kafka_tools;
@@ -17,3 +18,6 @@ mod schemas;
 mod servers;
 mod wasi;
 mod wire;
+// Guests in WebAssembly text, which the sandbox's own tests are made of, too.
+#[path = "../../host/sandbox/tests/sandbox/wat_guest.rs"]
+mod wat_guest;
