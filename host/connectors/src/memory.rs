@@ -261,6 +261,15 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, StoreError> {
+        let mut objects = self.objects()?;
+        let is_free = !objects.map.contains_key(name);
+        if is_free {
+            objects.map.insert(name.to_owned(), bytes);
+        }
+        Ok(is_free)
+    }
+
     fn get(&self, name: &str) -> Result<Vec<u8>, StoreError> {
         let object = self.objects()?.map.get(name).cloned();
         object.ok_or_else(|| StoreError::Missing { name: name.to_owned() })

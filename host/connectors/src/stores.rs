@@ -11,7 +11,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{
-    BackoffConfig, ClientOptions, Error, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig,
+    BackoffConfig, ClientOptions, Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, RetryConfig,
 };
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -126,6 +126,18 @@ impl Store for Objects {
         self.block_on(name, self.store.put(&path, payload)).map(|_| ())
     }
 
+    fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, StoreError> {
+        let path = path_of(name)?;
+        let payload = PutPayload::from(bytes);
+        self.block_on(name, async {
+            match self.store.put_opts(&path, payload, PutMode::Create.into()).await {
+                Ok(_) => Ok(true),
+                Err(Error::AlreadyExists { .. }) => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
     fn get(&self, name: &str) -> Result<Vec<u8>, StoreError> {
         let path = path_of(name)?;
         let bytes = self.block_on(name, async { self.store.get(&path).await?.bytes().await })?;
@@ -200,6 +212,10 @@ mod tests {
         store.put("lanes/ab/2", b"".to_vec()).unwrap();
         store.put("other", b"x".to_vec()).unwrap();
         assert_eq!(store.get("lanes/a/1").unwrap(), b"again");
+        assert!(!store.create("lanes/a/1", b"never".to_vec()).unwrap());
+        assert_eq!(store.get("lanes/a/1").unwrap(), b"again");
+        assert!(store.create("lanes/a/2", b"two".to_vec()).unwrap());
+        store.delete("lanes/a/2").unwrap();
         assert_eq!(store.list("").unwrap(), ["lanes/a/1", "lanes/ab/2", "other"]);
         assert_eq!(store.list("lanes/a").unwrap(), ["lanes/a/1", "lanes/ab/2"]);
         assert_eq!(store.list("lanes/a/").unwrap(), ["lanes/a/1"]);

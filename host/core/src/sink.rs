@@ -161,9 +161,12 @@ pub enum SinkError {
     Reset { place: String, what: String },
 }
 
-/// Checkpoints (and later modules) by name. Names are unique; an object is whole or absent.
+/// Checkpoints, modules and rosters by name. Names are unique; an object is whole or absent.
 pub trait Store: Send + Sync {
     fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
+    /// Puts where nothing is, as one step; false where something is. That may be ours all the same: an
+    /// answer got lost, and the call was made again.
+    fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, StoreError>;
     fn get(&self, name: &str) -> Result<Vec<u8>, StoreError>;
     /// All names that begin with `prefix`, sorted.
     fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError>;

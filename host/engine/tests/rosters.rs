@@ -1,0 +1,78 @@
+//! The roster in a store that several processes share.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::sync::{Arc, Barrier};
+
+use gridwatch_connectors::memory::MemoryStore;
+use gridwatch_connectors::stores::Objects;
+use gridwatch_core::judge::Limits;
+use gridwatch_core::roster::{Mode, OnFault, OnNewState, Plan, Proposal};
+use gridwatch_core::sink::{Store, StoreError};
+use gridwatch_engine::foundry::rosters::{RosterLogError, Rosters};
+
+fn deploy(name: &str, digest: &str) -> Proposal {
+    let plan = Plan {
+        digest: format!("sha256:{digest}"),
+        parameters: "{}".into(),
+        limits: Limits::default(),
+        on_fault: OnFault::Quarantine,
+        on_new_state: OnNewState::Refuse,
+        mode: Mode::Live,
+        rollback_window_ms: 0,
+    };
+    Proposal::Deploy { name: name.into(), plan }
+}
+
+/// Both kinds of store, each empty.
+fn stores(folder: &tempfile::TempDir) -> [Arc<dyn Store>; 2] {
+    [Arc::new(MemoryStore::new()), Arc::new(Objects::local(folder.path()).unwrap())]
+}
+
+#[test]
+fn who_proposes_at_once_is_heard_one_after_the_other() {
+    let folder = tempfile::TempDir::new().unwrap();
+    for store in stores(&folder) {
+        let (count, barrier) = (8, Arc::new(Barrier::new(8)));
+        let threads: Vec<_> = (0..count)
+            .map(|n| {
+                let (rosters, barrier) = (Rosters::new(store.clone()), barrier.clone());
+                std::thread::spawn(move || {
+                    barrier.wait();
+                    rosters.propose(&deploy(&format!("d{n}"), "a")).unwrap().generation
+                })
+            })
+            .collect();
+        let mut generations: Vec<u64> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        generations.sort_unstable();
+        assert_eq!(generations, (1..=count).collect::<Vec<_>>(), "each has a generation of its own");
+        let latest = Rosters::new(store).latest().unwrap();
+        assert_eq!((latest.generation, latest.plans().count()), (count, 8), "nobody's was lost");
+    }
+}
+
+#[test]
+fn only_the_last_generations_are_kept() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let rosters = Rosters::new(store.clone());
+    for n in 0..120 {
+        rosters.propose(&deploy("a", &n.to_string())).unwrap();
+    }
+    assert_eq!(store.list("rosters/").unwrap().len(), 100);
+    assert_eq!(rosters.latest().unwrap().generation, 120);
+}
+
+#[test]
+fn modules_are_what_their_digest_says() {
+    let folder = tempfile::TempDir::new().unwrap();
+    for store in stores(&folder) {
+        let rosters = Rosters::new(store.clone());
+        let digest = rosters.keep_module(b"a module").unwrap();
+        assert_eq!(rosters.keep_module(b"a module").unwrap(), digest);
+        assert_eq!(rosters.module(&digest).unwrap(), b"a module");
+        let name = store.list("modules/").unwrap().pop().unwrap();
+        store.put(&name, b"forged".to_vec()).unwrap();
+        assert_eq!(rosters.module(&digest), Err(RosterLogError::Forged { digest, bytes: 6 }));
+        let none = rosters.module("sha256:00");
+        assert!(matches!(none, Err(RosterLogError::Store(StoreError::Missing { .. }))));
+    }
+}
