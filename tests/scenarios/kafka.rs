@@ -3,6 +3,10 @@
 use std::process::Output;
 use std::time::{Duration, Instant};
 
+use gridwatch_connectors::kafka::{KafkaIntake, KafkaSettings, OnLost, Start, connect};
+use gridwatch_core::intake::{Change, Intake, Opening};
+use gridwatch_core::record::{Chunk, Feed, SourceError};
+use gridwatch_core::sink::Delivery;
 use gridwatch_tests::house::{House, errors, simulated};
 use gridwatch_tests::servers::{Kafka, kcat};
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -174,4 +178,65 @@ fn what_is_not_there_is_said() {
     scene.halts_with(&["no-such-topic", "Make it first"]);
     scene.configure("127.0.0.1:1", "");
     scene.halts_with(&["127.0.0.1:1", "do not answer"]);
+}
+
+/// A lane that was taken and came back is read by the new one alone: the old one, still waiting for messages,
+/// would take them along into its grave.
+#[test]
+fn a_lane_of_before_takes_no_message_from_the_one_that_came_after() {
+    const READINGS: u64 = 3_000;
+    let scene = Scene::new(Kafka::start());
+    scene.kafka.topics().create("single", 1);
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", scene.kafka.bootstrap()).create().unwrap();
+    for line in simulated(1, READINGS as usize).lines() {
+        producer.send(BaseRecord::<(), str>::to("single").payload(line)).unwrap();
+    }
+    producer.flush(Duration::from_secs(20)).unwrap();
+    let settings = KafkaSettings {
+        topic: "single".to_owned(),
+        anomalies_topic: "anomalies".to_owned(),
+        dead_letters_topic: "sensor-readings.dlq".to_owned(),
+        group: "g".to_owned(),
+        instance: "a".to_owned(),
+        start: Start::Earliest,
+        on_lost: OnLost::Halt,
+        delivery: Delivery::ExactlyOnce,
+        record_bytes_max: 1 << 20,
+        properties: [("bootstrap.servers".to_owned(), scene.kafka.bootstrap())].into(),
+    };
+    let mut intake = KafkaIntake::new(connect(settings).unwrap());
+    let until = Instant::now() + Duration::from_secs(30);
+    let mut before = loop {
+        assert!(Instant::now() < until, "no lane was given");
+        let mut changes = intake.poll(Duration::from_millis(50)).unwrap().into_iter();
+        if let Some(Change::Opened(Opening { feed, .. })) = changes.next() {
+            break feed;
+        }
+    };
+    before.seek(0).unwrap();
+    assert_eq!(read(&mut *before, until).first(), Some(&0));
+    let mut after = intake.reopen().unwrap().remove(0).feed;
+    after.seek(0).unwrap();
+    let waits = std::thread::spawn(move || {
+        let polled = before.poll(&mut Chunk::default(), Duration::from_secs(5));
+        assert!(matches!(polled, Err(SourceError::Revoked { .. })), "{polled:?}");
+    });
+    let mut positions = Vec::new();
+    while positions.len() < READINGS as usize {
+        positions.extend(read(&mut *after, until));
+    }
+    assert_eq!(positions, (0..READINGS).collect::<Vec<u64>>());
+    waits.join().unwrap();
+    intake.close();
+}
+
+/// Positions of the next records.
+fn read(feed: &mut dyn Feed, until: Instant) -> Vec<u64> {
+    let mut chunk = Chunk::default();
+    while chunk.records.is_empty() {
+        assert!(Instant::now() < until, "nothing comes");
+        feed.poll(&mut chunk, Duration::from_millis(50)).unwrap();
+    }
+    chunk.records.iter().map(|meta| meta.position).collect()
 }

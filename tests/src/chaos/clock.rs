@@ -70,7 +70,7 @@ pub fn play(order: &Order) -> Verdict {
     let mut seen = whole;
     seen.without_dropouts(SILENT as i64);
     let expected = expected.before(&commits);
-    let harmed = (0..SILENT as i64).filter(|&lane| !agree(&seen.parsed(lane), &sane.parsed(lane))).count();
+    let harmed = (0..SILENT as i64).find_map(|lane| differ(&seen.parsed(lane), &sane.parsed(lane)));
     Verdict::of(NAME, order.seed, Promise::ExactlyOnce, &expected, &seen)
         .disturbed(
             format!("a clock in 2099, one 30 days ahead, a silent lane, {} kills", 3 * kills),
@@ -81,7 +81,7 @@ pub fn play(order: &Order) -> Verdict {
             BEATS.iter().all(|beat| reported.iter().filter(|sensor| sensor == beat).count() == 1),
             "silence is not reported once a sensor",
         )
-        .require(harmed == 0, "neighbours are judged differently beside the wrong clocks")
+        .require(harmed.is_none(), &format!("neighbours of the wrong clocks: {}", harmed.unwrap_or_default()))
         .note(format!("peak {peak} MiB"))
         .require(peak <= PEAK_MIB_MAX, "memory is not bounded")
         .end(&stage)
@@ -136,9 +136,9 @@ fn dropouts(output: &Output) -> Vec<String> {
         .collect()
 }
 
-/// The same anomalies of the same sensors, but for where the readings lie: those of one are a beginning of the
-/// other's.
-fn agree(disturbed: &[Value], sane: &[Value]) -> bool {
+/// How what was said of all other sensors is not the beginning of what is said where no clock is wrong, but for
+/// where the readings lie.
+fn differ(disturbed: &[Value], sane: &[Value]) -> Option<String> {
     let bare = |anomalies: &[Value]| -> Vec<Value> {
         let ours =
             |anomaly: &&Value| !anomaly["sensor_id"].as_str().unwrap_or_default().starts_with("clock-");
@@ -151,5 +151,10 @@ fn agree(disturbed: &[Value], sane: &[Value]) -> bool {
         anomalies.iter().filter(ours).map(strip).collect()
     };
     let (disturbed, sane) = (bare(disturbed), bare(sane));
-    !disturbed.is_empty() && sane.starts_with(&disturbed)
+    if disturbed.is_empty() {
+        return Some("nothing was said".to_owned());
+    }
+    let expected = sane.iter().map(Some).chain(std::iter::repeat(None));
+    let first = disturbed.iter().zip(expected).find(|(seen, expected)| Some(*seen) != *expected);
+    first.map(|(seen, expected)| format!("expected {}, seen {seen}", expected.unwrap_or(&Value::Null)))
 }

@@ -122,10 +122,13 @@ pub fn reader(bootstrap: &str, topic: &str, from: Offset) -> BaseConsumer {
     consumer
 }
 
+/// What is there now. Where more keeps coming, no end is ever told: then the first that came after tells it.
 fn read(bootstrap: &str, topic: &str, mut take: impl FnMut(&BorrowedMessage<'_>)) {
     let consumer = reader(bootstrap, topic, Offset::Beginning);
+    let (_, end) = consumer.fetch_watermarks(topic, 0, PATIENCE).unwrap();
     loop {
         match consumer.poll(PATIENCE) {
+            Some(Ok(message)) if message.offset() >= end => return,
             Some(Ok(message)) => take(&message),
             Some(Err(KafkaError::PartitionEOF(_))) => return,
             Some(Err(error)) => eprintln!("{topic}: {error}; reads on"),

@@ -114,8 +114,10 @@ impl Gather {
     fn fill(&mut self, columns: &Columns<'_>, row: usize) {
         let rows = columns.sensors.len();
         let (narrow, _) = self.block.as_chunks_mut::<NARROW>();
+        // Of no quantities there are no values: nor a `row` among them.
+        let values = columns.values.get(row..).unwrap_or_default();
         if let (NARROW, true, Some(block)) = (self.stride, row + BLOCK <= rows, narrow.first_chunk_mut()) {
-            fill_narrow(block, &columns.values[row..], rows, &self.index_of);
+            fill_narrow(block, values, rows, &self.index_of);
             return;
         }
         for (column, &index) in columns.values.chunks_exact(rows).zip(&self.index_of) {

@@ -190,6 +190,22 @@ fn named_quantities_keep_their_places() {
     assert_eq!(observed(&mut bench), [one("current", 5.0), one("voltage", 231.0), one("power", 900.25)]);
 }
 
+/// In batches of any length, also of more rows than are laid out at once.
+#[test]
+fn a_lane_with_none_of_the_wanted_quantities_is_judged_all_the_same() {
+    for rows in 1..=40 {
+        let mut bench = Bench::<Pair>::new("{}", &["temperature"]);
+        let sensor = bench.sensor("s", &[]);
+        let rows: Vec<Row> = (0..rows).map(|at| row(sensor, at, &[20.0])).collect();
+        bench.push(&rows);
+        let missed = 0.25 * rows.len() as f64;
+        assert_eq!(
+            observed(&mut bench).split_off(3 * (rows.len() - 1)),
+            [(None, missed), (None, missed), (None, missed)]
+        );
+    }
+}
+
 #[test]
 fn cells_follow_the_names_of_their_quantities() {
     let mut bench = Bench::<Meter>::new("", &["a", "b"]);

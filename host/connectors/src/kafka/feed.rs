@@ -8,14 +8,16 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::group::{ASK_WAIT, Connected, Membership};
+use super::group::{ASK_WAIT, Connected, Membership, Reader};
 use super::raw::PartitionQueue;
 use super::settings::{OnLost, Start};
+use crate::locked;
 
 pub struct KafkaFeed {
     group: Connected,
     lane: LaneId,
     partition: i32,
+    reader: Reader,
     /// None before `seek`: nothing is fetched before it is known where to begin.
     queue: Option<PartitionQueue<Membership>>,
     next: Position,
@@ -25,7 +27,8 @@ pub struct KafkaFeed {
 
 impl KafkaFeed {
     pub fn new(group: Connected, lane: LaneId, partition: i32) -> Self {
-        KafkaFeed { group, lane, partition, queue: None, next: 0, is_out_of_range: false }
+        let reader = group.membership().reader(partition);
+        KafkaFeed { group, lane, partition, reader, queue: None, next: 0, is_out_of_range: false }
     }
 
     fn place(&self) -> String {
@@ -50,9 +53,14 @@ impl KafkaFeed {
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition_offset(topic, self.partition, Offset::Offset(position as i64))
             .map_err(|error| failed(error.to_string()))?;
-        let assigned =
-            self.group.membership().while_held(&self.lane, || self.group.consumer.incremental_assign(&list));
-        assigned.ok_or_else(revoked)?.map_err(|error| failed(error.to_string()))?;
+        {
+            let mut reader = locked(&self.reader);
+            let consumer = &self.group.consumer;
+            let assigned =
+                self.group.membership().while_held(&self.lane, || consumer.incremental_assign(&list));
+            assigned.ok_or_else(revoked)?.map_err(|error| failed(error.to_string()))?;
+            *reader = self.lane.incarnation;
+        }
         self.queue = Some(queue);
         self.next = position;
         Ok(())
@@ -119,7 +127,13 @@ impl Feed for KafkaFeed {
         let Some(queue) = &mut self.queue else {
             return Err(SourceError::Revoked { place: self.place() });
         };
-        let polled = queue.poll(chunk, wait, bytes_max);
+        let polled = {
+            let reader = locked(&self.reader);
+            if *reader != self.lane.incarnation {
+                return Err(SourceError::Revoked { place: self.place() });
+            }
+            queue.poll(chunk, wait, bytes_max)
+        };
         if let Some(last) = chunk.records.last() {
             self.next = last.next;
         }

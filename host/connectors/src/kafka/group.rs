@@ -58,6 +58,8 @@ struct State {
     /// Taken from us, and still to be given up.
     going: BTreeMap<LaneId, Held>,
     events: VecDeque<Rebalance>,
+    /// By partition, who reads its queue.
+    readers: BTreeMap<i32, Reader>,
     /// What the coordinator calls us.
     member: Option<String>,
     /// Those of this consumer's lanes are greater than `first`.
@@ -74,6 +76,11 @@ struct Held {
     /// Its messages are being fetched.
     is_assigned: bool,
 }
+
+/// The incarnation of the lane that reads a partition's queue, for as long as it is locked. There is one queue,
+/// however often the partition comes and goes: a lane of before that is still waiting at it would take
+/// messages away from the one that came after.
+pub type Reader = Arc<Mutex<u64>>;
 
 /// What the group's coordinator wants. It waits for our answer.
 pub enum Rebalance {
@@ -167,6 +174,10 @@ impl Membership {
         let lane = LaneId { name, incarnation: state.incarnations };
         state.held.insert(lane.clone(), Held { partition, is_assigned: false });
         lane
+    }
+
+    pub fn reader(&self, partition: i32) -> Reader {
+        self.lock().readers.entry(partition).or_default().clone()
     }
 
     pub fn lanes_of(&self, partitions: &[i32]) -> Vec<LaneId> {
