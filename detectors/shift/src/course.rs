@@ -102,6 +102,6 @@ fn tell(
             .quantity(quantity)
             .score(f64::from(1.0 - limit / (2.0 * sum)))
             .explain(format!("moves {way} too steadily: cumulative sum {sum:.1}, usual limit {limit:.1}"))
-            .detail("moving_column", at.quantity.to_string())
+            .detail("moving", at.name)
     });
 }

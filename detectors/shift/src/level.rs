@@ -123,6 +123,7 @@ pub fn quarter(cell: &Cell) -> u8 {
 #[derive(Debug, Clone, Copy)]
 pub struct At<'a> {
     pub quantity: usize,
+    pub name: &'a str,
     pub value: f64,
     pub before: f64,
     pub difference: f32,

@@ -45,6 +45,7 @@ pub struct Shift {
     parameters: Parameters,
     /// By quantity.
     kinds: Vec<Kind>,
+    names: Vec<String>,
     margins: margins::Table,
 }
 
@@ -70,8 +71,9 @@ impl Detector for Shift {
             Kind { is_supply, width: if is_supply { 1.0 } else { parameters.load_margin } }
         };
         let kinds = quantities.iter().map(kind).collect();
+        let names = quantities.iter().map(|quantity| quantity.name.clone()).collect();
         let margins = margins::Table::new(&parameters);
-        Ok(Shift { parameters, kinds, margins })
+        Ok(Shift { parameters, kinds, names, margins })
     }
 
     #[inline(always)]
@@ -206,7 +208,8 @@ impl Shift {
         let kind = self.kinds.get(quantity).copied().unwrap_or(unknown);
         let Ripe { settled, mature } = Ripeness::of(parameters, sensor.interval_ms).after(readings, kind);
         let (width, margins) = (kind.width, self.margins.of(cell));
-        let at = At { quantity, value, before, difference, settled, mature, width, margins };
+        let name = self.names.get(quantity).map_or("", String::as_str);
+        let at = At { quantity, name, value, before, difference, settled, mature, width, margins };
         level::judge(parameters, &at, cell, out);
         spread::judge(parameters, &at, sensor, cell, out);
         course::judge(parameters, &at, sensor, cell, out);

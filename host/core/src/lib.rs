@@ -12,6 +12,7 @@ pub mod clock;
 pub mod dead_letter;
 pub mod decision;
 pub mod decode;
+pub mod digest;
 pub mod finding;
 pub mod intake;
 pub mod judge;

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
+use crate::digest;
 use crate::judge::Limits;
 
 /// What a detector's findings become.
@@ -67,8 +67,7 @@ impl Plan {
 /// 16 hexadecimal digits that stand for a module's bytes, its parameters and its limits.
 pub fn fingerprint(digest: &str, parameters: &str, limits: Limits) -> String {
     let limits = format!("{limits:?}");
-    let digest = Sha256::digest([digest, parameters, &limits].join("\n").as_bytes());
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    digest::short([digest, parameters, &limits].join("\n").as_bytes())
 }
 
 /// A detector's place in the roster. It stays when the detector goes, so that nobody goes back a generation.

@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use gridwatch_core::decision::{self, Decision, DecisionsError};
+use gridwatch_core::digest;
 use gridwatch_core::record::Position;
 use gridwatch_core::sink::{Commit, Delivery, LaneCommit, LaneId, Outgoing, Sink, SinkError, Store};
-use sha2::{Digest, Sha256};
 
 use crate::lane::Output;
-use crate::vault::{Chore, Stored, folder_of, position_of};
+use crate::vault::{Chore, Place, Stored, folder_of};
 use crate::worker::Parcel;
 
 /// Bytes of decisions in a commit beyond which a checkpoint is asked for.
@@ -65,6 +65,8 @@ struct Ledger {
     position: Position,
     /// The newest durable checkpoint.
     checkpoint: String,
+    /// So many checkpoints were made of the lane, by all its owners.
+    sequence: u64,
     /// The one before it; kept, in case the newest turns out damaged.
     previous: Option<String>,
     /// The last commit does not name `checkpoint` yet.
@@ -143,6 +145,7 @@ impl Outlet {
             .map_err(|what| OutletError::Decisions { lane: lane.to_string(), what })?;
         let ledger = Ledger {
             position: commit.position,
+            sequence: Place::of(&commit.checkpoint).map_or(0, |place| place.sequence),
             checkpoint: commit.checkpoint,
             previous: None,
             is_renamed: is_new,
@@ -317,7 +320,8 @@ impl Outlet {
     fn save(&mut self, lane: &LaneId, position: Position, bytes: Vec<u8>, ahead: Vec<Decision>) {
         let Some(ledger) = self.lanes.get_mut(lane) else { return };
         ledger.position = position;
-        let name = checkpoint_name(&lane.name, position, &bytes);
+        ledger.sequence += 1;
+        let name = checkpoint_name(&lane.name, Place { position, sequence: ledger.sequence }, &bytes);
         let saving = Saving { name, decisions: ledger.decisions.len(), ahead };
         if ledger.saving.is_some() {
             ledger.waiting = Some((saving, bytes));
@@ -359,23 +363,22 @@ impl Outlet {
     }
 }
 
-/// Unique by content: the same bytes at the same position are the same checkpoint.
-pub fn checkpoint_name(lane: &str, position: Position, bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("{}{position:020}-{digest}", folder_of(lane))
+/// Unique by content: another process may have made another one at the same place.
+fn checkpoint_name(lane: &str, place: Place, bytes: &[u8]) -> String {
+    let Place { position, sequence } = place;
+    format!("{}{position:020}-{sequence:010}-{}", folder_of(lane), digest::short(bytes))
 }
 
 /// Of a lane that begins here and knows nothing yet.
 pub fn first_checkpoint_name(lane: &str, position: Position, bytes: &[u8]) -> String {
-    checkpoint_name(lane, position, bytes) + FIRST
+    checkpoint_name(lane, Place { position, sequence: 0 }, bytes) + FIRST
 }
 
 const FIRST: &str = "-first";
 
 /// Whether a checkpoint by this name knows nothing yet, so that nothing is lost with it.
 pub fn is_first(name: &str) -> bool {
-    name.ends_with(FIRST) || position_of(name) == Some(0)
+    name.ends_with(FIRST) || Place::of(name).is_some_and(|place| place.position == 0)
 }
 
 fn encoded(lane: &LaneId, decisions: &[Decision]) -> Result<Vec<u8>, OutletError> {

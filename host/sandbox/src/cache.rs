@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use gridwatch_core::digest::hex;
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -115,7 +116,7 @@ impl Cache {
     }
 
     fn note_path(&self, key: &str) -> PathBuf {
-        let digits: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = hex(&Sha256::digest(key));
         self.dir.join(format!("{digits}-{}.{NOTE_SUFFIX}", self.engine_key))
     }
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use gridwatch_core::digest;
 use gridwatch_core::judge::{GuestLog, Limits, LogLevel};
-use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, OptLevel};
 
@@ -93,7 +93,7 @@ impl Sandbox {
         if bytes.len() > max {
             return Err(Refusal::TooLarge { bytes: bytes.len(), max });
         }
-        let digest = digest(bytes);
+        let digest = digest::sha256(bytes);
         if let Some(module) = self.load_cached(&digest) {
             return Ok(module);
         }
@@ -209,16 +209,6 @@ fn config(is_metered: bool) -> Config {
         config.consume_fuel(true).cranelift_opt_level(OptLevel::None);
     }
     config
-}
-
-/// `sha256:` and 64 hexadecimal digits.
-fn digest(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn invalid(error: &wasmtime::Error) -> Refusal {

@@ -1,5 +1,6 @@
 //! Lanes as the group gives and takes them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gridwatch_core::anomaly::Origin;
@@ -21,13 +22,16 @@ pub struct KafkaIntake {
     /// `shared` as it is now: nobody else changes it.
     group: Connected,
     is_subscribed: bool,
+    /// Lost with a membership, and perhaps ours as the next member: the next rebalance tells.
+    in_doubt: BTreeSet<i32>,
     fencing: Fencing,
 }
 
 impl KafkaIntake {
     pub fn new(shared: Group) -> Self {
         let group = shared.current();
-        KafkaIntake { shared, group, is_subscribed: false, fencing: Fencing::default() }
+        let (in_doubt, fencing) = (BTreeSet::new(), Fencing::default());
+        KafkaIntake { shared, group, is_subscribed: false, in_doubt, fencing }
     }
 
     fn failed(&self, what: String) -> SourceError {
@@ -65,11 +69,11 @@ impl KafkaIntake {
         self.group.membership().set_metadata(self.group.consumer.group_metadata());
     }
 
-    fn apply(&self, event: Rebalance) -> Result<Vec<Change>, SourceError> {
+    fn apply(&mut self, event: Rebalance) -> Result<Vec<Change>, SourceError> {
+        let mut changes = self.lost_in_silence();
         match event {
             Rebalance::Assigned(partitions) => {
                 self.check_partitions(&partitions)?;
-                let (mut changes, kept) = self.lost_in_silence(&[]);
                 // Each lane is assigned from its own position once that is known; this is the answer alone.
                 let none = TopicPartitionList::new();
                 self.group
@@ -78,43 +82,46 @@ impl KafkaIntake {
                     .map_err(|error| self.failed(error.to_string()))?;
                 self.renew();
                 tracing::info!(?partitions, "assigned");
-                let opened = kept.into_iter().chain(partitions);
-                changes.extend(opened.map(|partition| Change::Opened(self.open(partition))));
-                Ok(changes)
+                let mut ours = std::mem::take(&mut self.in_doubt);
+                ours.extend(partitions);
+                changes.extend(ours.into_iter().map(|partition| Change::Opened(self.open(partition))));
             }
             Rebalance::Revoked { partitions } => {
                 tracing::info!(?partitions, "to be given back");
-                let (mut changes, kept) = self.lost_in_silence(&partitions);
+                self.in_doubt.retain(|partition| !partitions.contains(partition));
                 // They are ours until we answer, and the generation is a new one already.
                 self.renew();
-                if changes.is_empty() {
-                    let lanes = self.group.membership().lanes_of(&partitions);
-                    return Ok(vec![Change::Revoked { lanes, how: Revocation::Asked }]);
+                let lanes = self.group.membership().lanes_of(&partitions);
+                if !lanes.is_empty() {
+                    changes.push(Change::Revoked { lanes, how: Revocation::Asked });
+                } else if changes.is_empty() {
+                    // None of them was begun: the answer is all there is to do. Where lanes were lost it comes with
+                    // these.
+                    self.unassign(Vec::new())?;
                 }
-                changes.extend(kept.into_iter().map(|partition| Change::Opened(self.open(partition))));
-                Ok(changes)
             }
             Rebalance::Lost { lanes } => {
+                self.in_doubt.clear();
                 let names: Vec<&str> = lanes.iter().map(|lane| &*lane.name).collect();
                 tracing::warn!(lanes = names.join(","), "lost: this process was away for too long");
-                Ok(vec![Change::Revoked { lanes, how: Revocation::Lost }])
+                changes.push(Change::Revoked { lanes, how: Revocation::Lost });
             }
         }
+        Ok(changes)
     }
 
-    /// All lanes, where the group has taken us in anew without a word; and which of these partitions are
-    /// ours as the new member, but for those that it wants back.
-    fn lost_in_silence(&self, wanted_back: &[i32]) -> (Vec<Change>, Vec<i32>) {
+    /// All lanes, where the group does not know us as the member any more that they were given to.
+    fn lost_in_silence(&mut self) -> Vec<Change> {
         let lost = self.group.membership().lose_with(raw::member_id(&self.group.consumer));
         if lost.is_empty() {
-            return (Vec::new(), Vec::new());
+            return Vec::new();
         }
         tracing::warn!(
             "this process was away for too long, and is a new member: its lanes go back to their commits"
         );
-        let (lanes, mut kept): (Vec<LaneId>, Vec<i32>) = lost.into_iter().unzip();
-        kept.retain(|partition| !wanted_back.contains(partition));
-        (vec![Change::Revoked { lanes, how: Revocation::Lost }], kept)
+        let (lanes, partitions): (Vec<LaneId>, Vec<i32>) = lost.into_iter().unzip();
+        self.in_doubt.extend(partitions);
+        vec![Change::Revoked { lanes, how: Revocation::Lost }]
     }
 
     /// Another consumer has come in our place, which ends ours for good. It may have been this process: out of
@@ -129,6 +136,7 @@ impl KafkaIntake {
         tracing::warn!("fenced, joins the group anew; lanes go back to their commits: {what}");
         self.group = self.shared.renew()?;
         self.is_subscribed = false;
+        self.in_doubt.clear();
         if lanes.is_empty() {
             Ok(Vec::new())
         } else {
@@ -176,7 +184,7 @@ impl Intake for KafkaIntake {
         self.group.membership().check(&self.group.place())?;
         match self.group.membership().next_event() {
             Some(event) => self.apply(event),
-            None => Ok(Vec::new()),
+            None => Ok(self.lost_in_silence()),
         }
     }
 

@@ -116,7 +116,7 @@ pub fn send(
 ///
 /// rdkafka's own flush waits 100 ms for an event, which the producer's thread takes away from it: too long for
 /// readers to wait behind.
-pub fn flush(producer: &KafkaProducer, wait: Duration) -> bool {
+pub fn flush<C: ProducerContext + 'static>(producer: &ThreadedProducer<C>, wait: Duration) -> bool {
     let until = Instant::now() + wait;
     while producer.flush(Duration::ZERO).is_err() {
         if Instant::now() >= until {

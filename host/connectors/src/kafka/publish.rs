@@ -17,7 +17,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
-use super::producer::owned;
+use super::producer::{self, owned};
 use super::refusal::is_no_entry;
 use crate::locked;
 
@@ -208,9 +208,9 @@ impl Publisher {
     /// Waits until all that was handed over is acknowledged; so many are, in all.
     pub fn flush(&self) -> Result<u64, ToolError> {
         loop {
-            let flushed = self.producer.flush(FLUSH_STEP);
+            let flushed = producer::flush(&self.producer, FLUSH_STEP);
             self.check()?;
-            if flushed.is_ok() && self.producer.in_flight_count() == 0 {
+            if flushed && self.producer.in_flight_count() == 0 {
                 return Ok(self.acknowledged());
             }
         }

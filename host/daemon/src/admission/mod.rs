@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use gridwatch_core::judge::Module;
-use gridwatch_engine::deployment::{self, Deployment};
+use gridwatch_engine::deployment::Deployment;
 use gridwatch_engine::foundry::Proof;
 use gridwatch_sandbox::{LoadedModule, Sandbox, SandboxError, SandboxSettings};
 
-use crate::config::{self, DetectorSettings, OnFault, OnNewState, ParameterError, ParameterSchema};
+use crate::config::{self, DetectorSettings, ParameterError, ParameterSchema};
 
 use proof::Examiner;
 
@@ -83,14 +83,8 @@ impl Candidate {
             module: admitted.module.clone(),
             parameters: admitted.parameters.clone(),
             limits: admitted.settings.limits,
-            on_fault: match admitted.settings.on_fault {
-                OnFault::Quarantine => deployment::OnFault::Quarantine,
-                OnFault::Halt => deployment::OnFault::Halt,
-            },
-            on_new_state: match admitted.settings.on_new_state {
-                OnNewState::Refuse => deployment::OnNewState::Refuse,
-                OnNewState::Cold => deployment::OnNewState::Cold,
-            },
+            on_fault: admitted.settings.on_fault,
+            on_new_state: admitted.settings.on_new_state,
             log: admitted.log.clone(),
         }))
     }

@@ -1,13 +1,13 @@
 //! What a module is found to be on made-up readings: found once, and kept beside its code.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use gridwatch_core::digest;
 use gridwatch_core::judge::{GuestLog, Limits, LogLevel, Module};
 use gridwatch_engine::foundry::{self, Budget, Candidate, Evidence, Proof};
 use gridwatch_sandbox::{LoadedModule, Sandbox, SandboxSettings};
-use sha2::{Digest, Sha256};
 
-use super::Refused;
+use super::{Refused, lock};
 
 /// Enough sensors and ticks for groups, silence and state to matter, few enough for a tenth of a second.
 const SENSORS: u32 = 240;
@@ -63,7 +63,7 @@ fn key(digest: &str, parameters: &str, limits: &Limits) -> String {
     let parts = [digest, parameters, &format!("{limits:?}")].join("\n");
     let host = env!("CARGO_PKG_VERSION");
     let evidence = format!("{SEED} {SENSORS} {STRETCHES} {:?}", Budget::default());
-    let digits: String = Sha256::digest(parts).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = digest::sha256(parts.as_bytes());
     format!("proof {} {host} {evidence} {digits}", foundry::VERSION)
 }
 
@@ -73,7 +73,7 @@ struct LastWords(Mutex<Option<String>>);
 
 impl LastWords {
     fn after(&self, reason: &str) -> String {
-        let words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = lock(&self.0);
         words.as_ref().map_or(reason.to_owned(), |words| format!("{reason}\nits last words: {words}"))
     }
 }
@@ -81,7 +81,7 @@ impl LastWords {
 impl GuestLog for LastWords {
     fn line(&self, level: LogLevel, message: &str) {
         if level == LogLevel::Error {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.to_owned());
+            *lock(&self.0) = Some(message.to_owned());
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::admission::{self, Admitted, Candidate, Verdict};
 use crate::cli::{DetectorsArgs, Failure, Out};
-use crate::config::{self, OnFault, OnNewState};
+use crate::config;
 
 pub fn detectors(args: &DetectorsArgs) -> Result<(), Failure> {
     let mut config = match &args.config {
@@ -79,14 +79,8 @@ fn admitted_json(admitted: &Admitted) -> Value {
         "parameters_schema": parse(&descriptor.parameters),
         "metadata": descriptor.metadata.iter().cloned().collect::<std::collections::BTreeMap<String, String>>(),
         "limits": settings.limits,
-        "on_fault": match settings.on_fault {
-            OnFault::Quarantine => "quarantine",
-            OnFault::Halt => "halt",
-        },
-        "on_new_state": match settings.on_new_state {
-            OnNewState::Refuse => "refuse",
-            OnNewState::Cold => "cold",
-        },
+        "on_fault": settings.on_fault,
+        "on_new_state": settings.on_new_state,
         "cost_ns_per_reading": admitted.proof.reading_ns.round(),
         "tried_on": admitted.proof,
     })

@@ -265,7 +265,10 @@ mod tests {
         for (line, word) in [
             ("--property acks=0", "is set by gridwatch"),
             ("--property nonsense", "NAME=VALUE"),
-            ("--property-file sasl.password=/nowhere", "(for sasl.password)"),
+            (
+                "--property-file sasl.password=/nowhere",
+                "/nowhere: cannot be read: No such file or directory (os error 2) (for sasl.password)",
+            ),
         ] {
             let error = properties("a:1", &args(line)).unwrap_err();
             assert!(error.to_string().contains(word) && error.status() == 2, "{error}");

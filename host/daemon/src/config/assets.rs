@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gridwatch_core::assets::Assets;
+use gridwatch_core::digest;
 use sha2::{Digest, Sha256};
 use toml::de::DeValue;
 
@@ -51,7 +52,7 @@ pub fn read(mut section: Section<'_, '_>) -> AssetTable {
         }
     }
     hash.update(&bytes);
-    let digest = hash.finalize().iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"));
+    let digest = digest::named(&hash.finalize());
     AssetTable { assets: Arc::new(assets.with_all(attributes)), digest }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gridwatch_core::judge::Limits;
+use gridwatch_core::roster::{OnFault, OnNewState};
 use serde_json::{Map, Value};
 use std::time::Duration;
 use toml::de::DeValue;
@@ -39,31 +40,14 @@ pub struct DetectorSettings {
     pub on_new_state: OnNewState,
 }
 
-/// When a module refuses the state that the one before it left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnNewState {
-    /// The start fails with a clear word.
-    Refuse,
-    /// The detector begins anew.
-    Cold,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnFault {
-    /// The detector stops in that lane; everything else goes on.
-    Quarantine,
-    /// The whole process stops.
-    Halt,
-}
-
 impl Default for DetectorSettings {
     fn default() -> Self {
         DetectorSettings {
             enabled: true,
             parameters: Map::new(),
             limits: Limits::default(),
-            on_fault: OnFault::Quarantine,
-            on_new_state: OnNewState::Refuse,
+            on_fault: OnFault::default(),
+            on_new_state: OnNewState::default(),
         }
     }
 }
@@ -76,10 +60,12 @@ pub fn read_settings(file: &Path, text: &str) -> Result<DetectorSettings, Mistak
     let enabled = root.boolean("enabled").unwrap_or(true);
     let on_fault = root
         .choice("on_fault", &[("quarantine", OnFault::Quarantine), ("halt", OnFault::Halt)])
-        .map_or(OnFault::Quarantine, |at| at.value);
+        .map(|at| at.value)
+        .unwrap_or_default();
     let on_new_state = root
         .choice("on_new_state", &[("refuse", OnNewState::Refuse), ("cold", OnNewState::Cold)])
-        .map_or(OnNewState::Refuse, |at| at.value);
+        .map(|at| at.value)
+        .unwrap_or_default();
     let limits = read_limits(root.section("limits"));
     let parameters = read_parameters(&root.section("parameters"));
     root.close();

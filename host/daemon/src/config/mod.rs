@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use assets::AssetTable;
 pub use checkpoints::{Checkpoints, OnMissing, Place};
-pub use detectors::{DetectorSettings, Detectors, OnFault, OnNewState, read_settings};
+pub use detectors::{DetectorSettings, Detectors, read_settings};
 pub use engine::{Engine, is_instance_name};
 pub use kafka::{KafkaSource, TOPIC as READINGS_TOPIC, is_fit as is_fit_property, secret_in};
 pub use mistake::{Mistake, Mistakes};

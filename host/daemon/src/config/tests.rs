@@ -165,7 +165,7 @@ fn a_detectors_settings_are_read() {
     let text = "enabled = false\non_fault = \"halt\"\n[parameters]\nwindow = 5\nlevels = [0.1, 2]\n[limits]\nmemory_max = \"64MiB\"\n";
     let settings = read_settings(Path::new("x.toml"), text).unwrap();
     assert!(!settings.enabled);
-    assert_eq!(settings.on_fault, OnFault::Halt);
+    assert_eq!(settings.on_fault, gridwatch_core::roster::OnFault::Halt);
     assert_eq!(settings.limits.memory_bytes_max, 64 << 20);
     assert_eq!(serde_json::Value::Object(settings.parameters), json!({"window": 5, "levels": [0.1, 2]}));
 }

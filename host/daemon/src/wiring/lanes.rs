@@ -12,13 +12,13 @@ use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
 use gridwatch_core::checkpoint::SourcePart;
 use gridwatch_core::decode::DecodeSettings;
+use gridwatch_core::digest;
 use gridwatch_core::intake::{FixedLanes, Intake, Opening};
 use gridwatch_core::record::RecordFormat;
 use gridwatch_core::sink::{Delivery, LaneId};
 use gridwatch_engine::deployment::Deployment;
 use gridwatch_engine::lane::LaneTemplate;
 use gridwatch_engine::settings::LaneSettings;
-use sha2::{Digest, Sha256};
 
 use crate::cli::Failure;
 use crate::config::{self, AssetTable, Config, FileSource, Format, SimulatorSource, Source};
@@ -227,7 +227,7 @@ pub fn simulator_lanes(
         let scenario = world.scenario();
         let source = SourcePart {
             name: format!("{name} of {lanes}"),
-            beginning: digest_of(format!("{scenario:?}").as_bytes()),
+            beginning: digest::sha256(format!("{scenario:?}").as_bytes()),
         };
         openings.push(Opening {
             lane: LaneId::only(&name),
@@ -246,12 +246,7 @@ fn simulators_assets(world: &World) -> Result<AssetTable, Failure> {
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::Start(all.join("\n"))
     })?;
-    Ok(AssetTable { assets: Arc::new(assets), digest: digest_of(csv.as_bytes()) })
-}
-
-fn digest_of(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    Ok(AssetTable { assets: Arc::new(assets), digest: digest::sha256(csv.as_bytes()) })
 }
 
 /// Bytes at a file's beginning that tell it from others, also while it grows.
@@ -266,7 +261,10 @@ fn file_part(path: &Path) -> SourcePart {
         let _ = file.take(BEGINNING_BYTES as u64).read_to_end(&mut beginning);
     }
     let whole = beginning.len() == BEGINNING_BYTES;
-    SourcePart { name: lane_name(path), beginning: if whole { digest_of(&beginning) } else { String::new() } }
+    SourcePart {
+        name: lane_name(path),
+        beginning: if whole { digest::sha256(&beginning) } else { String::new() },
+    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
+use gridwatch_core::digest;
 use gridwatch_core::roster::{self, Proposal, Roster, RosterError, Unmoved};
 use gridwatch_core::sink::{Store, StoreError};
-use sha2::{Digest, Sha256};
 
 const ROSTERS: &str = "rosters/";
 const MODULES: &str = "modules/";
@@ -89,7 +89,7 @@ impl Rosters {
 
     /// Keeps a module's bytes for every process; answers with its digest.
     pub fn keep_module(&self, bytes: &[u8]) -> Result<String, RosterLogError> {
-        let digest = digest_of(bytes);
+        let digest = digest::sha256(bytes);
         let name = module_name(&digest);
         if !self.store.list(&name)?.contains(&name) {
             self.store.put(&name, bytes.to_vec())?;
@@ -100,17 +100,11 @@ impl Rosters {
     /// A module by its digest; what the store has is not trusted, but looked at.
     pub fn module(&self, digest: &str) -> Result<Vec<u8>, RosterLogError> {
         let bytes = self.store.get(&module_name(digest))?;
-        if digest_of(&bytes) == digest {
+        if digest::sha256(&bytes) == digest {
             return Ok(bytes);
         }
         Err(RosterLogError::Forged { digest: digest.to_owned(), bytes: bytes.len() })
     }
-}
-
-/// `sha256:` and 64 hexadecimal digits.
-pub fn digest_of(bytes: &[u8]) -> String {
-    let digits: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
 }
 
 fn module_name(digest: &str) -> String {

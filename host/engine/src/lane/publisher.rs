@@ -1,5 +1,6 @@
 //! Findings become anomalies: names for numbers, derived ids, episodes kept in mind.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use gridwatch_core::Timestamp;
@@ -98,9 +99,13 @@ impl Lane {
         let mappings = &self.settings.decode.mappings;
         let malformed = malformed_of(finding, cause.row, &self.batch)
             .map(|(quantity, text)| in_words(mappings, &quantities[usize::from(quantity)].name, text));
-        let malformed = malformed.map(|words| (MALFORMED.to_owned(), words));
-        let details: Vec<(String, String)> =
-            malformed.into_iter().chain(finding.details.iter().cloned()).collect();
+        let details = match malformed {
+            None => Cow::Borrowed(&finding.details[..]),
+            Some(words) => {
+                let first = [(MALFORMED.to_owned(), words)];
+                Cow::Owned(first.into_iter().chain(finding.details.iter().cloned()).collect::<Vec<_>>())
+            }
+        };
         let anomaly = Anomaly {
             detector: &seat.deployment.name,
             detector_version: &descriptor.version,

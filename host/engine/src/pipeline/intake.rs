@@ -1,6 +1,6 @@
 //! The intake's thread: opens lanes as the source gives them, and gives them back in good order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -13,6 +13,8 @@ use super::lane::{Openings, Running};
 use super::outlet::Control;
 use super::{Notice, Order, PipelineError, WAIT_MAX};
 
+/// How often the source is listened to while something else is waited for.
+const LISTEN_WAIT: Duration = Duration::from_millis(1);
 /// How long lanes that are to be given back may take to judge and commit what they have read. After that
 /// they are given back without: it is read again, by whoever has them next.
 const LEAVE_WAIT_MAX: Duration = Duration::from_secs(20);
@@ -31,6 +33,7 @@ pub fn run(
         openings: Arc::new(openings),
         running: BTreeMap::new(),
         abandoned: Vec::new(),
+        heard: VecDeque::new(),
         notices,
         controls,
     };
@@ -49,6 +52,8 @@ struct Thread<'a> {
     running: BTreeMap<LaneId, Running>,
     /// Told to end at once, and not ended yet.
     abandoned: Vec<Running>,
+    /// What the source has said and was not answered yet.
+    heard: VecDeque<Change>,
     notices: &'a Receiver<Notice>,
     controls: &'a Sender<Control>,
 }
@@ -62,7 +67,8 @@ impl Thread<'_> {
             while let Ok(notice) = self.notices.try_recv() {
                 self.note(notice, intake)?;
             }
-            for change in intake.poll(WAIT_MAX)? {
+            self.heard.extend(intake.poll(WAIT_MAX)?);
+            while let Some(change) = self.heard.pop_front() {
                 self.apply(change, intake)?;
             }
             self.reap();
@@ -105,7 +111,7 @@ impl Thread<'_> {
             }
             Change::Revoked { lanes, how } => {
                 match how {
-                    Revocation::Asked => self.settle(&lanes),
+                    Revocation::Asked => self.settle(&lanes, intake)?,
                     Revocation::Lost => self.forget(&lanes),
                 }
                 intake.released(&lanes)?;
@@ -133,24 +139,55 @@ impl Thread<'_> {
         Ok(())
     }
 
-    /// In good order: what was read is judged and committed.
-    fn settle(&mut self, lanes: &[LaneId]) {
+    /// In good order: what was read is judged and committed. Meanwhile the source is listened to: a lane that is
+    /// lost has nothing to settle any more, and that only the source can tell.
+    fn settle(&mut self, lanes: &[LaneId], intake: &mut dyn Intake) -> Result<(), PipelineError> {
         let until = Instant::now() + LEAVE_WAIT_MAX;
-        if !self.finish(lanes, until) {
+        if !self.finish(lanes, until, intake)? {
             tracing::warn!(
                 "lanes did not finish in time; what they have read is read again by their next owner"
             );
-            return self.forget(lanes);
+            self.forget(lanes);
+            return Ok(());
         }
+        if self.is_committed(lanes, until, intake)? {
+            self.retire(lanes);
+            return Ok(());
+        }
+        tracing::warn!(
+            "lanes were not committed in time; what they have read is read again by their next owner"
+        );
+        self.forget(lanes);
+        Ok(())
+    }
+
+    /// Whether the outlet gets the lanes' last words committed.
+    fn is_committed(
+        &mut self,
+        lanes: &[LaneId],
+        until: Instant,
+        intake: &mut dyn Intake,
+    ) -> Result<bool, PipelineError> {
         let (reply, replied) = bounded(1);
-        let asked = self.controls.send(Control::Settle { lanes: lanes.to_vec(), reply }).is_ok();
-        if !asked || replied.recv_deadline(until).is_err() {
-            tracing::warn!(
-                "lanes were not committed in time; what they have read is read again by their next owner"
-            );
-            return self.forget(lanes);
+        let mut answer = match self.controls.send(Control::Settle { lanes: lanes.to_vec(), reply }) {
+            Ok(()) => Err(RecvTimeoutError::Timeout),
+            Err(_) => Err(RecvTimeoutError::Disconnected),
+        };
+        while answer == Err(RecvTimeoutError::Timeout) && Instant::now() < until {
+            answer = replied.recv_timeout(LISTEN_WAIT);
+            self.listen(Duration::ZERO, intake)?;
         }
-        self.retire(lanes);
+        Ok(answer.is_ok())
+    }
+
+    /// What it hears is answered later.
+    fn listen(&mut self, wait: Duration, intake: &mut dyn Intake) -> Result<(), PipelineError> {
+        if intake.is_fixed() {
+            std::thread::sleep(wait);
+        } else {
+            self.heard.extend(intake.poll(wait)?);
+        }
+        Ok(())
     }
 
     /// They were taken from us: nothing of them may be seen. A lane that waits for the store ends later.
@@ -181,21 +218,28 @@ impl Thread<'_> {
     }
 
     /// Whether all of these lanes have judged and handed on what they have read.
-    fn finish(&mut self, lanes: &[LaneId], until: Instant) -> bool {
-        let ours = || lanes.iter().filter_map(|lane| self.running.get(lane));
-        ours().for_each(|running| running.shared.order(Order::Finish));
-        while ours().any(|running| !running.thread.is_finished()) {
+    fn finish(
+        &mut self,
+        lanes: &[LaneId],
+        until: Instant,
+        intake: &mut dyn Intake,
+    ) -> Result<bool, PipelineError> {
+        for running in lanes.iter().filter_map(|lane| self.running.get(lane)) {
+            running.shared.order(Order::Finish);
+        }
+        let is_under_way = |running: &Running| !running.thread.is_finished();
+        while lanes.iter().filter_map(|lane| self.running.get(lane)).any(is_under_way) {
             if Instant::now() >= until {
-                return false;
+                return Ok(false);
             }
-            std::thread::sleep(Duration::from_millis(1));
+            self.listen(LISTEN_WAIT, intake)?;
         }
         for lane in lanes {
             if let Some(running) = self.running.remove(lane) {
                 self.join(running);
             }
         }
-        true
+        Ok(true)
     }
 
     /// Everything is judged and committed, as far as it can be. Meanwhile the source is listened to, so that
@@ -203,21 +247,19 @@ impl Thread<'_> {
     fn end(&mut self, intake: &mut dyn Intake) {
         let until = Instant::now() + END_WAIT_MAX;
         let lanes: Vec<LaneId> = self.running.keys().cloned().collect();
-        if !self.finish(&lanes, until) {
+        // A source that fails now has nothing to say any more; what was read is finished all the same.
+        if !self.finish(&lanes, until, intake).unwrap_or(false) {
             self.forget(&lanes);
         }
         let (done, ended) = bounded::<()>(0);
-        let mut wanted_back = Vec::new();
         if self.controls.send(Control::End { until, _done: done }).is_ok() {
             // It never sends, it only hangs up.
             while ended.recv_timeout(WAIT_MAX) == Err(RecvTimeoutError::Timeout) {
-                if !intake.is_fixed() {
-                    wanted_back.extend(intake.poll(Duration::ZERO).unwrap_or_default());
-                }
+                let _ = self.listen(Duration::ZERO, intake);
             }
         }
         // Ours until the last commit was made.
-        for change in wanted_back {
+        for change in std::mem::take(&mut self.heard) {
             if let Change::Revoked { lanes, .. } = change {
                 let _ = intake.released(&lanes);
             }
