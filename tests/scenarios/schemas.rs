@@ -208,6 +208,14 @@ fn what_does_not_fit_its_schema_is_a_dead_letter_with_its_frame() {
     assert_eq!(host.metric("gridwatch_schemas_known"), 2.0);
     assert_eq!(host.metric("gridwatch_schemas_waiting"), 0.0);
     assert_eq!(host.ready(), Ok(()));
+    host.until("what librdkafka tells of itself", |host| {
+        let of = |metric: &str, client: &str| {
+            host.metric(&format!("gridwatch_kafka_{metric}{{client=\"{client}\"}}"))
+        };
+        let is_up = |client: &&str| of("brokers_up", client) == 1.0 && of("sent_bytes_total", client) > 0.0;
+        ["consumer", "producer"].iter().all(|client| is_up(&client))
+            && of("rebalances_total", "consumer") > 0.0
+    });
 
     // Without a registry the same records are judged unchecked, and that is said once.
     let mut unchecked = scene.host("h", "");

@@ -9,9 +9,11 @@ use gridwatch_core::sink::{LaneCommit, LaneId, SinkError};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, TopicPartitionList};
 
+use super::figures::{ClientFigures, Figures};
 use super::publish::place_of;
 use super::refusal::is_no_entry;
 use super::settings::KafkaSettings;
@@ -29,6 +31,8 @@ pub type GroupConsumer = BaseConsumer<Membership>;
 #[derive(Clone)]
 pub struct Group {
     pub(super) settings: Arc<KafkaSettings>,
+    pub(super) producer_figures: Figures,
+    consumer_figures: Figures,
     current: Arc<Mutex<Connected>>,
 }
 
@@ -44,9 +48,9 @@ pub struct Connected {
 }
 
 /// Whose lanes are whose, as of the last rebalance that was handled.
-#[derive(Default)]
 pub struct Membership {
     state: Mutex<State>,
+    figures: Figures,
 }
 
 #[derive(Default)]
@@ -108,6 +112,10 @@ impl ClientContext for Membership {
             tracing::warn!("{code}: {reason}");
         }
     }
+
+    fn stats(&self, statistics: Statistics) {
+        self.figures.set(&statistics);
+    }
 }
 
 impl ConsumerContext for Membership {
@@ -140,22 +148,22 @@ impl State {
         }
         // Before anything else: nobody may commit them any more.
         self.metadata = None;
-        let (lost, held) = std::mem::take(&mut self.held)
-            .into_iter()
-            .partition(|(_, held): &(LaneId, Held)| partitions.contains(&held.partition));
-        self.held = held;
-        let lost: BTreeMap<LaneId, Held> = lost;
+        let lost = self.take(&partitions);
         let lanes = lost.keys().cloned().collect();
         self.going.extend(lost);
         Rebalance::Lost { lanes }
+    }
+
+    fn take(&mut self, partitions: &[i32]) -> BTreeMap<LaneId, Held> {
+        self.held.extract_if(.., |_, held| partitions.contains(&held.partition)).collect()
     }
 }
 
 impl Membership {
     /// Follows one whose lanes are known by incarnations up to this.
-    fn after(first: u64) -> Self {
+    fn after(first: u64, figures: Figures) -> Self {
         let state = State { first, incarnations: first, ..State::default() };
-        Membership { state: Mutex::new(state) }
+        Membership { state: Mutex::new(state), figures }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -192,6 +200,15 @@ impl Membership {
         let State { held, going, .. } = &mut *state;
         let given = lanes.iter().filter_map(|lane| held.remove(lane).or_else(|| going.remove(lane)));
         given.filter(|held| held.is_assigned).map(|held| held.partition).collect()
+    }
+
+    /// What we have of these partitions is not ours any more, and still to be given up.
+    pub fn take_away(&self, partitions: &[i32]) -> Vec<LaneId> {
+        let mut state = self.lock();
+        let lost = state.take(partitions);
+        let lanes = lost.keys().cloned().collect();
+        state.going.extend(lost);
+        lanes
     }
 
     /// As whom we may commit the lanes that are held now.
@@ -270,7 +287,8 @@ impl Membership {
 pub fn connect(settings: KafkaSettings) -> Result<Group, SourceError> {
     let place = place_of(&settings.properties);
     let failed = |what: String| SourceError::Read { place: place.clone(), what };
-    let consumer = consumer(&settings, Membership::default())?;
+    let consumer_figures = Figures::default();
+    let consumer = consumer(&settings, Membership::after(0, consumer_figures.clone()))?;
     let until = Instant::now() + CONNECT_WAIT;
     let partitions = loop {
         let found = partitions_of(&consumer, &settings.topic);
@@ -295,7 +313,8 @@ pub fn connect(settings: KafkaSettings) -> Result<Group, SourceError> {
     let settings = Arc::new(settings);
     let current =
         Connected { consumer: Arc::new(consumer), settings: settings.clone(), partitions, topic_id };
-    Ok(Group { settings, current: Arc::new(Mutex::new(current)) })
+    let producer_figures = Figures::default();
+    Ok(Group { settings, producer_figures, consumer_figures, current: Arc::new(Mutex::new(current)) })
 }
 
 fn consumer(settings: &KafkaSettings, membership: Membership) -> Result<GroupConsumer, SourceError> {
@@ -323,6 +342,11 @@ fn partitions_of(consumer: &GroupConsumer, topic: &str) -> Result<i32, String> {
 }
 
 impl Group {
+    /// By client, what librdkafka last said of itself.
+    pub fn figures(&self) -> [(&'static str, ClientFigures); 2] {
+        [("consumer", self.consumer_figures.get()), ("producer", self.producer_figures.get())]
+    }
+
     /// As it is now.
     pub(super) fn current(&self) -> Connected {
         locked(&self.current).clone()
@@ -335,7 +359,8 @@ impl Group {
     /// Takes part as a new consumer, that knows nothing of the lanes of the one before.
     pub(super) fn renew(&self) -> Result<Connected, SourceError> {
         let before = self.current();
-        let membership = Membership::after(before.membership().lock().incarnations);
+        let incarnations = before.membership().lock().incarnations;
+        let membership = Membership::after(incarnations, self.consumer_figures.clone());
         let consumer = Arc::new(consumer(&self.settings, membership)?);
         let renewed = Connected { consumer, ..before };
         *locked(&self.current) = renewed.clone();

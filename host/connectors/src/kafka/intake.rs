@@ -24,6 +24,8 @@ pub struct KafkaIntake {
     is_subscribed: bool,
     /// Lost with a membership, and perhaps ours as the next member: the next rebalance tells.
     in_doubt: BTreeSet<i32>,
+    /// Asked for by the group, and not answered yet.
+    wanted_back: Vec<i32>,
     fencing: Fencing,
 }
 
@@ -31,7 +33,7 @@ impl KafkaIntake {
     pub fn new(shared: Group) -> Self {
         let group = shared.current();
         let (in_doubt, fencing) = (BTreeSet::new(), Fencing::default());
-        KafkaIntake { shared, group, is_subscribed: false, in_doubt, fencing }
+        KafkaIntake { shared, group, is_subscribed: false, in_doubt, wanted_back: Vec::new(), fencing }
     }
 
     fn failed(&self, what: String) -> SourceError {
@@ -80,6 +82,11 @@ impl KafkaIntake {
                     .consumer
                     .incremental_assign(&none)
                     .map_err(|error| self.failed(error.to_string()))?;
+                // The group would not give what it knows to be ours already: what we have of these is of before.
+                let lanes = self.group.membership().take_away(&partitions);
+                if !lanes.is_empty() {
+                    changes.push(Change::Revoked { lanes, how: Revocation::Lost });
+                }
                 self.renew();
                 tracing::info!(?partitions, "assigned");
                 let mut ours = std::mem::take(&mut self.in_doubt);
@@ -94,6 +101,7 @@ impl KafkaIntake {
                 let lanes = self.group.membership().lanes_of(&partitions);
                 if !lanes.is_empty() {
                     changes.push(Change::Revoked { lanes, how: Revocation::Asked });
+                    self.wanted_back = partitions;
                 } else if changes.is_empty() {
                     // None of them was begun: the answer is all there is to do. Where lanes were lost it comes with
                     // these.
@@ -120,7 +128,8 @@ impl KafkaIntake {
             "this process was away for too long, and is a new member: its lanes go back to their commits"
         );
         let (lanes, partitions): (Vec<LaneId>, Vec<i32>) = lost.into_iter().unzip();
-        self.in_doubt.extend(partitions);
+        self.in_doubt
+            .extend(partitions.into_iter().filter(|partition| !self.wanted_back.contains(partition)));
         vec![Change::Revoked { lanes, how: Revocation::Lost }]
     }
 
@@ -137,6 +146,7 @@ impl KafkaIntake {
         self.group = self.shared.renew()?;
         self.is_subscribed = false;
         self.in_doubt.clear();
+        self.wanted_back.clear();
         if lanes.is_empty() {
             Ok(Vec::new())
         } else {
@@ -193,6 +203,7 @@ impl Intake for KafkaIntake {
             // Of a consumer that is gone: nobody waits for the answer.
             return Ok(());
         }
+        self.wanted_back.clear();
         self.unassign(self.group.membership().release(lanes))
     }
 

@@ -9,9 +9,10 @@
 //! it has sent.
 //!
 //! librdkafka's batch call and offsets' metadata are reached past `rdkafka`, in [`raw`]; no other room here
-//! has `unsafe`.
+//! has `unsafe`. What librdkafka tells of itself is kept in [`figures`].
 
 mod feed;
+mod figures;
 mod group;
 mod intake;
 mod letters;
@@ -24,6 +25,7 @@ mod refusal;
 mod settings;
 mod sink;
 
+pub use figures::ClientFigures;
 pub use group::{Group, connect};
 pub use intake::KafkaIntake;
 pub use letters::{Letters, LettersSettings, Stored};

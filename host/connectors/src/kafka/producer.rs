@@ -10,8 +10,10 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::statistics::Statistics;
 use serde_json::{Value, json};
 
+use super::figures::Figures;
 use super::refusal::is_no_entry;
 use super::settings::KafkaSettings;
 use crate::locked;
@@ -28,6 +30,7 @@ pub type KafkaProducer = ThreadedProducer<Deliveries>;
 pub struct Deliveries {
     failed: Mutex<Option<RDKafkaErrorCode>>,
     fatal: Mutex<Option<String>>,
+    figures: Figures,
 }
 
 impl Deliveries {
@@ -55,6 +58,10 @@ impl ClientContext for Deliveries {
             _ => tracing::debug!("{error}: {reason}"),
         }
     }
+
+    fn stats(&self, statistics: Statistics) {
+        self.figures.set(&statistics);
+    }
 }
 
 impl ProducerContext for Deliveries {
@@ -68,8 +75,8 @@ impl ProducerContext for Deliveries {
     }
 }
 
-pub fn new(settings: &KafkaSettings) -> Result<KafkaProducer, KafkaError> {
-    settings.producer().create_with_context(Deliveries::default())
+pub fn new(settings: &KafkaSettings, figures: Figures) -> Result<KafkaProducer, KafkaError> {
+    settings.producer().create_with_context(Deliveries { figures, ..Deliveries::default() })
 }
 
 /// What is left out of a message that is too large for its topic. The order is that of trying.

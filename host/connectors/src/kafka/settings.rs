@@ -44,6 +44,9 @@ pub struct KafkaSettings {
 /// process that died.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often librdkafka tells of itself, in ms.
+const STATISTICS_MS: &str = "5000";
+
 /// What is ours to decide, since the promises rest on it.
 pub const RESERVED: [&str; 13] = [
     "group.id",
@@ -69,6 +72,7 @@ impl KafkaSettings {
         // The default of a second stalls a catch-up read eightfold.
         config.set("fetch.queue.backoff.ms", "10");
         config.set("session.timeout.ms", "10000").set("heartbeat.interval.ms", "1000");
+        config.set("statistics.interval.ms", STATISTICS_MS);
         self.common(&mut config, &PRODUCER_ONLY);
         config
             .set("group.id", &self.group)
@@ -90,6 +94,7 @@ impl KafkaSettings {
             config.set("transaction.timeout.ms", &timeout);
             config.set("message.timeout.ms", &timeout);
         }
+        config.set("statistics.interval.ms", STATISTICS_MS);
         self.common(&mut config, &CONSUMER_ONLY);
         config.set("enable.idempotence", "true");
         if self.delivery == Delivery::ExactlyOnce {

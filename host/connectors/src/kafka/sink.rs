@@ -89,7 +89,8 @@ impl KafkaSink {
             return Ok(());
         }
         let failed = |what: String| SinkError::Write { place: self.place(), what };
-        let made = producer::new(&self.group.settings).map_err(|error| failed(error.to_string()))?;
+        let made = producer::new(&self.group.settings, self.group.producer_figures.clone())
+            .map_err(|error| failed(error.to_string()))?;
         if self.is_exactly_once()
             && let Err(error) = made.init_transactions(INIT_WAIT)
         {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use gridwatch_core::sink::Sink;
 use gridwatch_engine::deployment::Deployment;
 use gridwatch_engine::pipeline::{LaneSnapshot, Pipeline, Plan, Snapshot};
 use tokio::runtime::Runtime;
@@ -12,7 +13,7 @@ use crate::admission::{self, Candidate, Verdict};
 use crate::cli::{Failure, Out, RunArgs};
 use crate::config::{self, Config, Source};
 use crate::http::{self, Latch, Readiness, Servers};
-use crate::wiring::{self, MappingWatch, Registered, Running, Signals};
+use crate::wiring::{self, Lanes, MappingWatch, Registered, Running, Signals};
 
 /// What must be so before it counts as ready.
 struct Latches {
@@ -55,7 +56,15 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     let candidates = detectors(&config)?;
     running.label(&candidates);
     let instance = args.instance.as_deref();
-    running.started(start(&config, source, instance, &candidates, &latches, registered.as_ref())?);
+    let (lanes, sink) = ends(&config, source, instance, &candidates, &latches)?;
+    let lanes = match &registered {
+        Some(registered) => registered.gate(lanes),
+        None => lanes,
+    };
+    if let Some(group) = &lanes.group {
+        running.reads_from(group.clone());
+    }
+    running.started(start(&config, lanes, sink)?);
     look(&running.snapshot(), &latches, registered.as_ref());
     say_ready(&config, &candidates, &servers, process_start);
     let since = Instant::now();
@@ -98,14 +107,13 @@ fn detectors(config: &Config) -> Result<Vec<Candidate>, Failure> {
     super::detectors_in(&sandbox, &config.detectors.dir)
 }
 
-fn start(
+fn ends(
     config: &Config,
     source: &Source,
     instance: Option<&str>,
     candidates: &[Candidate],
     latches: &Latches,
-    registered: Option<&Registered>,
-) -> Result<Pipeline, Failure> {
+) -> Result<(Lanes, Box<dyn Sink>), Failure> {
     let deployments: Vec<Arc<Deployment>> = candidates.iter().filter_map(Candidate::deployment).collect();
     let refused: Vec<String> = candidates
         .iter()
@@ -125,11 +133,10 @@ fn start(
         .map(|candidate| candidate.name.clone())
         .collect();
     let base = wiring::settings_of(config, &deployments, &dormant);
-    let (lanes, sink) = wiring::ends(config, source, instance, &base)?;
-    let lanes = match registered {
-        Some(registered) => registered.gate(lanes),
-        None => lanes,
-    };
+    wiring::ends(config, source, instance, &base)
+}
+
+fn start(config: &Config, lanes: Lanes, sink: Box<dyn Sink>) -> Result<Pipeline, Failure> {
     let plan = Plan {
         intake: lanes.intake,
         template: lanes.template,

@@ -9,6 +9,7 @@ mod tests;
 
 pub use sample::{DetectorSample, LaneSample, RegistrySample, Sample};
 
+use gridwatch_connectors::kafka::ClientFigures;
 use page::Page;
 
 /// The page for a sample.
@@ -28,7 +29,20 @@ pub fn text(sample: &Sample) -> String {
         page.add(&table::REGISTRY_REQUESTS, &[], registry.requests as f64);
         page.add(&table::REGISTRY_FAILURES, &[], registry.failures as f64);
     }
+    for (client, figures) in &sample.kafka {
+        add_client(&mut page, client, figures);
+    }
     page.text()
+}
+
+fn add_client(page: &mut Page, client: &str, figures: &ClientFigures) {
+    page.add(&table::KAFKA_BROKERS, &[client], figures.brokers_up as f64);
+    page.add(&table::KAFKA_ROUND_TRIP, &[client], figures.round_trip_seconds);
+    page.add(&table::KAFKA_RECEIVED, &[client], figures.received_bytes as f64);
+    page.add(&table::KAFKA_SENT, &[client], figures.sent_bytes as f64);
+    page.add(&table::KAFKA_FAILED, &[client], figures.failed_requests as f64);
+    page.add(&table::KAFKA_QUEUED, &[client], figures.queued_messages as f64);
+    page.add(&table::KAFKA_REBALANCES, &[client], figures.rebalances as f64);
 }
 
 fn add_lane(page: &mut Page, lane: &LaneSample) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use gridwatch_connectors::kafka::ClientFigures;
 use gridwatch_core::account::Account;
 
 #[derive(Debug, Clone, Default)]
@@ -10,6 +11,8 @@ pub struct Sample {
     pub detectors: Vec<DetectorSample>,
     /// Where there is one.
     pub registry: Option<RegistrySample>,
+    /// By client; empty where the source is no topic.
+    pub kafka: Vec<(&'static str, ClientFigures)>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]

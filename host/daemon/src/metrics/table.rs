@@ -60,5 +60,12 @@ metrics! {
     SCHEMAS_WAITING = "schemas_waiting" Gauge [] "Schemas that the registry was asked for and has not answered; their records wait.";
     REGISTRY_REQUESTS = "registry_requests_total" Counter [] "Questions to the schema registry.";
     REGISTRY_FAILURES = "registry_failures_total" Counter [] "Questions that the schema registry did not answer.";
+    KAFKA_BROKERS = "kafka_brokers_up" Gauge ["client"] "Brokers that a Kafka client is connected to.";
+    KAFKA_ROUND_TRIP = "kafka_round_trip_seconds" Gauge ["client"] "Mean time to an answer of the slowest broker, over 5 s.";
+    KAFKA_RECEIVED = "kafka_received_bytes_total" Counter ["client"] "Bytes from the brokers.";
+    KAFKA_SENT = "kafka_sent_bytes_total" Counter ["client"] "Bytes to the brokers.";
+    KAFKA_FAILED = "kafka_failed_requests_total" Counter ["client"] "Requests that were not answered in time, or not sent or read.";
+    KAFKA_QUEUED = "kafka_queued_messages" Gauge ["client"] "Messages fetched and not read yet, or sent and not acknowledged yet.";
+    KAFKA_REBALANCES = "kafka_rebalances_total" Counter ["client"] "Rebalances of the group that this process took part in.";
     LOG_LINES_DROPPED = "log_lines_dropped_total" Counter ["detector"] "Log lines of a detector beyond its rate.";
 }

@@ -40,7 +40,17 @@ fn sample() -> Sample {
         log_lines_dropped: 2,
     };
     let registry = RegistrySample { known_ids: 2, waiting_ids: 1, requests: 6, failures: 3 };
-    Sample { lanes: vec![lane], detectors: vec![detector], registry: Some(registry) }
+    let figures = ClientFigures {
+        brokers_up: 3,
+        round_trip_seconds: 0.002,
+        received_bytes: 100,
+        sent_bytes: 200,
+        failed_requests: 4,
+        queued_messages: 5,
+        rebalances: 6,
+    };
+    let kafka = vec![("consumer", figures)];
+    Sample { lanes: vec![lane], detectors: vec![detector], registry: Some(registry), kafka }
 }
 
 #[test]
@@ -69,6 +79,13 @@ fn the_page_is_what_prometheus_reads() {
         gridwatch_schemas_waiting 1
         gridwatch_registry_requests_total 6
         gridwatch_registry_failures_total 3
+        gridwatch_kafka_brokers_up{client="consumer"} 3
+        gridwatch_kafka_round_trip_seconds{client="consumer"} 0.002
+        gridwatch_kafka_received_bytes_total{client="consumer"} 100
+        gridwatch_kafka_sent_bytes_total{client="consumer"} 200
+        gridwatch_kafka_failed_requests_total{client="consumer"} 4
+        gridwatch_kafka_queued_messages{client="consumer"} 5
+        gridwatch_kafka_rebalances_total{client="consumer"} 6
         gridwatch_log_lines_dropped_total{detector="limits"} 2"#]]
     .assert_eq(&values.join("\n"));
 }

@@ -31,6 +31,8 @@ pub struct Lanes {
     pub intake: Box<dyn Intake>,
     pub template: LaneTemplate,
     pub progress: Option<Arc<Progress>>,
+    /// Where they are a topic's partitions.
+    pub group: Option<Group>,
     /// Those that are there from the beginning and stay; empty where lanes come and go.
     pub names: Vec<String>,
 }
@@ -81,7 +83,7 @@ impl LaneBase<'_> {
     fn fixed(&self, openings: Vec<Opening>, assets: &AssetTable, progress: Option<Arc<Progress>>) -> Lanes {
         let names = openings.iter().map(|opening| opening.lane.to_string()).collect();
         let intake = Box::new(FixedLanes::new(openings));
-        Lanes { intake, template: self.template(assets), progress, names }
+        Lanes { intake, template: self.template(assets), progress, group: None, names }
     }
 }
 
@@ -107,8 +109,9 @@ pub fn of_source(source: &Source, base: &LaneBase<'_>, replays: bool) -> Result<
 
 /// A topic's partitions, as the group gives them.
 pub fn of_group(group: Group, base: &LaneBase<'_>) -> Lanes {
-    let intake = Box::new(KafkaIntake::new(group));
-    Lanes { intake, template: base.template(base.assets), progress: None, names: Vec::new() }
+    let intake = Box::new(KafkaIntake::new(group.clone()));
+    let template = base.template(base.assets);
+    Lanes { intake, template, progress: None, group: Some(group), names: Vec::new() }
 }
 
 /// All files as one lane.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use gridwatch_connectors::kafka::Group;
 use gridwatch_engine::pipeline::{Pipeline, PipelineError, Snapshot};
 
 use super::Registered;
@@ -24,6 +25,7 @@ struct Shared {
     pipeline: Option<Pipeline>,
     labels: Vec<Label>,
     registered: Option<Registered>,
+    group: Option<Group>,
 }
 
 impl Running {
@@ -40,6 +42,11 @@ impl Running {
         self.lock().registered = Some(registered.clone());
     }
 
+    /// Whose clients' figures `/metrics` tells, too.
+    pub fn reads_from(&self, group: Group) {
+        self.lock().group = Some(group);
+    }
+
     pub fn started(&self, pipeline: Pipeline) {
         self.lock().pipeline = Some(pipeline);
     }
@@ -52,12 +59,13 @@ impl Running {
     /// The text of `/metrics`.
     pub fn metrics(&self) -> String {
         let snapshot = self.snapshot();
-        let (labels, registered) = {
+        let (labels, registered, group) = {
             let shared = self.lock();
-            (shared.labels.clone(), shared.registered.clone())
+            (shared.labels.clone(), shared.registered.clone(), shared.group.clone())
         };
+        let kafka = group.map(|group| group.figures().into()).unwrap_or_default();
         let registry = registered.map(|registered| registered.sample());
-        metrics::text(&Sample { registry, ..sample(&snapshot, &labels) })
+        metrics::text(&Sample { registry, kafka, ..sample(&snapshot, &labels) })
     }
 
     pub fn drain(&self) {

@@ -37,6 +37,7 @@ pub fn sample(snapshot: &Snapshot, labels: &[Label]) -> Sample {
         lanes: snapshot.lanes.iter().map(|lane| lane_sample(lane, now_ms)).collect(),
         detectors: labels.iter().map(|label| detector_sample(snapshot, label)).collect(),
         registry: None,
+        kafka: Vec::new(),
     }
 }
 
