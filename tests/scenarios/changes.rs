@@ -73,7 +73,7 @@ fn a_source_of_another_name_is_refused_and_says_the_choices() {
         let output = house.output(&["run", "-c", "gridwatch.toml"]);
         assert_eq!(output.status.code(), Some(1), "it goes on: {}", errors(&output));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let position = format!("position {}", readings.len());
+        let position = format!("position {}", readings.trim_end().len());
         for word in ["`readings.jsonl`", &format!("`{name}`"), &position, "paths", "[checkpoints]"] {
             assert!(said.contains(word), "it does not say {word}: {said}");
         }
@@ -97,7 +97,7 @@ fn a_restart_says_where_it_goes_on_and_that_nothing_is_new() {
     let output = house.output(&["run", "-c", "gridwatch.toml"]);
     let said = errors(&output);
     assert!(output.status.success(), "{said}");
-    let place = format!("goes on at position {} of readings.jsonl", readings.len());
+    let place = format!("goes on at position {} of readings.jsonl", readings.trim_end().len());
     let kept = format!("anomalies.jsonl keeps its {} bytes", house.length("anomalies.jsonl"));
     for words in [place.as_str(), &kept, "nothing new: all that there is was read before"] {
         assert!(said.contains(words), "it does not say {words}: {said}");

@@ -6,6 +6,7 @@ mod changes;
 mod chaos;
 mod examples;
 mod faults;
+mod files;
 mod floors;
 mod fuzz;
 mod hostile;

@@ -76,7 +76,8 @@ pub enum LaneError {
     OtherSource { lane: String, position: Position, what: String },
     #[error(
         "lane {lane}: the record at {position} reaches over {silent_until}, up to which everything was published: \
-         the source is not the one that was read before"
+         the source is not the one that was read before, or a file's last line was read half-written, and the rest \
+         of it has been added since. Then put a line end at that position, and the whole line once more behind it"
     )]
     Misaligned { lane: String, position: Position, silent_until: Position },
     #[error(

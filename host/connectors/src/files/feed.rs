@@ -45,6 +45,10 @@ pub struct FileFeed {
     good: u64,
     /// Where the last record handed over, or passed over by `seek`, ends.
     delivered: Position,
+    /// What stands before this was handed over in an earlier life.
+    settled: Position,
+    /// Of the current file's first byte.
+    file_start: Position,
     /// A record that `seek` has come to.
     held: Option<Record>,
 }
@@ -54,6 +58,7 @@ pub struct FileFeed {
 struct Record {
     cut: Cut,
     position: Position,
+    /// Where its text ends: before the line end, so that it is the same where that comes only later.
     next: Position,
     line: u64,
 }
@@ -118,6 +123,8 @@ impl FileFeed {
             line: 1,
             good: 0,
             delivered: 0,
+            settled: 0,
+            file_start: 0,
             held: None,
             files,
         };
@@ -140,6 +147,7 @@ impl FileFeed {
         self.header_due = matches!(self.options.format, FileFormat::Csv { .. });
         self.line = 1;
         self.good = 0;
+        self.file_start = self.position;
     }
 
     fn restart(&mut self) -> Result<(), SourceError> {
@@ -240,7 +248,7 @@ impl FileFeed {
             return Ok(Some(Next::Header));
         }
         self.good += 1;
-        Ok(Some(Next::Record(Record { next: self.position, cut, position, line })))
+        Ok(Some(Next::Record(Record { next: position + cut.text, cut, position, line })))
     }
 
     fn read_header(&self, bytes: &[u8], line: u64) -> Result<CsvHeader, SourceError> {
@@ -298,8 +306,37 @@ impl FileFeed {
         }
     }
 
+    /// Leaves out a record of an earlier life. One that has grown since is no more what was judged then:
+    /// its beginning must not stand for it in silence.
+    fn pass(&mut self, record: &Record) -> Result<(), SourceError> {
+        self.delivered = record.next;
+        if record.next <= self.settled {
+            return Ok(());
+        }
+        let (old, new) = (self.settled - record.position, record.next - self.settled);
+        let packed = if self.input.gzip { ", unpacked" } else { "" };
+        Err(self.format_error(format!(
+            "line {}: its first {old} bytes were taken for the file's last record by an earlier run, which had come \
+             to the end of the file there, and {new} more have been added to them since. To go on, put a line end \
+             behind these {old} (at byte {} of the file{packed}) and the whole line once more behind it: then it is \
+             read as it is now. A file whose last line may be half-written is to be read with follow = true, which \
+             waits for line ends",
+            record.line,
+            self.settled - self.file_start,
+        )))
+    }
+
     fn push(&mut self, record: Record, chunk: &mut Chunk) {
         self.delivered = record.next;
+        let path = &self.files[self.current];
+        if record.cut.newlines == 0 && self.current + 1 == self.files.len() && !is_stdin(path) {
+            tracing::info!(
+                "{}: line {}, the last, has no line end and is taken as it is; where it may still be written, \
+                 follow = true waits for its end",
+                place_of(path),
+                record.line
+            );
+        }
         chunk.bytes.extend_from_slice(self.splitter.bytes(&record.cut));
         chunk.records.push(RecordMeta {
             position: record.position,
@@ -331,6 +368,7 @@ impl FileFeed {
 impl Feed for FileFeed {
     /// Reads from the beginning if the position is behind: only so are lines known.
     fn seek(&mut self, position: Position) -> Result<(), SourceError> {
+        self.settled = position;
         let at = self.held.as_ref().map_or(self.position, |held| held.position);
         if (self.delivered..=at).contains(&position) {
             return Ok(());
@@ -348,13 +386,20 @@ impl Feed for FileFeed {
                     self.held = Some(record);
                     return Ok(());
                 }
-                Next::Record(passed) => self.delivered = passed.next,
+                Next::Record(passed) => self.pass(&passed)?,
                 Next::Header | Next::Read => {}
                 Next::Wait if is_stdin(&self.files[self.current]) => {}
                 Next::Wait | Next::End if self.position >= position => return Ok(()),
+                // A followed line without an end, which was taken as it was when nobody followed.
+                Next::Wait if self.position + self.splitter.waiting().len() as u64 >= position => {
+                    return Ok(());
+                }
                 Next::Wait | Next::End => {
-                    let what =
-                        format!("the data ends at {}: was a file cut or replaced since?", self.position);
+                    let what = format!(
+                        "the data ends at {}: was a file cut or replaced since? Put it back; or, to begin anew, \
+                         remove the output, the dead letters, the commit file and the checkpoints together",
+                        self.position
+                    );
                     let place = place_of(&self.files[self.current]);
                     return Err(SourceError::Lost { place, position, what });
                 }
@@ -369,6 +414,7 @@ impl Feed for FileFeed {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             match self.next(chunk.records.is_empty(), left)? {
+                Next::Record(record) if record.position < self.settled => self.pass(&record)?,
                 Next::Record(record) => {
                     self.push(record, chunk);
                     if chunk.bytes.len() >= CHUNK_BYTES || chunk.records.len() >= CHUNK_RECORDS {

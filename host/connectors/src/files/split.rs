@@ -15,7 +15,9 @@ const READ_BYTES: usize = 256 << 10;
 pub(super) struct Cut {
     /// Without the line end. `None`: it was too long, and its beginning is the splitter's head.
     window: Option<Range<usize>>,
-    /// Bytes from the record's start to behind its line end.
+    /// Bytes of the record itself: the same whether its line end has come yet or not.
+    pub(super) text: u64,
+    /// With its line end.
     pub(super) length: u64,
     pub(super) newlines: u64,
     pub(super) truncated: bool,
@@ -142,7 +144,8 @@ impl Splitter {
         }
         let length = std::mem::take(&mut self.skipped);
         self.scan = Scan::default();
-        Some(Cut { window: None, length, newlines: u64::from(newline.is_some()), truncated: true })
+        let newlines = u64::from(newline.is_some());
+        Some(Cut { window: None, text: length - newlines, length, newlines, truncated: true })
     }
 
     /// The record of the first `text` bytes; `length` counts its line end, too.
@@ -154,9 +157,10 @@ impl Splitter {
         if end > start && self.buffer[end - 1] == b'\r' {
             end -= 1;
         }
-        let truncated = end - start > self.record_bytes_max;
+        let bytes = end - start;
+        let truncated = bytes > self.record_bytes_max;
         let end = end.min(start + self.record_bytes_max);
-        Cut { window: Some(start..end), length: length as u64, newlines, truncated }
+        Cut { window: Some(start..end), text: bytes as u64, length: length as u64, newlines, truncated }
     }
 
     /// Where the record's line end is, among the first `limit` bytes.

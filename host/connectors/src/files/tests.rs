@@ -77,7 +77,7 @@ fn lines_of_several_files_in_one_stretch() {
     assert_eq!(error, None);
     assert_eq!(
         texts(&records),
-        ["3-8 line 1: {a}", "12-15 line 4: {b}", "18-22 line 1: {c}", "22-26 line 2: {d}"]
+        ["3-6 line 1: {a}", "12-15 line 4: {b}", "18-21 line 1: {c}", "22-25 line 2: {d}"]
     );
     assert_eq!(feed.progress().bytes_read(), feed.progress().bytes_total());
 }
@@ -99,13 +99,13 @@ fn seeking_gives_what_reading_on_gives() {
         if let Some(before) = at.checked_sub(1) {
             feed.seek(all[before].0.next).unwrap();
             assert_eq!(read(&mut feed).0, all[at..], "seek to the end of the one before");
-            feed.seek(all[before].0.position + 1).unwrap();
-            assert_eq!(read(&mut feed).0, all[at..], "seek into the one before");
+            let amid = feed.seek(all[before].0.position + 1).unwrap_err().to_string();
+            assert!(amid.contains("more have been added"), "seek into the one before: {amid}");
         }
     }
     feed.seek(all[5999].0.next).unwrap();
     assert!(read(&mut feed).0.is_empty());
-    let lost = feed.seek(all[5999].0.next + 1).unwrap_err();
+    let lost = feed.seek(all[5999].0.next + 2).unwrap_err();
     assert!(matches!(lost, SourceError::Lost { .. }), "{lost}");
 }
 
@@ -115,7 +115,7 @@ fn a_seek_before_the_first_poll_of_csv_reads_nothing_twice() {
     let path = file(&folder, "1.csv", "a,b\n1,2\n");
     let mut feed = open(&[path], CSV).unwrap();
     feed.seek(0).unwrap();
-    assert_eq!(texts(&read(&mut feed).0), ["4-8 line 2: 1,2"]);
+    assert_eq!(texts(&read(&mut feed).0), ["4-7 line 2: 1,2"]);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_line_that_is_too_long_is_cut_and_the_next_one_is_whole() {
         let (meta, bytes) = &records[1];
         assert_eq!((bytes.len(), meta.truncated, meta.line), (1000, true, 2));
         assert_eq!((&records[2].1[..], records[2].0.line), (&b"{b}"[..], 3));
-        assert_eq!(records[2].0.position, meta.next);
+        assert_eq!(records[2].0.position, meta.next + 1);
     }
 }
 
@@ -210,6 +210,73 @@ fn follow(path: &Path) -> FileFeed {
     FileFeed::open(vec![path.to_owned()], options).unwrap()
 }
 
+/// Reads a file to its end, lets it grow, and goes on where the reading stopped.
+fn goes_on(before: &str, added: &str, format: FileFormat, follow: bool) -> Result<Vec<String>, String> {
+    let folder = TempDir::new().unwrap();
+    let pack = |text: &str, name: &str| {
+        if name.ends_with("gz") { gzip(text.as_bytes()) } else { text.as_bytes().to_vec() }
+    };
+    let mut answers = Vec::new();
+    for name in ["a", "a.gz"] {
+        let first = file(&folder, "0", if format == CSV { "n,text\n0,zero" } else { "{0}" });
+        let path = file(&folder, name, pack(before, name));
+        let (records, error) = read(&mut open(&[first.clone(), path.clone()], format).unwrap());
+        assert_eq!(error, None);
+        let position = records.last().unwrap().0.next;
+        let mut writer = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        writer.write_all(&pack(added, name)).unwrap();
+        let options = FileFeedOptions { follow: follow && name == "a", ..FileFeedOptions::new(format) };
+        let mut feed = FileFeed::open(vec![first, path], options).unwrap();
+        let (rest, error) = match feed.seek(position) {
+            Ok(()) => read(&mut feed),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        answers.push(match error {
+            None => Ok(rest.into_iter().map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect()),
+            Some(error) => Err(error.to_string()),
+        });
+    }
+    let packed = answers.pop().unwrap();
+    assert_eq!(packed.is_ok(), answers[0].is_ok(), "{packed:?}");
+    answers.remove(0)
+}
+
+#[test]
+fn a_last_line_that_grows_after_it_was_read_is_said_and_never_passed_over() {
+    let lines = FileFormat::JsonLines;
+    let good: [(&str, &str, FileFormat, &[&str]); 8] = [
+        ("{a}\n{b}", "", lines, &[]),
+        ("{a}\n{b}", "\n", lines, &[]),
+        ("{a}\n{b}", "\n{c}\n", lines, &["{c}"]),
+        ("{a}\n{b}\r", "\n{c}\n", lines, &["{c}"]),
+        ("{a}\n{b}", "\r\n{c}\n", lines, &["{c}"]),
+        ("{a}\n{b}\n  ", "{c}\n", lines, &["  {c}"]),
+        ("n,text\n1,\"x\n,y\"", "\n2,z\n", CSV, &["2,z"]),
+        ("n,text\n1,x\n", "2,\"y\n\"\n", CSV, &["2,\"y\n\""]),
+    ];
+    for (before, added, format, expected) in good {
+        for follow in [false, true] {
+            let rest = goes_on(before, added, format, follow);
+            assert_eq!(
+                rest,
+                Ok(expected.iter().map(|&text| text.to_owned()).collect()),
+                "{before:?} {added:?}"
+            );
+        }
+    }
+    for (before, added, format, words) in [
+        ("{a}\n{\"volt", "age\":1}\n{c}\n", lines, ["line 2: its first 6 bytes", "(at byte 10 of the file)"]),
+        ("n,text\n1,23", "0.4\n2,x\n", CSV, ["line 2: its first 4 bytes", "(at byte 11 of the file)"]),
+        // The first line was all of it, while its quote was not closed.
+        ("n,text\n1,\"x\n", "y\"\n2,z\n", CSV, ["line 2: its first 4 bytes", "follow = true"]),
+    ] {
+        for follow in [false, true] {
+            let error = goes_on(before, added, format, follow).unwrap_err();
+            assert!(words.iter().all(|word| error.contains(word)), "{before:?}, then {added:?}: {error}");
+        }
+    }
+}
+
 #[test]
 fn a_growing_file_is_followed_line_by_line() {
     let folder = TempDir::new().unwrap();
@@ -218,7 +285,7 @@ fn a_growing_file_is_followed_line_by_line() {
     assert_eq!(read(&mut feed), (vec![], None));
     let mut writer = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
     writer.write_all(b"{a}\n{b").unwrap();
-    assert_eq!(texts(&read(&mut feed).0), ["0-4 line 1: {a}"]);
+    assert_eq!(texts(&read(&mut feed).0), ["0-3 line 1: {a}"]);
     writer.write_all(b"}\n").unwrap();
     let mut chunk = Chunk::default();
     feed.poll(&mut chunk, Duration::from_secs(5)).unwrap();

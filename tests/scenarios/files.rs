@@ -1,0 +1,52 @@
+//! Files that change between two runs, and files that nobody could read: said, never passed over.
+
+use gridwatch_tests::house::{House, errors};
+
+const HEADER: &str = "sensor_id,timestamp,voltage\n";
+
+/// Rows of a minute each.
+fn rows(minutes: std::ops::Range<u32>) -> String {
+    minutes.map(|minute| format!("m,2026-01-05T{:02}:{:02}:00Z,230.4\n", minute / 60, minute % 60)).collect()
+}
+
+fn house(source: &str, rest: &str) -> House {
+    let house = House::with(&["vitals"]);
+    house.configure(&format!("kind = \"file\"\n{source}"), rest);
+    house
+}
+
+/// What `run` says on standard error, and its status.
+fn run(house: &House) -> (String, Option<i32>) {
+    let output = house.output(&["run", "-c", "gridwatch.toml"]);
+    (errors(&output), output.status.code())
+}
+
+#[test]
+fn a_half_written_last_line_is_not_lost_when_the_rest_of_it_comes() {
+    let house = house("path = \"readings.csv\"", "");
+    let before = format!("{HEADER}{}m,2026-01-05T00:02:00Z,23", rows(0..2));
+    house.write("readings.csv", &before);
+    let (said, status) = run(&house);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("line 4, the last, has no line end"), "{said}");
+    house.write("readings.csv", format!("{before}0.4\n{}", rows(3..5)));
+    let (said, status) = run(&house);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("readings.csv: line 4: its first 25 bytes"), "{said}");
+    let at = format!("(at byte {} of the file)", before.len());
+    assert!(said.contains(&at) && said.contains("follow = true"), "{at}: {said}");
+    // As it says.
+    house.write("readings.csv", format!("{before}\nm,2026-01-05T00:02:00Z,230.4\n{}", rows(3..5)));
+    assert_eq!(house.run()["judged"], 3);
+}
+
+#[test]
+fn a_file_that_ends_without_a_line_end_goes_on_where_it_ended() {
+    let house = house("path = \"readings.csv\"", "");
+    let before = format!("{HEADER}{}", rows(0..3));
+    house.write("readings.csv", before.trim_end());
+    assert_eq!(house.run()["judged"], 3);
+    assert_eq!(house.run()["readings_in"], 0);
+    house.write("readings.csv", format!("{before}{}", rows(3..5)));
+    assert_eq!(house.run()["judged"], 2);
+}
