@@ -50,3 +50,25 @@ fn a_file_that_ends_without_a_line_end_goes_on_where_it_ended() {
     house.write("readings.csv", format!("{before}{}", rows(3..5)));
     assert_eq!(house.run()["judged"], 2);
 }
+
+#[test]
+fn another_file_in_the_old_ones_place_is_refused_with_new_checkpoints_and_a_cold_start_too() {
+    let house = house("path = \"readings.csv\"", "");
+    house.write("readings.csv", format!("{HEADER}{}", rows(0..3)));
+    house.run();
+    house.write("readings.csv", format!("{HEADER}{}", rows(0..20).replace("m,", "other,")));
+    let cold = "[checkpoints]\ndir = \"elsewhere\"\non_missing = \"cold\"\n";
+    house.configure("kind = \"file\"\npath = \"readings.csv\"", cold);
+    let (said, status) = run(&house);
+    assert_eq!(status, Some(1), "{said}");
+    for word in
+        ["another source", "`readings.csv` is another one now", "[sink], [dead_letters] and [checkpoints]"]
+    {
+        assert!(said.contains(word), "it does not say {word}: {said}");
+    }
+    // With nothing left of before it begins anew.
+    for name in ["anomalies.jsonl", "anomalies.jsonl.commit", "dead-letters.jsonl"] {
+        std::fs::remove_file(house.path(name)).unwrap();
+    }
+    assert_eq!(house.run()["judged"], 20);
+}

@@ -7,19 +7,25 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use gridwatch_core::digest;
 use gridwatch_core::sink::LaneCommit;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
+
+use super::part::SavedPart;
 
 /// Of what is written today.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Without the lanes' sources.
+const VERSION_1: u32 = 1;
 
 /// What a commit file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Committed {
     /// By the lane's name.
     pub(super) lanes: BTreeMap<String, LaneCommit>,
+    /// What the lanes' positions count in, where that is known.
+    pub(super) sources: BTreeMap<String, Vec<SavedPart>>,
     /// Bytes of each output file that are final, by the file's name.
     pub(super) lengths: BTreeMap<String, u64>,
 }
@@ -47,23 +53,22 @@ struct Lane {
     checkpoint: String,
     /// Base64.
     decisions: String,
-}
-
-fn digest_of(body: &str) -> String {
-    let digest = Sha256::digest(body.as_bytes());
-    digest.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    /// Since version 2.
+    #[serde(default)]
+    source: Vec<SavedPart>,
 }
 
 pub(super) fn encode(committed: &Committed) -> Result<Vec<u8>, String> {
-    let lane = |lane: &LaneCommit| Lane {
+    let lane = |name: &String, lane: &LaneCommit| Lane {
         position: lane.position,
         checkpoint: lane.checkpoint.clone(),
         decisions: BASE64.encode(&lane.decisions),
+        source: committed.sources.get(name).cloned().unwrap_or_default(),
     };
-    let lanes = committed.lanes.iter().map(|(name, commit)| (name.clone(), lane(commit)));
+    let lanes = committed.lanes.iter().map(|(name, commit)| (name.clone(), lane(name, commit)));
     let body = Body { output_bytes: committed.lengths.clone(), lanes: lanes.collect() };
     let body = serde_json::value::to_raw_value(&body).map_err(|error| error.to_string())?;
-    let envelope = Envelope { version: VERSION, digest: digest_of(body.get()), body };
+    let envelope = Envelope { version: VERSION, digest: digest::sha256(body.get().as_bytes()), body };
     let mut bytes = serde_json::to_vec(&envelope).map_err(|error| error.to_string())?;
     bytes.push(b'\n');
     Ok(bytes)
@@ -77,29 +82,31 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Committed, String> {
     }
     let damaged = |what: String| {
         format!(
-            "the file is damaged ({what}); put back a copy, or move it away together with the output files \
-             to begin anew"
+            "the file is damaged ({what}); put back a copy, or begin anew: move it away together with the \
+             anomalies, the dead letters and the checkpoints"
         )
     };
     let version: Version = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
-    if version.version != VERSION {
+    if !(VERSION_1..=VERSION).contains(&version.version) {
         return Err(format!(
-            "it has version {}, and this program reads version {VERSION}; use the program that wrote it",
+            "it has version {}, and this program reads versions {VERSION_1} to {VERSION}; use the program that \
+             wrote it",
             version.version
         ));
     }
     let envelope: Envelope = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
-    if digest_of(envelope.body.get()) != envelope.digest {
+    if digest::sha256(envelope.body.get().as_bytes()) != envelope.digest {
         return Err(damaged("its digest does not match".into()));
     }
     let body: Body = serde_json::from_str(envelope.body.get()).map_err(|error| damaged(error.to_string()))?;
-    let mut lanes = BTreeMap::new();
+    let (mut lanes, mut sources) = (BTreeMap::new(), BTreeMap::new());
     for (name, lane) in body.lanes {
         let decisions = BASE64.decode(&lane.decisions).map_err(|error| damaged(error.to_string()))?;
-        let Lane { position, checkpoint, .. } = lane;
+        let Lane { position, checkpoint, source, .. } = lane;
+        sources.insert(name.clone(), source);
         lanes.insert(name, LaneCommit { position, checkpoint, decisions });
     }
-    Ok(Committed { lanes, lengths: body.output_bytes })
+    Ok(Committed { lanes, sources, lengths: body.output_bytes })
 }
 
 /// Puts `bytes` in the place of `path`: whoever reads it, after a crash too, finds the old file or the

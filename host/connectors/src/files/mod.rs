@@ -4,7 +4,10 @@ mod commit;
 mod feed;
 mod input;
 mod options;
+mod part;
 mod sink;
+#[cfg(test)]
+mod sink_tests;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -12,4 +15,5 @@ mod tests;
 pub use feed::FileFeed;
 pub use input::Progress;
 pub use options::{FileFeedOptions, FileFormat};
+pub use part::Part;
 pub use sink::{FileSink, FileSinkOptions, Output};

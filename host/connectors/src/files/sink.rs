@@ -9,6 +9,7 @@ use std::sync::Arc;
 use gridwatch_core::sink::{Commit, Commits, LaneId, Outgoing, Sink, SinkError, Stream};
 
 use super::commit::{Committed, decode, encode, replace, sync_directory_of};
+use super::part::{Part, difference, saved};
 
 const BUFFER_BYTES: usize = 128 << 10;
 
@@ -28,9 +29,9 @@ pub struct FileSinkOptions {
     pub dead_letters: Output,
     /// The commit file. `None`: nothing is remembered from run to run, and files are only appended to.
     pub commit: Option<PathBuf>,
-    /// What the source's lanes are called: a commit that speaks of others is of another source, and refused.
-    /// Empty: nobody knows.
-    pub lanes: Vec<String>,
+    /// What the source's lanes are called, and what they are made of: a commit that speaks of others is of another
+    /// source, and refused. Empty: nobody knows.
+    pub sources: BTreeMap<String, Vec<Part>>,
 }
 
 /// JSON lines in files. A commit first brings the files to disk, then replaces the commit file, which
@@ -41,7 +42,7 @@ pub struct FileSink {
     anomalies: Target,
     dead_letters: Target,
     commit: Option<PathBuf>,
-    lanes: Vec<String>,
+    sources: BTreeMap<String, Vec<Part>>,
     /// Held open for its lock.
     _lock: Option<File>,
 }
@@ -90,7 +91,7 @@ impl FileSink {
             anomalies: Target::open(options.anomalies)?,
             dead_letters: Target::open(options.dead_letters)?,
             commit: options.commit,
-            lanes: options.lanes,
+            sources: options.sources,
             _lock: lock,
         })
     }
@@ -107,18 +108,26 @@ impl FileSink {
         self.files().map(|file| (file.name.clone(), file.length)).collect()
     }
 
-    /// Under another name a source would be read from its beginning, and all would be said a second time.
-    fn check_lanes(&self, committed: &Committed) -> Result<(), String> {
-        let is_gone = |lane: &&String| !self.lanes.is_empty() && !self.lanes.contains(lane);
-        let Some(gone) = committed.lanes.keys().find(is_gone) else { return Ok(()) };
-        let lane = &committed.lanes[gone];
+    /// Another source would be read from its beginning, or from amid it, and what was said of it would be said a
+    /// second time, or never.
+    fn check_sources(&self, committed: &Committed) -> Result<(), String> {
+        if self.sources.is_empty() {
+            return Ok(());
+        }
+        let other = committed.lanes.iter().find_map(|(lane, commit)| {
+            let Some(parts) = self.sources.get(lane) else {
+                let names: Vec<&str> = self.sources.keys().map(String::as_str).collect();
+                return Some((lane, commit, format!("what is configured now is `{}`", names.join("`, `"))));
+            };
+            let earlier = committed.sources.get(lane).filter(|_| commit.position > 0);
+            Some((lane, commit, difference(earlier?, parts)?))
+        });
+        let Some((lane, commit, what)) = other else { return Ok(()) };
         Err(format!(
-            "the output is of another source: `{gone}` is committed up to position {}, and what is configured now \
-             is `{}`. Was a file renamed? Put it back under its name. Are there new files? Name them behind the old \
-             one in [source] paths. To begin anew with the other source, give it a [sink], [dead_letters] and \
-             [checkpoints] of its own",
-            lane.position,
-            self.lanes.join("`, `")
+            "the output is of another source: `{lane}` is committed up to position {}, and {what}. Was a file renamed \
+             or replaced? Put it back under its name. Are there new files? Name them behind the old one in [source] \
+             paths. To begin anew with the other source, give it a [sink], [dead_letters] and [checkpoints] of its own",
+            commit.position
         ))
     }
 
@@ -143,7 +152,9 @@ impl FileSink {
     fn write_commit(&mut self, path: &Path, commit: &Commit) -> Result<(), SinkError> {
         let failed = |what: String| SinkError::Commit { place: place_of(path), what };
         let lanes = commit.lanes.iter().map(|(lane, commit)| (lane.to_string(), commit.clone())).collect();
-        let committed = Committed { lanes, lengths: self.lengths() };
+        self.sources.values_mut().flatten().for_each(Part::look);
+        let sources = self.sources.iter().map(|(lane, parts)| (lane.clone(), saved(parts))).collect();
+        let committed = Committed { lanes, sources, lengths: self.lengths() };
         let bytes = encode(&committed).map_err(failed)?;
         replace(path, &bytes).map_err(|error| failed(error.to_string()))
     }
@@ -164,7 +175,7 @@ impl Sink for FileSink {
                 if let Some((name, length)) = self.lengths().into_iter().find(|(_, length)| *length > 0) {
                     return Err(failed(format!(
                         "is missing, but the output file `{name}` has {length} bytes already: put the commit file back, \
-                         or move the output away to begin anew"
+                         or begin anew: move anomalies, dead letters and checkpoints away together"
                     )));
                 }
                 self.write_commit(&path, &Commit::default())?;
@@ -172,7 +183,7 @@ impl Sink for FileSink {
             }
             Err(error) => return Err(failed(error.to_string())),
         };
-        self.check_lanes(&committed).map_err(failed)?;
+        self.check_sources(&committed).map_err(failed)?;
         let here = self.lengths();
         if let Some(name) = committed.lengths.keys().find(|name| !here.contains_key(*name)) {
             return Err(failed(format!(
@@ -281,8 +292,8 @@ impl OutputFile {
             Some(committed) if self.length < committed => Err(SinkError::Recover {
                 place: self.place.clone(),
                 what: format!(
-                    "it has {} bytes, and {committed} were committed: it was cut or replaced since; put it \
-                     back, or move it away together with the commit file to begin anew",
+                    "it has {} bytes, and {committed} were committed: it was cut or replaced since; put it back, or \
+                     begin anew: move anomalies, dead letters, commit file and checkpoints away together",
                     self.length
                 ),
             }),

@@ -110,7 +110,7 @@ fn stream(args: &ReplayArgs, config: &Config, lanes: Lanes) -> Result<Ended, Fai
         anomalies: Output::Stdout,
         dead_letters,
         commit: None,
-        lanes: Vec::new(),
+        sources: std::collections::BTreeMap::new(),
     })
     .map_err(|error| Failure::Start(error.to_string()))?;
     let bar = wiring::show_progress(lanes.progress.as_ref());

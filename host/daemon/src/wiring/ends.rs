@@ -29,7 +29,7 @@ pub fn ends(
         }
         Source::Files(_) | Source::Simulator(_) => {
             let lanes = of_source(source, base, false)?;
-            let sink = file_sink(config, &lanes.names)?;
+            let sink = file_sink(config, &lanes)?;
             Ok((lanes, Box::new(sink)))
         }
     }
@@ -106,7 +106,7 @@ pub fn explained(error: &PipelineError, config: &Config) -> String {
     format!("{error}\nCheckpoints are kept in {store} ([checkpoints]), commits are {commit}")
 }
 
-fn file_sink(config: &Config, lanes: &[String]) -> Result<FileSink, Failure> {
+fn file_sink(config: &Config, lanes: &Lanes) -> Result<FileSink, Failure> {
     let beside = beside(config);
     let anomalies = match &config.sink {
         config::Sink::File(path) => Output::File(path.clone()),
@@ -120,7 +120,7 @@ fn file_sink(config: &Config, lanes: &[String]) -> Result<FileSink, Failure> {
         anomalies,
         dead_letters: Output::File(config.dead_letters.clone()),
         commit: Some(commit),
-        lanes: lanes.to_vec(),
+        sources: lanes.sources.clone(),
     })
     .map_err(|error| Failure::Start(error.to_string()))
 }

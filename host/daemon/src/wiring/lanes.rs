@@ -1,16 +1,14 @@
 //! The source's lanes: a feed each, and what their output is a function of.
 
-use std::fs::File;
-use std::io::Read;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gridwatch_connectors::files::{FileFeed, FileFeedOptions, FileFormat, Progress};
+use gridwatch_connectors::files::{FileFeed, FileFeedOptions, FileFormat, Part, Progress};
 use gridwatch_connectors::kafka::{Group, KafkaIntake};
 use gridwatch_connectors::simulator::{Pace, SimulatorFeed, SystemClock, World};
 use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
-use gridwatch_core::checkpoint::SourcePart;
 use gridwatch_core::decode::DecodeSettings;
 use gridwatch_core::digest;
 use gridwatch_core::intake::{FixedLanes, Intake, Opening};
@@ -33,8 +31,8 @@ pub struct Lanes {
     pub progress: Option<Arc<Progress>>,
     /// Where they are a topic's partitions.
     pub group: Option<Group>,
-    /// Those that are there from the beginning and stay; empty where lanes come and go.
-    pub names: Vec<String>,
+    /// Those that are there from the beginning and stay, and what they are made of; empty where lanes come and go.
+    pub sources: BTreeMap<String, Vec<Part>>,
 }
 
 /// What a lane's output is a function of, besides source and detectors.
@@ -80,10 +78,15 @@ impl LaneBase<'_> {
         }
     }
 
-    fn fixed(&self, openings: Vec<Opening>, assets: &AssetTable, progress: Option<Arc<Progress>>) -> Lanes {
-        let names = openings.iter().map(|opening| opening.lane.to_string()).collect();
+    fn fixed(
+        &self,
+        openings: Vec<Opening>,
+        sources: BTreeMap<String, Vec<Part>>,
+        assets: &AssetTable,
+        progress: Option<Arc<Progress>>,
+    ) -> Lanes {
         let intake = Box::new(FixedLanes::new(openings));
-        Lanes { intake, template: self.template(assets), progress, group: None, names }
+        Lanes { intake, template: self.template(assets), progress, group: None, sources }
     }
 }
 
@@ -111,7 +114,7 @@ pub fn of_source(source: &Source, base: &LaneBase<'_>, replays: bool) -> Result<
 pub fn of_group(group: Group, base: &LaneBase<'_>) -> Lanes {
     let intake = Box::new(KafkaIntake::new(group.clone()));
     let template = base.template(base.assets);
-    Lanes { intake, template, progress: None, group: Some(group), names: Vec::new() }
+    Lanes { intake, template, progress: None, group: Some(group), sources: BTreeMap::new() }
 }
 
 /// All files as one lane.
@@ -146,11 +149,12 @@ fn file_lane(source: &FileSource, base: &LaneBase<'_>) -> Result<Lanes, Failure>
     };
     let name = lane_name(first);
     let origin = Origin::File { file: name.clone() };
-    let source = source.paths.iter().map(|path| file_part(path)).collect();
+    let parts: Vec<Part> = source.paths.iter().map(|path| Part::of_file(lane_name(path), path)).collect();
     let progress = Some(feed.progress());
     let lane = LaneId::only(&name);
+    let source = parts.iter().map(Part::in_checkpoint).collect();
     let opening = Opening { lane, origin, source, format: record_format, feed: Box::new(feed) };
-    Ok(base.fixed(vec![opening], base.assets, progress))
+    Ok(base.fixed(vec![opening], [(name, parts)].into(), base.assets, progress))
 }
 
 fn format_of(source: &FileSource, path: &Path) -> Result<FileFormat, Failure> {
@@ -221,26 +225,25 @@ pub fn simulator_lanes(
     } else {
         base.assets
     };
-    let mut openings = Vec::new();
+    let (mut openings, mut sources) = (Vec::new(), BTreeMap::new());
     for lane in 0..lanes {
         let feed = SimulatorFeed::new(world.clone(), lane, lanes, endless, pace(lane))
             .map_err(|error| Failure::Arguments(error.to_string()))?;
         let name = format!("simulator-{lane}");
         let origin = Origin::Simulator { simulator: name.clone() };
         let scenario = world.scenario();
-        let source = SourcePart {
-            name: format!("{name} of {lanes}"),
-            beginning: digest::sha256(format!("{scenario:?}").as_bytes()),
-        };
+        let scenario = digest::sha256(format!("{scenario:?}").as_bytes());
+        let part = Part::named(format!("{name} of {lanes}"), &scenario);
         openings.push(Opening {
             lane: LaneId::only(&name),
             origin,
-            source: vec![source],
+            source: vec![part.in_checkpoint()],
             format: RecordFormat::Json,
             feed: Box::new(feed),
         });
+        sources.insert(name, vec![part]);
     }
-    Ok(base.fixed(openings, assets, None))
+    Ok(base.fixed(openings, sources, assets, None))
 }
 
 fn simulators_assets(world: &World) -> Result<AssetTable, Failure> {
@@ -250,24 +253,6 @@ fn simulators_assets(world: &World) -> Result<AssetTable, Failure> {
         Failure::Start(all.join("\n"))
     })?;
     Ok(AssetTable { assets: Arc::new(assets), digest: digest::sha256(csv.as_bytes()) })
-}
-
-/// Bytes at a file's beginning that tell it from others, also while it grows.
-const BEGINNING_BYTES: usize = 256;
-
-/// A file by its name, without its folder, and its first bytes. One that cannot be read says so elsewhere.
-fn file_part(path: &Path) -> SourcePart {
-    let mut beginning = Vec::with_capacity(BEGINNING_BYTES);
-    if path != Path::new("-")
-        && let Ok(file) = File::open(path)
-    {
-        let _ = file.take(BEGINNING_BYTES as u64).read_to_end(&mut beginning);
-    }
-    let whole = beginning.len() == BEGINNING_BYTES;
-    SourcePart {
-        name: lane_name(path),
-        beginning: if whole { digest::sha256(&beginning) } else { String::new() },
-    }
 }
 
 #[cfg(test)]

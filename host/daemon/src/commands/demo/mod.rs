@@ -114,7 +114,7 @@ fn plan(
         commit: Some(wiring::commit_file(&anomalies)),
         anomalies: Output::File(anomalies),
         dead_letters: Output::File(state.join("dead-letters.jsonl")),
-        lanes: Vec::new(),
+        sources: std::collections::BTreeMap::new(),
     })
     .map_err(|error| Failure::Start(error.to_string()))?;
     let store =
