@@ -72,3 +72,39 @@ fn another_file_in_the_old_ones_place_is_refused_with_new_checkpoints_and_a_cold
     }
     assert_eq!(house.run()["judged"], 20);
 }
+
+#[test]
+fn a_run_that_judged_nothing_fails_and_says_why() {
+    let house = house("path = \"readings.jsonl\"", "");
+    house.write("readings.jsonl", "{\"sensorid\":\"m\",\"timestamp\":1767571200,\"voltage\":230}\n");
+    let (said, status) = run(&house);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("not one of 1 records could be judged (no_sensor_id 1)"), "{said}");
+    let detail = house.json_lines("dead-letters.jsonl")[0]["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("did you mean `sensorid`?"), "{detail}");
+}
+
+#[test]
+fn a_check_looks_at_the_columns_and_at_the_place_of_checkpoints() {
+    let decode = "[decode]\nid = \"sensor\"\n[decode.quantities]\nvoltage = \"volts\"\n";
+    let house = house("path = \"readings.csv\"", decode);
+    house.write("readings.csv", format!("{HEADER}{}", rows(0..3)));
+    for command in [&["config", "check", "gridwatch.toml"][..], &["run", "-c", "gridwatch.toml"]] {
+        let output = house.output(command);
+        let said = errors(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for word in
+            ["gridwatch.toml:16:1: id: there is no column `sensor`", "gridwatch.toml:18:1: voltage: there"]
+        {
+            assert!(said.contains(word), "it does not say {word}: {said}");
+        }
+        assert!(said.contains("did you mean `sensor_id`?"), "{said}");
+    }
+    house.configure(
+        "kind = \"file\"\npath = \"readings.csv\"",
+        "[checkpoints]\ndir = \"readings.csv/below\"\n",
+    );
+    let output = house.output(&["config", "check", "gridwatch.toml"]);
+    assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+    assert!(errors(&output).contains("is a file, not a directory"), "{}", errors(&output));
+}

@@ -97,9 +97,9 @@ fn broken_files_end_in_a_clear_error() {
     house.write("good.jsonl", GOOD);
     let cases: [(&[&str], i32, &[&str]); 5] = [
         (&["replay", "cut.jsonl.gz"], 1, &["cut.jsonl.gz"]),
-        (&["replay", "empty.csv"], 1, &["empty.csv", "names its columns"]),
-        (&["replay", "headless.csv"], 1, &["headless.csv", "sensor_id"]),
-        (&["replay", "missing.jsonl"], 1, &["missing.jsonl"]),
+        (&["replay", "empty.csv"], 2, &["empty.csv", "names its columns"]),
+        (&["replay", "headless.csv"], 2, &["headless.csv", "sensor_id"]),
+        (&["replay", "missing.jsonl"], 2, &["missing.jsonl"]),
         (&["run", "-c", "no-detectors.toml"], 2, &["nowhere"]),
     ];
     for (arguments, status, words) in cases {

@@ -75,7 +75,16 @@ pub fn begin(
         Err(error @ (StartError::Missing { .. } | StartError::Damaged { .. }))
             if on_missing == OnMissing::Cold =>
         {
-            tracing::warn!(lane, position = commit.position, "starts cold, as configured: {error}");
+            let what = match &error {
+                StartError::Damaged { what, .. } => what.to_string(),
+                _ => "is missing".to_owned(),
+            };
+            let (name, position) = (&commit.checkpoint, commit.position);
+            tracing::warn!(
+                lane,
+                position,
+                "starts cold, as configured: the checkpoint {name} {what}; detectors are empty"
+            );
             Ok(Begun { lane: Lane::cold(parts, commit.position)?, commit: None })
         }
         Err(error) => Err(error),

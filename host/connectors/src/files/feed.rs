@@ -257,9 +257,7 @@ impl FileFeed {
         };
         let at_line = |what: String| self.format_error(format!("line {line}: {what}"));
         let header = CsvHeader::parse(bytes, delimiter).map_err(|error| at_line(error.to_string()))?;
-        header
-            .require(&self.options.columns_required)
-            .map_err(|error| at_line(format!("{error}{}", other_delimiter(&header))))?;
+        header.require(&self.options.columns_required).map_err(|error| at_line(error.to_string()))?;
         match &self.header {
             Some(first) if *first != header => Err(at_line(format!(
                 "the columns differ from those of {}: there {}, here {}; replay them one by one",
@@ -437,15 +435,6 @@ impl Feed for FileFeed {
                 Next::Wait => {}
             }
         }
-    }
-}
-
-/// A hint where the one column of a header looks like several.
-fn other_delimiter(header: &CsvHeader) -> String {
-    let [column] = &header.columns[..] else { return String::new() };
-    match [";", "\t", "|", ","].into_iter().find(|other| column.contains(other)) {
-        Some(other) => format!("; if the fields are split by it, set [source] delimiter = {other:?}"),
-        None => String::new(),
     }
 }
 

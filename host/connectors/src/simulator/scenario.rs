@@ -76,7 +76,8 @@ pub enum ScenarioError {
     #[error("simulator: `{field}` {rule}")]
     Field { field: &'static str, rule: String },
     #[error(
-        "simulator: no room for fault {number} of kind `{kind}`: take more days or feeders, or fewer faults_per_kind"
+        "simulator: no room for fault {number} of kind `{kind}`: take more days or feeders, or fewer faults_per_kind \
+         (on the command line: --no-faults, or fewer --faults-per-kind); faults begin after the first day"
     )]
     NoRoom { kind: &'static str, number: u32 },
     #[error("simulator: lane {lane} of {lanes}: a lane's number must be less than their count")]

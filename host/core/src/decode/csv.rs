@@ -30,8 +30,8 @@ pub enum HeaderError {
     Empty,
     #[error("the column `{name}` stands twice in the header")]
     Twice { name: String },
-    #[error("there is no column `{name}`; there are: {}", columns.join(", "))]
-    Missing { name: String, columns: Vec<String> },
+    #[error("there is no column {}", missing(names, columns))]
+    Missing { names: Vec<String>, columns: Vec<String> },
 }
 
 impl CsvHeader {
@@ -54,11 +54,45 @@ impl CsvHeader {
 
     /// Are all of `names` there?
     pub fn require(&self, names: &[String]) -> Result<(), HeaderError> {
-        match names.iter().find(|name| !self.columns.contains(name)) {
-            None => Ok(()),
-            Some(name) => Err(HeaderError::Missing { name: name.clone(), columns: self.columns.clone() }),
+        let names: Vec<String> = names.iter().filter(|name| !self.columns.contains(name)).cloned().collect();
+        match names.is_empty() {
+            true => Ok(()),
+            false => Err(HeaderError::Missing { names, columns: self.columns.clone() }),
         }
     }
+}
+
+/// The missing ones with what may be meant, and what there is.
+fn missing(names: &[String], columns: &[String]) -> String {
+    let each: Vec<String> = names
+        .iter()
+        .map(|name| match nearest(name, columns) {
+            Some(near) => format!("`{name}` (did you mean `{near}`?)"),
+            None => format!("`{name}`"),
+        })
+        .collect();
+    // One column that looks like several.
+    let other = match columns {
+        [column] => [";", "\t", "|", ","].into_iter().find(|other| column.contains(other)),
+        _ => None,
+    };
+    let hint =
+        other.map(|other| format!("; if the fields are split by it, set [source] delimiter = {other:?}"));
+    format!("{}; there are: {}{}", each.join(", "), columns.join(", "), hint.unwrap_or_default())
+}
+
+/// The known name that is near enough to be what was meant.
+pub(super) fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
+    const NEAR: f64 = 0.8;
+    let likeness = |other: &String| strsim::jaro_winkler(&name.to_lowercase(), &other.to_lowercase());
+    let near = known.iter().map(|other| (likeness(other), other)).filter(|(likeness, _)| *likeness >= NEAR);
+    near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, other)| other)
+}
+
+/// Whether a text is a number as half the world writes it: `230,4`.
+pub fn has_decimal_comma(text: &str) -> bool {
+    let text = text.trim();
+    text.matches(',').count() == 1 && text.replace(',', ".").parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 /// Decodes rows.
@@ -95,6 +129,18 @@ impl Rows {
         }
     }
 
+    /// What a row without a number may have instead.
+    pub(super) fn hint(&self) -> String {
+        match self.columns.iter().zip(self.fields.iter()).find(|(_, value)| has_decimal_comma(value)) {
+            Some((name, value)) => {
+                format!(
+                    "; column `{name}` holds `{value}`, with a decimal comma: numbers have a decimal point"
+                )
+            }
+            None => String::new(),
+        }
+    }
+
     pub(super) fn decode(
         &mut self,
         layout: &mut Layout,
@@ -105,11 +151,12 @@ impl Rows {
         let not_csv = |detail| Rejection { reason: Reason::NotCsv, detail };
         self.fields.split(record).map_err(not_csv)?;
         if self.fields.ends.len() != self.columns.len() {
-            return Err(not_csv(format!(
-                "{} fields, where the header has {}",
-                self.fields.ends.len(),
-                self.columns.len()
-            )));
+            let (fields, columns) = (self.fields.ends.len(), self.columns.len());
+            let hint = match self.fields.delimiter {
+                b',' if fields > columns => "; is there a decimal comma? Numbers have a decimal point",
+                _ => "",
+            };
+            return Err(not_csv(format!("{fields} fields, where the header has {columns}{hint}")));
         }
         let mut before = NONE;
         for (name, value) in self.columns.iter().zip(self.fields.iter()) {

@@ -1,11 +1,13 @@
 //! A JSON object straight into a reading: serde_json drives, nothing is collected on the way.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::csv::nearest;
 use super::layout::{Layout, NONE, ROOT};
 use super::take::Scalar;
 use crate::reading::{Reading, Reason, Rejection};
@@ -42,6 +44,25 @@ fn pass(
 
 fn not_json(detail: String) -> Rejection {
     Rejection { reason: Reason::NotJson, detail }
+}
+
+/// Top-level keys that are looked at, and characters of each that are shown.
+const KEYS_MAX: usize = 16;
+const KEY_CHARS_MAX: usize = 64;
+
+/// What a record has where a key is sought in vain.
+pub(super) fn hint(record: &[u8], sought: &str) -> String {
+    let Ok(members) = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(record) else {
+        return String::new();
+    };
+    let keys: Vec<String> = members.into_keys().take(KEYS_MAX).collect();
+    let near = nearest(sought, &keys).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+    let keys: Vec<String> =
+        keys.iter().map(|key| format!("`{}`", key.chars().take(KEY_CHARS_MAX).collect::<String>())).collect();
+    match keys.is_empty() {
+        true => "; the object is empty".to_owned(),
+        false => format!("{near}; there are: {}", keys.join(", ")),
+    }
 }
 
 /// serde_json counts lines from 1 and bytes within the line from 1.

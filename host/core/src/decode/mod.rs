@@ -32,8 +32,10 @@ mod units;
 
 use crate::reading::{Quantity, Reading, Reason, Rejection};
 
-pub use csv::{CsvHeader, HeaderError};
-pub use settings::{AttributePath, DecodeSettings, IdSource, Mapping, Selection, SettingsError, TimeFormat};
+pub use csv::{CsvHeader, HeaderError, has_decimal_comma};
+pub use settings::{
+    AttributePath, DecodeSettings, IdSource, Mapping, Selection, SettingsError, TimeFormat, column_of,
+};
 pub use time::parse_rfc3339;
 pub use units::unit_of;
 
@@ -113,7 +115,21 @@ impl Decoder {
             }
             Err(_) => self.layout.roll_back(known),
         }
-        result
+        result.map_err(|rejection| self.with_hint(rejection, record))
+    }
+
+    /// What is missing, with what is there instead.
+    fn with_hint(&self, mut rejection: Rejection, record: &[u8]) -> Rejection {
+        let (id, timestamp) = self.layout.paths();
+        let is_absent = rejection.detail.starts_with("there is no");
+        let hint = match (rejection.reason, &self.csv) {
+            (Reason::NoSensorId, None) if is_absent => json::hint(record, id),
+            (Reason::NoTimestamp, None) if is_absent => json::hint(record, timestamp),
+            (Reason::NoQuantities, Some(rows)) => rows.hint(),
+            _ => String::new(),
+        };
+        rejection.detail.push_str(&hint);
+        rejection
     }
 
     /// The quantities known so far; `Reading::values` index them. Only ever grows, at its end.

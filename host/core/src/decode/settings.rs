@@ -197,7 +197,7 @@ impl DecodeSettings {
 }
 
 /// A path as the name of a CSV column: itself, or a pointer's only token.
-pub(super) fn column_of(path: &str) -> String {
+pub fn column_of(path: &str) -> String {
     match path_tokens(path) {
         Ok(mut tokens) if tokens.len() == 1 => tokens.pop().unwrap_or_default(),
         _ => path.to_owned(),

@@ -76,11 +76,11 @@ fn every_rejection_says_what_was_found() {
             not_json: trailing characters at line 1 column 9 (byte 9)
             not_json: invalid type: sequence, expected a JSON object at line 1 column 1 (byte 1); records stand one a line: `jq -c '.[]'` makes an array so
             not_json: byte 7 is not UTF-8
-            no_sensor_id: there is no `sensor_id`
+            no_sensor_id: there is no `sensor_id`; there are: `timestamp`, `voltage`
             no_sensor_id: `sensor_id` is empty
             no_sensor_id: `sensor_id` is a number, but no integer of 64 bits: it would be rounded; send it as a string
             no_sensor_id: `sensor_id` is an array
-            no_timestamp: there is no `timestamp`
+            no_timestamp: there is no `timestamp`; there are: `sensor_id`, `voltage`
             bad_timestamp: `timestamp`: `soon` is no RFC 3339 time and no epoch time (others: [decode] timestamp_format)
             bad_timestamp: `timestamp`: `20250428` is no RFC 3339 time and no epoch time (others: [decode] timestamp_format)
             bad_timestamp: `timestamp`: `2200-01-01T00:00:00Z` is no RFC 3339 time and no epoch time (others: [decode] timestamp_format): not within 1970-01-01 and 2200-01-01
@@ -271,4 +271,35 @@ fn a_header_that_does_not_fit_is_refused() {
     let header = CsvHeader::parse(b"sensor_id,voltage", b',').unwrap();
     let errors = Decoder::csv(&settings(), &header, Vec::new()).unwrap_err();
     assert!(errors[0].what.contains("there is no column `timestamp`; there are: sensor_id, voltage"));
+    let all = CsvHeader::parse(b"sensorid,Time,x", b',').unwrap();
+    let required = ["sensor_id", "time", "watts"].map(str::to_owned);
+    let said = all.require(&required).unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "there is no column `sensor_id` (did you mean `sensorid`?), `time` (did you mean `Time`?), `watts`; there \
+         are: sensorid, Time, x"
+    );
+}
+
+#[test]
+fn a_decimal_comma_and_a_misspelt_key_are_named() {
+    let detail = |decoder: &mut Decoder, record: &[u8]| {
+        decoder.decode(record, &mut Reading::default()).unwrap_err().detail
+    };
+    let header = CsvHeader::parse(b"sensor_id;timestamp;x", b';').unwrap();
+    let mut rows = Decoder::csv(&settings(), &header, Vec::new()).unwrap();
+    let said = detail(&mut rows, b"m;2026-01-05T00:00:00Z;230,4");
+    assert!(
+        said.ends_with("column `x` holds `230,4`, with a decimal comma: numbers have a decimal point"),
+        "{said}"
+    );
+    let header = CsvHeader::parse(b"sensor_id,timestamp,x", b',').unwrap();
+    let mut rows = Decoder::csv(&settings(), &header, Vec::new()).unwrap();
+    assert!(detail(&mut rows, b"m,2026-01-05T00:00:00Z,230,4").contains("decimal comma"));
+    let mut objects = Decoder::new(&settings(), Vec::new()).unwrap();
+    let said = detail(&mut objects, br#"{"sensorid":"m","timestamp":1,"voltage":1}"#);
+    assert_eq!(
+        said,
+        "there is no `sensor_id` (did you mean `sensorid`?); there are: `sensorid`, `timestamp`, `voltage`"
+    );
 }

@@ -8,6 +8,15 @@ use crate::config;
 /// Says what the file amounts to, or every mistake in it.
 pub fn check(file: &Path) -> Result<(), Failure> {
     let config = config::load(file)?;
+    if let config::Place::Directory(directory) = &config.checkpoints.place {
+        try_folder(directory).map_err(|error| {
+            Failure::Arguments(format!(
+                "{}: [checkpoints] dir: nothing can be written in {}: {error}",
+                file.display(),
+                directory.display()
+            ))
+        })?;
+    }
     let mut out = Out::new();
     let source = match &config.source {
         None => "none: `replay` takes files from the command line, but `run` needs a [source] with a kind"
@@ -30,4 +39,13 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     }
     out.flush()?;
     Ok(())
+}
+
+/// Makes a folder where this one is or would be, and takes it away again: nothing else says whether that can be.
+fn try_folder(directory: &Path) -> std::io::Result<()> {
+    let is_there = |folder: &&Path| folder.as_os_str().is_empty() || folder.exists();
+    let nearest = directory.ancestors().find(is_there).unwrap_or(directory);
+    let attempt = nearest.join(format!(".gridwatch-check-{}", std::process::id()));
+    std::fs::create_dir(&attempt)?;
+    std::fs::remove_dir(&attempt)
 }

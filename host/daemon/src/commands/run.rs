@@ -69,13 +69,15 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     say_ready(&config, &candidates, &servers, process_start);
     let since = Instant::now();
     let mut mappings = MappingWatch::default();
+    let mut stopped = false;
     let (snapshot, ended) = running.wait(|running| {
         let snapshot = running.snapshot();
         look(&snapshot, &latches, registered.as_ref());
         if mappings.is_due() {
             mappings.look(&wiring::account_of(&snapshot));
         }
-        !signals.asked() && !wiring::is_over(since, args.duration)
+        stopped = signals.asked() || wiring::is_over(since, args.duration);
+        !stopped
     });
     drop(servers);
     say_nothing_new(&snapshot);
@@ -83,8 +85,25 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     match ended {
         Err(error) if wiring::reader_gone(&error) => Err(Failure::ReaderGone),
         Err(error) => Err(Failure::Ended(wiring::explained(&error, &config))),
-        Ok(()) => Ok(()),
+        Ok(()) if stopped => Ok(()),
+        Ok(()) => some_judged(&snapshot, &config),
     }
+}
+
+/// A source that was read to its end without one reading in it is read in a wrong way.
+fn some_judged(snapshot: &Snapshot, config: &Config) -> Result<(), Failure> {
+    let account = wiring::account_of(snapshot);
+    if account.received == 0 || account.judged > 0 {
+        return Ok(());
+    }
+    let reasons: Vec<String> =
+        account.dead_letters.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    Err(Failure::Ended(format!(
+        "not one of {} records could be judged ({}): {} has each with its reason, [decode] says how records are read",
+        account.received,
+        reasons.join(", "),
+        config.dead_letters.display()
+    )))
 }
 
 /// One thread is plenty for two small servers and signals.

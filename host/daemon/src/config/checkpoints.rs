@@ -103,8 +103,10 @@ fn read_place(section: &mut Section<'_, '_>) -> Place {
                 }
             }
             let path = document.resolve(dir.as_ref().map_or(".gridwatch", |dir| &dir.value));
-            if let Some(dir) = dir.filter(|_| path.is_file()) {
-                document.mistake(dir.offset, format!("dir: {} is a file, not a directory", dir.value));
+            let nearest = path.ancestors().find(|folder| folder.exists());
+            if let (Some(dir), Some(file)) = (dir, nearest.filter(|nearest| !nearest.is_dir())) {
+                let file = if file == path { dir.value } else { file.display().to_string() };
+                document.mistake(dir.offset, format!("dir: {file} is a file, not a directory"));
             }
             Place::Directory(path)
         }

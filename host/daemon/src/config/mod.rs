@@ -2,6 +2,7 @@
 
 mod assets;
 mod checkpoints;
+mod columns;
 mod decode;
 mod detectors;
 mod engine;
@@ -102,6 +103,7 @@ pub fn read(file: &Path, text: &str) -> Result<Config, Mistakes> {
     };
     check_places(&mut root, &config);
     check_ends(&mut root, &config);
+    columns::check(&mut root, &config);
     root.close();
     document.finish(Some(config))
 }

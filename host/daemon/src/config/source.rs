@@ -1,8 +1,9 @@
 //! `[source]`: where readings come from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gridwatch_connectors::files::FileFormat;
 use gridwatch_connectors::simulator::{Scenario, World};
 
 use super::kafka::{self, KafkaSource};
@@ -25,6 +26,31 @@ pub struct FileSource {
     pub delimiter: Option<u8>,
     /// Goes on reading a file that grows.
     pub follow: bool,
+}
+
+impl FileSource {
+    /// What a file is, or why nobody can tell.
+    pub fn format_of(&self, path: &Path) -> Result<FileFormat, String> {
+        let by_name = match (FileFormat::of(path), self.delimiter) {
+            (Some(FileFormat::Csv { .. }), Some(delimiter)) => Some(FileFormat::Csv { delimiter }),
+            (by_name, _) => by_name,
+        };
+        match self.format {
+            Format::JsonLines => Ok(FileFormat::JsonLines),
+            Format::Csv => Ok(match by_name {
+                Some(csv @ FileFormat::Csv { .. }) => csv,
+                _ => FileFormat::Csv { delimiter: self.delimiter.unwrap_or(b',') },
+            }),
+            Format::Auto if path == Path::new("-") => Ok(FileFormat::JsonLines),
+            Format::Auto => by_name.ok_or_else(|| {
+                format!(
+                    "{}: its name does not say what it is; rename it (.csv, .tsv, .jsonl, .ndjson, .json, each \
+                     also .gz), or give a configuration with [source] format",
+                    path.display()
+                )
+            }),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

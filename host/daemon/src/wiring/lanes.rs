@@ -19,7 +19,7 @@ use gridwatch_engine::lane::LaneTemplate;
 use gridwatch_engine::settings::LaneSettings;
 
 use crate::cli::Failure;
-use crate::config::{self, AssetTable, Config, FileSource, Format, SimulatorSource, Source};
+use crate::config::{self, AssetTable, Config, FileSource, SimulatorSource, Source};
 
 /// A lane's name goes into paths of checkpoints.
 const LANE_NAME_BYTES_MAX: usize = 128;
@@ -122,7 +122,7 @@ fn file_lane(source: &FileSource, base: &LaneBase<'_>) -> Result<Lanes, Failure>
     let Some(first) = source.paths.first() else {
         return Err(Failure::Arguments("no file to read".to_owned()));
     };
-    let formats = source.paths.iter().map(|path| format_of(source, path));
+    let formats = source.paths.iter().map(|path| source.format_of(path).map_err(Failure::Arguments));
     let formats = formats.collect::<Result<Vec<FileFormat>, Failure>>()?;
     if let Some(other) = formats.iter().position(|format| *format != formats[0]) {
         return Err(Failure::Arguments(format!(
@@ -141,8 +141,8 @@ fn file_lane(source: &FileSource, base: &LaneBase<'_>) -> Result<Lanes, Failure>
         },
         ..FileFeedOptions::new(format)
     };
-    let feed =
-        FileFeed::open(source.paths.clone(), options).map_err(|error| Failure::Start(error.to_string()))?;
+    let feed = FileFeed::open(source.paths.clone(), options)
+        .map_err(|error| Failure::Arguments(error.to_string()))?;
     let record_format = match feed.header() {
         Some(header) => RecordFormat::Csv(header.clone()),
         None => RecordFormat::Json,
@@ -155,28 +155,6 @@ fn file_lane(source: &FileSource, base: &LaneBase<'_>) -> Result<Lanes, Failure>
     let source = parts.iter().map(Part::in_checkpoint).collect();
     let opening = Opening { lane, origin, source, format: record_format, feed: Box::new(feed) };
     Ok(base.fixed(vec![opening], [(name, parts)].into(), base.assets, progress))
-}
-
-fn format_of(source: &FileSource, path: &Path) -> Result<FileFormat, Failure> {
-    let by_name = match (FileFormat::of(path), source.delimiter) {
-        (Some(FileFormat::Csv { .. }), Some(delimiter)) => Some(FileFormat::Csv { delimiter }),
-        (by_name, _) => by_name,
-    };
-    match source.format {
-        Format::JsonLines => Ok(FileFormat::JsonLines),
-        Format::Csv => Ok(match by_name {
-            Some(csv @ FileFormat::Csv { .. }) => csv,
-            _ => FileFormat::Csv { delimiter: source.delimiter.unwrap_or(b',') },
-        }),
-        Format::Auto if path == Path::new("-") => Ok(FileFormat::JsonLines),
-        Format::Auto => by_name.ok_or_else(|| {
-            Failure::Arguments(format!(
-                "{}: its name does not say what it is; rename it (.csv, .tsv, .jsonl, .ndjson, .json, each \
-                 also .gz), or give a configuration with [source] format",
-                path.display()
-            ))
-        }),
-    }
 }
 
 /// The file's name without its folder, made fit for a path of checkpoints.

@@ -7,7 +7,7 @@ use gridwatch_core::Timestamp;
 use gridwatch_core::account::AnomalyLabel;
 use gridwatch_core::anomaly::{Anomaly, EpisodeKey, Ordinal, PublicSubject};
 use gridwatch_core::checkpoint::OpenEpisode;
-use gridwatch_core::decode::Mapping;
+use gridwatch_core::decode::{Mapping, has_decimal_comma};
 use gridwatch_core::finding::{Finding, Phase, Severity, Subject};
 use gridwatch_core::record::Position;
 use gridwatch_core::sensors::Attributes;
@@ -203,8 +203,10 @@ fn in_words(mappings: &[Mapping], quantity: &str, text: &str) -> String {
     let mapped = mappings.iter().find(|mapping| mapping.name == quantity);
     match (mapped, text) {
         (_, "") => format!("{quantity} is no number"),
-        (Some(mapping), text) => format!("column \"{}\" ({quantity}) holds \"{text}\"", mapping.path),
-        (None, text) => format!("column \"{quantity}\" holds \"{text}\""),
+        (Some(mapping), text) => {
+            format!("column \"{}\" ({quantity}) holds \"{text}\"{}", mapping.path, comma(text))
+        }
+        (None, text) => format!("column \"{quantity}\" holds \"{text}\"{}", comma(text)),
     }
 }
 
@@ -223,4 +225,8 @@ fn send(messages: &mut Vec<Outgoing>, account: &mut gridwatch_core::account::Acc
     };
     *account.anomalies.entry(label).or_default() += 1;
     messages.push(Outgoing::Anomaly(anomaly.to_message()));
+}
+
+fn comma(text: &str) -> &'static str {
+    if has_decimal_comma(text) { ", with a decimal comma: numbers have a decimal point" } else { "" }
 }

@@ -182,6 +182,8 @@ fn report(
 /// A folder of this run's own, gone at its end: a demo starts afresh every time.
 struct FreshFolder {
     path: PathBuf,
+    /// The folder around it, where that was not there before.
+    made: Option<PathBuf>,
 }
 
 impl FreshFolder {
@@ -192,8 +194,9 @@ impl FreshFolder {
         if path.exists() {
             std::fs::remove_dir_all(&path).map_err(failed)?;
         }
+        let made = (!state.exists()).then(|| state.to_owned());
         std::fs::create_dir_all(&path).map_err(failed)?;
-        Ok(FreshFolder { path })
+        Ok(FreshFolder { path, made })
     }
 }
 
@@ -202,5 +205,7 @@ impl Drop for FreshFolder {
         if let Err(error) = std::fs::remove_dir_all(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "cannot be removed");
         }
+        // Stays where somebody else has put something in.
+        let _ = self.made.as_ref().map(std::fs::remove_dir);
     }
 }
