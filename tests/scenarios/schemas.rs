@@ -212,9 +212,8 @@ fn what_does_not_fit_its_schema_is_a_dead_letter_with_its_frame() {
         let of = |metric: &str, client: &str| {
             host.metric(&format!("gridwatch_kafka_{metric}{{client=\"{client}\"}}"))
         };
-        let is_up = |client: &&str| of("brokers_up", client) == 1.0 && of("sent_bytes_total", client) > 0.0;
-        ["consumer", "producer"].iter().all(|client| is_up(&client))
-            && of("rebalances_total", "consumer") > 0.0
+        let is_up = |client: &str| of("brokers_up", client) == 1.0 && of("sent_bytes_total", client) > 0.0;
+        ["consumer", "producer"].into_iter().all(is_up) && of("rebalances_total", "consumer") > 0.0
     });
 
     // Without a registry the same records are judged unchecked, and that is said once.
