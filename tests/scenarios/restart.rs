@@ -1,8 +1,11 @@
 //! `kill -9` at random: what the sink holds in the end is what an undisturbed run writes, byte for byte.
 
+use std::process::Stdio;
+
 use gridwatch_tests::house::{House, simulated};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
 
 /// More than three days: the first has no faults.
 const READINGS: usize = 400_000;
@@ -51,4 +54,19 @@ fn killed_at_random_the_sink_is_the_undisturbed_one() {
         let differs = expected.lines().zip(seen.lines()).find(|(a, b)| a != b);
         assert!(expected == seen, "seed {seed}, {file} after {kills} kills; first difference: {differs:#?}");
     }
+}
+
+/// `gridwatch run 2>&1 | head -1`: who reads the log is gone, and everything else goes on.
+#[test]
+fn a_log_that_nobody_reads_any_more_ends_nothing() {
+    let house = House::with(&["limits"]);
+    house.write("readings.jsonl", format!("{}no reading\n", simulated(3, 5_000)));
+    house.configure("kind = \"file\"\npath = \"readings.jsonl\"", "");
+    let mut command = house.command(&["run", "-c", "gridwatch.toml", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", output.status);
+    let account: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&account["judged"], &account["dead_lettered"]), (&5_000.into(), &1.into()), "{account}");
 }

@@ -13,5 +13,7 @@ pub fn start() {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
+        // Nobody reads the log any more: that must not end what it would tell of.
+        .log_internal_errors(false)
         .try_init();
 }

@@ -21,15 +21,29 @@ use clap::Parser;
 
 use cli::{Arguments, Command, ConfigCommand, DeadLettersCommand, Failure, SchemasCommand};
 
+/// As Rust's own where the main thread panics.
+const PANIC_STATUS: i32 = 101;
+
 fn main() -> ExitCode {
     // Clap prints help and mistakes itself, and ends with status 0 or 2.
     let process_start = Instant::now();
     let arguments = Arguments::parse();
     logging::start();
+    end_on_panic();
     match perform(arguments.command, process_start) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// A thread that is gone leaves a process that looks alive and judges nothing. Ended, it is started again, and what
+/// was not committed is read again.
+fn end_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::exit(PANIC_STATUS);
+    }));
 }
 
 fn perform(command: Command, process_start: Instant) -> Result<(), Failure> {

@@ -22,6 +22,8 @@ use crate::locked;
 
 /// How long one question to the brokers may take.
 pub const ASK_WAIT: Duration = Duration::from_secs(5);
+/// Between two tries to find a topic at the start.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long brokers may be out of reach at the start before it counts as a mistake in the configuration.
 const CONNECT_WAIT: Duration = Duration::from_secs(15);
 
@@ -222,7 +224,7 @@ impl Membership {
     pub fn lose_with(&self, member: Option<String>) -> BTreeMap<LaneId, i32> {
         let mut state = self.lock();
         let before = std::mem::replace(&mut state.member, member);
-        if before.is_none() || before == state.member {
+        if before == state.member {
             return BTreeMap::new();
         }
         state.metadata = None;
@@ -230,6 +232,11 @@ impl Membership {
         let lost = std::mem::take(&mut state.held);
         state.going.extend(lost);
         lanes
+    }
+
+    /// The group has ended our membership, and has not given us another one yet.
+    pub fn is_nobody(&self) -> bool {
+        self.lock().member.is_none()
     }
 
     pub fn assignment(&self) -> Assignment {
@@ -290,23 +297,9 @@ pub fn connect(settings: KafkaSettings) -> Result<Group, SourceError> {
     let consumer_figures = Figures::default();
     let consumer = consumer(&settings, Membership::after(0, consumer_figures.clone()))?;
     let until = Instant::now() + CONNECT_WAIT;
-    let partitions = loop {
-        let found = partitions_of(&consumer, &settings.topic);
-        // What the brokers have said of the login comes with the consumer's events.
-        while consumer.poll(Duration::ZERO).is_some() {}
-        consumer.context().check(&place)?;
-        match found {
-            Ok(partitions) => break partitions,
-            Err(what) if Instant::now() >= until => return Err(failed(what)),
-            Err(what) => tracing::warn!("{place}: {what}; tries again"),
-        }
-    };
+    let partitions = wait_for(&consumer, &settings.topic, &place, until)?;
     for topic in [&settings.anomalies_topic, &settings.dead_letters_topic] {
-        while let Err(what) = partitions_of(&consumer, topic) {
-            if Instant::now() >= until {
-                return Err(failed(what));
-            }
-        }
+        wait_for(&consumer, topic, &place, until)?;
     }
     let topic_id = raw::topic_id(&consumer, &settings.topic, ASK_WAIT)
         .map_err(|code| failed(format!("the topic's id cannot be had: {code}")))?;
@@ -323,6 +316,30 @@ fn consumer(settings: &KafkaSettings, membership: Membership) -> Result<GroupCon
         place: place_of(&settings.properties),
         what: format!("the Kafka properties do not hold: {error}"),
     })
+}
+
+/// The topic's partitions, once the brokers are there and have it.
+fn wait_for(consumer: &GroupConsumer, topic: &str, place: &str, until: Instant) -> Result<i32, SourceError> {
+    let mut said = None;
+    loop {
+        let found = partitions_of(consumer, topic);
+        // What the brokers have said of the login comes with the consumer's events.
+        let next = Instant::now() + if found.is_ok() { Duration::ZERO } else { RETRY_INTERVAL };
+        let left = || next.saturating_duration_since(Instant::now());
+        while consumer.poll(left()).is_some() || !left().is_zero() {}
+        consumer.context().check(place)?;
+        match found {
+            Ok(partitions) => return Ok(partitions),
+            Err(what) if Instant::now() >= until => {
+                return Err(SourceError::Read { place: place.to_owned(), what });
+            }
+            Err(what) if said.as_ref() == Some(&what) => {}
+            Err(what) => {
+                tracing::warn!("{place}: {what}; tries again");
+                said = Some(what);
+            }
+        }
+    }
 }
 
 fn partitions_of(consumer: &GroupConsumer, topic: &str) -> Result<i32, String> {

@@ -26,6 +26,8 @@ pub struct KafkaIntake {
     in_doubt: BTreeSet<i32>,
     /// Asked for by the group, and not answered yet.
     wanted_back: Vec<i32>,
+    /// A generation has come meanwhile, as whose member nothing of these may be committed.
+    is_renewal_due: bool,
     fencing: Fencing,
 }
 
@@ -33,7 +35,15 @@ impl KafkaIntake {
     pub fn new(shared: Group) -> Self {
         let group = shared.current();
         let (in_doubt, fencing) = (BTreeSet::new(), Fencing::default());
-        KafkaIntake { shared, group, is_subscribed: false, in_doubt, wanted_back: Vec::new(), fencing }
+        KafkaIntake {
+            shared,
+            group,
+            is_subscribed: false,
+            in_doubt,
+            wanted_back: Vec::new(),
+            is_renewal_due: false,
+            fencing,
+        }
     }
 
     fn failed(&self, what: String) -> SourceError {
@@ -67,7 +77,11 @@ impl KafkaIntake {
     }
 
     /// As whom we may commit from now on.
-    fn renew(&self) {
+    fn renew(&mut self) {
+        self.is_renewal_due = !self.wanted_back.is_empty();
+        if self.is_renewal_due {
+            return;
+        }
         self.group.membership().set_metadata(self.group.consumer.group_metadata());
     }
 
@@ -82,6 +96,12 @@ impl KafkaIntake {
                     .consumer
                     .incremental_assign(&none)
                     .map_err(|error| self.failed(error.to_string()))?;
+                if self.group.membership().is_nobody() {
+                    // Of the membership that has ended; as the next member we are told again, and what is not
+                    // ours then is taken back first.
+                    self.in_doubt.extend(partitions);
+                    return Ok(changes);
+                }
                 // The group would not give what it knows to be ours already: what we have of these is of before.
                 let lanes = self.group.membership().take_away(&partitions);
                 if !lanes.is_empty() {
@@ -204,7 +224,11 @@ impl Intake for KafkaIntake {
             return Ok(());
         }
         self.wanted_back.clear();
-        self.unassign(self.group.membership().release(lanes))
+        let fetched = self.group.membership().release(lanes);
+        if self.is_renewal_due {
+            self.renew();
+        }
+        self.unassign(fetched)
     }
 
     fn reopen(&mut self) -> Result<Vec<Opening>, SourceError> {

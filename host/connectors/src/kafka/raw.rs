@@ -46,7 +46,8 @@ impl<C: ConsumerContext + 'static> PartitionQueue<C> {
     }
 
     /// Messages into an empty `chunk`, waiting at most `wait` for the first, and whether there may be more at
-    /// once. An error among them ends the batch: what came before it is in the chunk.
+    /// once. An error among them, the last of several, is answered with; all messages are in the chunk, also
+    /// those behind it: librdkafka goes on behind them.
     pub fn poll(
         &mut self,
         chunk: &mut Chunk,
@@ -62,15 +63,12 @@ impl<C: ConsumerContext + 'static> PartitionQueue<C> {
         }
         self.take(&mut messages, Duration::ZERO, BATCH_MESSAGES - 1);
         let is_full = messages.pointers.len() == BATCH_MESSAGES;
-        // SAFETY: they are whole until `messages` is dropped.
-        let errors = messages.pointers.iter().map(|message| unsafe { (**message).err });
-        let failed = errors.enumerate().find(|(_, error)| *error != RD_KAFKA_RESP_ERR_NO_ERROR);
-        let count = failed.map_or(messages.pointers.len(), |(at, _)| at);
-        // SAFETY: as above; those before the first error are messages.
-        chunk.records.extend((0..count).map(|at| unsafe { messages.meta(at) }));
+        let failed = messages.take_errors();
+        // SAFETY: all that are left are messages.
+        chunk.records.extend((0..messages.pointers.len()).map(|at| unsafe { messages.meta(at) }));
         chunk.kept = Some(Box::new(messages));
         match failed {
-            Some((_, error)) => Err(error.into()),
+            Some(error) => Err(error.into()),
             None => Ok(if is_full { FeedStatus::More } else { FeedStatus::Idle }),
         }
     }
@@ -110,6 +108,23 @@ struct Messages<C: ConsumerContext> {
 unsafe impl<C: ConsumerContext> Send for Messages<C> {}
 
 impl<C: ConsumerContext> Messages<C> {
+    /// Takes out what stands among the messages to tell of an error, and answers with the last.
+    fn take_errors(&mut self) -> Option<sys::rd_kafka_resp_err_t> {
+        let mut last = None;
+        self.pointers.retain(|message| {
+            // SAFETY: it is whole; one that is not kept is destroyed here and nowhere else.
+            unsafe {
+                let error = (**message).err;
+                if error != RD_KAFKA_RESP_ERR_NO_ERROR {
+                    last = Some(error);
+                    sys::rd_kafka_message_destroy(*message);
+                }
+                error == RD_KAFKA_RESP_ERR_NO_ERROR
+            }
+        });
+        last
+    }
+
     /// # Safety
     /// That message has no error.
     unsafe fn meta(&self, at: usize) -> RecordMeta {

@@ -188,6 +188,31 @@ fn check_places(root: &mut Section<'_, '_>, config: &Config) {
             }
         }
     }
+    if let (Some(Source::Kafka(kafka)), Sink::Kafka { topic }) = (&config.source, &config.sink) {
+        let letters = config.dead_letters_topic.as_ref();
+        for (table, is_shared, what) in [
+            (
+                "sink",
+                *topic == kafka.topic,
+                "topic: is the one that [source] reads: anomalies would come back as readings",
+            ),
+            (
+                "dead_letters",
+                letters == Some(&kafka.topic),
+                "topic: is the one that [source] reads: dead letters would come back for ever",
+            ),
+            (
+                "dead_letters",
+                letters == Some(topic),
+                "topic: anomalies and dead letters cannot share a topic",
+            ),
+        ] {
+            if is_shared {
+                let section = root.section(table);
+                document.mistake(section.written("topic").unwrap_or(section.offset()), what);
+            }
+        }
+    }
     if config.api_listen == config.metrics_listen && config.api_listen.port() != 0 {
         let offset = root.section("metrics").written("listen").or(root.section("api").written("listen"));
         document.mistake(offset.unwrap_or(0), "listen: [api] and [metrics] need a port each");
