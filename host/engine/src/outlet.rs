@@ -7,12 +7,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use gridwatch_core::decision::{self, Decision, DecisionsError};
-use gridwatch_core::digest;
 use gridwatch_core::record::Position;
 use gridwatch_core::sink::{Commit, Delivery, LaneCommit, LaneId, Outgoing, Sink, SinkError, Store};
 
 use crate::lane::Output;
-use crate::vault::{Chore, Place, Stored, folder_of};
+use crate::vault::{Chore, Place, Stored};
 use crate::worker::Parcel;
 
 /// Bytes of decisions in a commit beyond which a checkpoint is asked for.
@@ -321,7 +320,7 @@ impl Outlet {
         let Some(ledger) = self.lanes.get_mut(lane) else { return };
         ledger.position = position;
         ledger.sequence += 1;
-        let name = checkpoint_name(&lane.name, Place { position, sequence: ledger.sequence }, &bytes);
+        let name = Place { position, sequence: ledger.sequence }.name(&lane.name, &bytes);
         let saving = Saving { name, decisions: ledger.decisions.len(), ahead };
         if ledger.saving.is_some() {
             ledger.waiting = Some((saving, bytes));
@@ -363,15 +362,9 @@ impl Outlet {
     }
 }
 
-/// Unique by content: another process may have made another one at the same place.
-fn checkpoint_name(lane: &str, place: Place, bytes: &[u8]) -> String {
-    let Place { position, sequence } = place;
-    format!("{}{position:020}-{sequence:010}-{}", folder_of(lane), digest::short(bytes))
-}
-
 /// Of a lane that begins here and knows nothing yet.
 pub fn first_checkpoint_name(lane: &str, position: Position, bytes: &[u8]) -> String {
-    checkpoint_name(lane, Place { position, sequence: 0 }, bytes) + FIRST
+    Place { position, sequence: 0 }.name(lane, bytes) + FIRST
 }
 
 const FIRST: &str = "-first";

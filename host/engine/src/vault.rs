@@ -1,6 +1,7 @@
 //! What is done in the checkpoint store, apart from the outlet: a store that is slow or away must not hold
 //! up what is on its way.
 
+use gridwatch_core::digest;
 use gridwatch_core::record::Position;
 use gridwatch_core::sink::{LaneId, Store, StoreError};
 
@@ -64,6 +65,14 @@ pub struct Place {
 const SEQUENCE_DIGITS: usize = 10;
 
 impl Place {
+    /// The name of the lane's checkpoint that was made here. Unique by content: another process may have made
+    /// another one at the same place.
+    pub fn name(self, lane: &str, bytes: &[u8]) -> String {
+        let Place { position, sequence } = self;
+        let digest = digest::short(bytes);
+        format!("{}{position:020}-{sequence:0SEQUENCE_DIGITS$}-{digest}", folder_of(lane))
+    }
+
     /// As the checkpoint's name has it.
     pub fn of(name: &str) -> Option<Place> {
         let mut parts = name.rsplit('/').next()?.split('-');

@@ -150,14 +150,17 @@ impl State {
         }
         // Before anything else: nobody may commit them any more.
         self.metadata = None;
-        let lost = self.take(&partitions);
-        let lanes = lost.keys().cloned().collect();
-        self.going.extend(lost);
-        Rebalance::Lost { lanes }
+        Rebalance::Lost {
+            lanes: self.lose(|partition| partitions.contains(&partition)).into_keys().collect(),
+        }
     }
 
-    fn take(&mut self, partitions: &[i32]) -> BTreeMap<LaneId, Held> {
-        self.held.extract_if(.., |_, held| partitions.contains(&held.partition)).collect()
+    /// These are not ours any more, and still to be given up.
+    fn lose(&mut self, is_lost: impl Fn(i32) -> bool) -> BTreeMap<LaneId, i32> {
+        let lost: Vec<(LaneId, Held)> = self.held.extract_if(.., |_, held| is_lost(held.partition)).collect();
+        let lanes = lost.iter().map(|(lane, held)| (lane.clone(), held.partition)).collect();
+        self.going.extend(lost);
+        lanes
     }
 }
 
@@ -206,11 +209,7 @@ impl Membership {
 
     /// What we have of these partitions is not ours any more, and still to be given up.
     pub fn take_away(&self, partitions: &[i32]) -> Vec<LaneId> {
-        let mut state = self.lock();
-        let lost = state.take(partitions);
-        let lanes = lost.keys().cloned().collect();
-        state.going.extend(lost);
-        lanes
+        self.lock().lose(|partition| partitions.contains(&partition)).into_keys().collect()
     }
 
     /// As whom we may commit the lanes that are held now.
@@ -228,10 +227,7 @@ impl Membership {
             return BTreeMap::new();
         }
         state.metadata = None;
-        let lanes = state.partitions();
-        let lost = std::mem::take(&mut state.held);
-        state.going.extend(lost);
-        lanes
+        state.lose(|_| true)
     }
 
     /// The group has ended our membership, and has not given us another one yet.

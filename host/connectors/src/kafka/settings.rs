@@ -72,7 +72,6 @@ impl KafkaSettings {
         // The default of a second stalls a catch-up read eightfold.
         config.set("fetch.queue.backoff.ms", "10");
         config.set("session.timeout.ms", "10000").set("heartbeat.interval.ms", "1000");
-        config.set("statistics.interval.ms", STATISTICS_MS);
         self.common(&mut config, &PRODUCER_ONLY);
         config
             .set("group.id", &self.group)
@@ -94,7 +93,6 @@ impl KafkaSettings {
             config.set("transaction.timeout.ms", &timeout);
             config.set("message.timeout.ms", &timeout);
         }
-        config.set("statistics.interval.ms", STATISTICS_MS);
         self.common(&mut config, &CONSUMER_ONLY);
         config.set("enable.idempotence", "true");
         if self.delivery == Delivery::ExactlyOnce {
@@ -108,6 +106,7 @@ impl KafkaSettings {
         config.set("client.id", format!("gridwatch-{}", self.instance));
         // Errors come as callbacks; librdkafka's own lines say the same again.
         config.set("log.connection.close", "false");
+        config.set("statistics.interval.ms", STATISTICS_MS);
         for (name, value) in &self.properties {
             if !others.contains(&name.as_str()) {
                 config.set(name, value);
