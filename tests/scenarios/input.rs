@@ -165,6 +165,16 @@ fn a_mapping_that_never_matches_is_said_while_it_runs_and_at_the_end() {
     assert!(said.contains(r#""nearest":["/data/current""#) && said.contains(r#""path":"/data/p""#), "{said}");
 }
 
+#[test]
+fn a_mapping_beside_which_the_quantity_comes_by_its_own_name_is_said_too() {
+    let house = House::with(&["limits"]);
+    house.write("readings.jsonl", GOOD);
+    house.write("gridwatch.toml", "[decode.quantities]\nvoltage = { from = \"/data/u\", factor = 1000.0 }\n");
+    let said = errors(&house.output(&["replay", "-c", "gridwatch.toml", "readings.jsonl"]));
+    let words = "NEVER FOUND: quantity `voltage` ([decode.quantities], `/data/u`) in 1 records; nearest in a record: `voltage`";
+    assert!(said.contains(words), "{said}");
+}
+
 /// What `replay` says of a file, as a person without a configuration meets it.
 fn said_of(name: &str, content: &str) -> String {
     let house = House::with(&["vitals"]);

@@ -8,7 +8,7 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::settings::{DecodeSettings, IdSource, NAME_BYTES_MAX, Selection, SettingsError};
+use super::settings::{DecodeSettings, IdSource, Mapping, NAME_BYTES_MAX, Selection, SettingsError};
 use super::take::Parts;
 use super::time::Clock;
 use super::units::unit_of;
@@ -59,12 +59,22 @@ pub(super) struct Slot {
     pub(super) named: bool,
 }
 
+/// Where a mapped quantity has been seen.
+#[derive(Debug, Clone, Copy, Default)]
+struct Came {
+    mapped: bool,
+    by_name: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Layout {
     settings: DecodeSettings,
     pub(super) clock: Clock,
     nodes: Vec<Node>,
+    /// Those of the mappings first, in their order.
     pub(super) slots: Vec<Slot>,
+    /// For each mapping.
+    came: Vec<Came>,
     quantities: Vec<Quantity>,
     ignored: usize,
     /// Quantities built in or mapped that have not been seen: there is always room for them.
@@ -89,6 +99,7 @@ impl Layout {
             clock,
             nodes: Vec::new(),
             slots: Vec::new(),
+            came: vec![Came::default(); settings.mappings.len()],
             quantities,
             ignored: 0,
             reserved: 0,
@@ -161,7 +172,8 @@ impl Layout {
             name: name.into(),
             unit,
             factor,
-            index: index.map_or(NONE, |index| index as u16),
+            // One that has a name beforehand is looked up when it is met: so it is noted where it came.
+            index: index.filter(|_| !named).map_or(NONE, |index| index as u16),
             named,
         });
         (self.slots.len() - 1) as u16
@@ -284,8 +296,17 @@ impl Layout {
 
     /// The index of a slot's quantity, which becomes known by this.
     pub(super) fn index_of(&mut self, slot: u16) -> u16 {
-        let slot = &mut self.slots[slot as usize];
+        let at = slot as usize;
+        let slot = &mut self.slots[at];
         if slot.index == NONE {
+            match self.came.get_mut(at) {
+                Some(came) => came.mapped = true,
+                None => {
+                    let mappings = self.settings.mappings.iter().zip(&mut self.came);
+                    let of_name = mappings.filter(|(mapping, _)| *mapping.name == *slot.name);
+                    of_name.for_each(|(_, came)| came.by_name = true);
+                }
+            }
             let known = self.quantities.iter().position(|quantity| *quantity.name == *slot.name);
             slot.index = known.unwrap_or(self.quantities.len()) as u16;
             if known.is_none() {
@@ -296,6 +317,15 @@ impl Layout {
             }
         }
         slot.index
+    }
+
+    /// Mappings whose quantity came, and only from elsewhere: under its plain name.
+    pub(super) fn shadowed(&self) -> impl Iterator<Item = &Mapping> {
+        let mappings = || self.settings.mappings.iter().zip(&self.came);
+        let is_mapped =
+            move |name: &str| mappings().any(|(mapping, came)| came.mapped && mapping.name == name);
+        let by_name = mappings().filter(|(_, came)| came.by_name);
+        by_name.map(|(mapping, _)| mapping).filter(move |mapping| !is_mapped(&mapping.name))
     }
 
     pub(super) fn takes_all(&self) -> bool {

@@ -137,6 +137,12 @@ impl Decoder {
         self.layout.quantities()
     }
 
+    /// Mappings that have found nothing, while their quantity came under its plain name. (Those whose quantity
+    /// never came are known by `quantities`.)
+    pub fn shadowed(&self) -> impl Iterator<Item = &Mapping> {
+        self.layout.shadowed()
+    }
+
     /// How many numbers were left out because there are `quantities_max` quantities already.
     pub fn quantities_left_out(&self) -> u64 {
         self.quantities_left_out

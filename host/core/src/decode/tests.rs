@@ -303,3 +303,34 @@ fn a_decimal_comma_and_a_misspelt_key_are_named() {
         "there is no `sensor_id` (did you mean `sensorid`?); there are: `sensorid`, `timestamp`, `voltage`"
     );
 }
+
+/// A mapping is misspelt, and all would look well: the quantity comes, unscaled.
+#[test]
+fn a_mapping_beside_which_its_quantity_comes_by_its_name_is_told_until_it_matches() {
+    let mapping =
+        |path: &str| Mapping { path: path.into(), name: "voltage".into(), factor: 10.0, unit: None };
+    let with = |paths: &[&str]| DecodeSettings {
+        mappings: paths.iter().map(|path| mapping(path)).collect(),
+        ..settings()
+    };
+    let feed = |decoder: &mut Decoder, rest: &str| {
+        let record = format!(r#"{{"sensor_id":"m","timestamp":1,{rest}}}"#);
+        decoder.decode(record.as_bytes(), &mut Reading::default()).ok();
+        decoder.shadowed().map(|mapping| mapping.path.clone()).collect::<Vec<_>>()
+    };
+    let mut decoder = Decoder::new(&with(&["/data/u"]), Vec::new()).unwrap();
+    assert_eq!(feed(&mut decoder, r#""current":5"#), [""; 0]);
+    assert_eq!(feed(&mut decoder, r#""voltage":230"#), ["/data/u"]);
+    assert_eq!(feed(&mut decoder, r#""current":5"#), ["/data/u"]);
+    assert_eq!(feed(&mut decoder, r#""data":{"u":23}"#), [""; 0]);
+    assert_eq!(feed(&mut decoder, r#""voltage":230"#), [""; 0]);
+    assert_eq!(feed(&mut decoder, r#""new":1,"timestamp":"never""#), [""; 0], "a rejection forgets nothing");
+    assert_eq!(feed(&mut decoder, r#""voltage":230"#), [""; 0]);
+
+    // The same from a checkpoint's quantities; and one of two places is enough.
+    let known = decoder.quantities().to_vec();
+    let mut decoder = Decoder::new(&with(&["/data/u", "/data/v"]), known).unwrap();
+    assert_eq!(feed(&mut decoder, r#""current":5"#), [""; 0]);
+    assert_eq!(feed(&mut decoder, r#""voltage":230"#), ["/data/u", "/data/v"]);
+    assert_eq!(feed(&mut decoder, r#""data":{"v":23}"#), [""; 0]);
+}

@@ -3,6 +3,7 @@
 use gridwatch_core::account::Account;
 use gridwatch_core::dead_letter::DeadLetter;
 use gridwatch_core::record::Chunk;
+use gridwatch_core::unfound::Unfound;
 
 use super::{DetectorSnapshot, Lane, Seat};
 
@@ -11,6 +12,10 @@ impl Lane {
         let mut account = self.account.clone();
         account.quantities_left_out = self.decoder.quantities_left_out();
         account.unfound = self.sought.unfound().clone();
+        for mapping in self.decoder.shadowed() {
+            let unfound = Unfound { path: mapping.path.clone(), nearest: vec![mapping.name.clone()] };
+            account.unfound.insert(mapping.name.clone(), unfound);
+        }
         account
     }
 
