@@ -117,3 +117,23 @@ fn a_missing_checkpoint_is_said_once_with_the_places_to_look_at() {
         assert!(said.contains(word), "it does not say {word}: {said}");
     }
 }
+
+#[test]
+fn a_cold_start_is_said_with_the_checkpoint_that_it_does_without() {
+    let house = house(&simulated(25, 5_000));
+    house.run();
+    let checkpoint = house.text("anomalies.jsonl.commit");
+    std::fs::remove_dir_all(house.path(".gridwatch/checkpoints")).unwrap();
+    house.configure("kind = \"file\"\npath = \"readings.jsonl\"", "[checkpoints]\non_missing = \"cold\"\n");
+    let output = house.output(&["run", "-c", "gridwatch.toml"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let cold: Vec<&str> = said.lines().filter(|line| line.contains("starts cold")).collect();
+    let [line] = cold[..] else { panic!("it is not said once: {said}") };
+    let (before, rest) = line.split_once("starts cold, as configured: the checkpoint ").expect(line);
+    assert!(before.contains("WARN"), "{line}");
+    let (name, rest) = rest.split_once(' ').expect(line);
+    assert!(checkpoint.contains(name), "{name} is not the one of the commit: {checkpoint}");
+    assert!(rest.starts_with("is missing; detectors are empty"), "{line}");
+    assert!(line.contains("readings.jsonl") && line.contains("position="), "{line}");
+}

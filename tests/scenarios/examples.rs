@@ -133,4 +133,5 @@ fn the_demo_finds_what_is_injected() {
     assert!(output.status.success(), "{}", errors(&output));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["account"]["adds_up"], true, "{report}");
+    assert!(!house.path(".gridwatch").exists(), "its folder is left behind");
 }

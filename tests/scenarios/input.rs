@@ -225,3 +225,16 @@ fn a_value_that_is_no_number_is_named_with_its_column() {
     let text = "column \"Amps\" (current) holds \"--\"";
     assert_eq!(malformed("readings.csv")[0]["details"]["malformed"], text);
 }
+
+#[test]
+fn a_decimal_comma_is_named_in_what_is_malformed() {
+    let house = House::with(&["vitals"]);
+    house.write("german.csv", "sensor_id;timestamp;voltage;current\nm;2026-01-05T00:00:00Z;230,5;5\n");
+    house.configure("kind = \"file\"\npath = \"german.csv\"\ndelimiter = \";\"", "");
+    house.write("detectors/vitals.toml", "[parameters]\ncalm_readings = 1\n");
+    assert_eq!(house.run()["judged"], 1);
+    let anomalies = house.json_lines("anomalies.jsonl");
+    let found = anomalies.iter().find(|anomaly| anomaly["kind"] == "malformed").expect("it is not found");
+    let words = "column \"voltage\" holds \"230,5\", with a decimal comma: numbers have a decimal point";
+    assert_eq!(found["details"]["malformed"], words);
+}

@@ -79,3 +79,25 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     assert!(line.starts_with("{\"sensor_id\""), "{line}");
 }
+
+/// Below a plain file nobody can make a folder, whatever rights they have.
+#[test]
+fn a_place_where_no_checkpoint_can_be_written_is_said_by_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gridwatch.toml");
+    let check = || run(&format!("config check {}", config.display()));
+    std::fs::write(&config, "[checkpoints]\ninterval = \"1m\"\n").unwrap();
+    assert_eq!(check().0, 0);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "the attempt is left");
+
+    std::fs::write(folder.path().join(".gridwatch"), "").unwrap();
+    let (status, out, err) = check();
+    assert_eq!((status, out.as_str()), (2, ""));
+    assert!(err.contains("[checkpoints] dir: nothing can be written in "), "{err}");
+    assert!(err.contains(".gridwatch: "), "{err}");
+
+    std::fs::write(&config, "[checkpoints]\ndir = \".gridwatch/below\"\n").unwrap();
+    let (status, _, err) = check();
+    assert_eq!(status, 2);
+    assert!(err.contains("gridwatch.toml:2:7: dir: ") && err.contains("is a file, not a directory"), "{err}");
+}
