@@ -9,9 +9,11 @@ use crate::servers::Kafka;
 
 /// Records a second.
 const RATE: u64 = 8_000;
-/// What a kill may cost readers: after so long the broker ends a transaction that nobody does, and it looks for
-/// such ones twice a second.
+/// What any kill may cost readers, however many follow: after so long the broker ends a transaction that nobody
+/// does, and it looks for such ones twice a second.
 const GAP_MAX: Duration = Duration::from_millis(10_500);
+/// What it normally costs: the restart, on a machine that is busy with other things, too.
+const GAP_MEDIAN_MAX: Duration = Duration::from_secs(5);
 
 pub fn exactly_once(order: &Order) -> Verdict {
     kills("kill", order, Promise::ExactlyOnce)
@@ -56,15 +58,14 @@ fn kills(name: &'static str, order: &Order, promise: Promise) -> Verdict {
     Verdict::of(name, order.seed, promise, &expected, &seen)
         .disturbed(format!("{kills} kills"), offsets.readings())
         .note(format!(
-            "from a kill to a new record {:.1} s, at most {:.1} s, of {}; longest gap over several {:.1} s",
+            "from a kill to a new record {:.1} s, at most {:.1} s",
             cost.median().as_secs_f64(),
             cost.max().as_secs_f64(),
-            cost.gaps.len(),
-            cost.longest.as_secs_f64()
         ))
         .note(format!("peak {peak} MiB"))
-        .require(!cost.gaps.is_empty(), "no kill was recovered from before the next")
+        .require(cost.without_end == 0, "readers saw nothing new after a kill")
         .require(cost.max() <= GAP_MAX, "a kill costs readers more than a transaction's time")
+        .require(cost.median() <= GAP_MEDIAN_MAX, "a kill normally costs readers more than a restart")
         .require(peak <= PEAK_MIB_MAX, "memory is not bounded")
         .end(&stage)
 }

@@ -50,10 +50,8 @@ impl Output {
             output.anomalies.entry(partition).or_default().push(Said { id, text: text_of(message) });
         });
         read(bootstrap, &deployment.dead_letters(), |message| {
-            let header = |name: &str| header(message, name).unwrap_or_default();
-            let (partition, reason) = (header("gridwatch-partition"), header("gridwatch-reason"));
-            let id = format!("{partition}/{}/{reason}", header("gridwatch-offset"));
-            let said = Said { id, text: text_of(message) };
+            let partition = header(message, "gridwatch-partition").unwrap_or_default();
+            let said = Said { id: letter_of(message), text: text_of(message) };
             output.dead_letters.entry(partition.parse().unwrap()).or_default().push(said);
         });
         output
@@ -91,6 +89,14 @@ impl Output {
         let said = self.anomalies.get(&partition).map_or(&[][..], Vec::as_slice);
         said.iter().map(Said::json).collect()
     }
+}
+
+/// What a dead letter is of, and why.
+pub fn letter_of(message: &BorrowedMessage<'_>) -> String {
+    let header = |name: &str| header(message, name).unwrap_or_default();
+    let [partition, offset, reason] =
+        ["partition", "offset", "reason"].map(|name| format!("gridwatch-{name}"));
+    format!("{}/{}/{}", header(&partition), header(&offset), header(&reason))
 }
 
 fn header(message: &BorrowedMessage<'_>, name: &str) -> Option<String> {

@@ -1,5 +1,6 @@
 //! A reader of committed records that takes the time: how long nothing new was to be seen.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use rdkafka::Offset;
 
 use super::Deployment;
-use super::output::reader;
+use super::output::{letter_of, reader};
 
 pub struct Watch {
     stop: Arc<AtomicBool>,
@@ -16,15 +17,17 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Dead letters come as steadily as readings.
+    /// Dead letters come as steadily as readings. One that is repeated is not new.
     pub fn start(deployment: &Deployment, bootstrap: &str) -> Watch {
         let consumer = reader(bootstrap, &deployment.dead_letters(), Offset::Beginning);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
-            let mut seen = Vec::new();
+            let (mut known, mut seen) = (HashSet::new(), Vec::new());
             while !stopped.load(Ordering::Relaxed) {
-                if let Some(Ok(_)) = consumer.poll(Duration::from_millis(20)) {
+                if let Some(Ok(letter)) = consumer.poll(Duration::from_millis(20))
+                    && known.insert(letter_of(&letter))
+                {
                     seen.push(Instant::now());
                 }
             }
@@ -43,10 +46,11 @@ impl Watch {
 /// What readers have noticed of kills.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// From a kill to the first new record, sorted; kills that others followed before that are left out.
+    /// From each kill to the first new record, sorted. Kills that others followed before that are no exception:
+    /// what the next life could not say either is counted in full.
     pub gaps: Vec<Duration>,
-    /// Without anything new, however many kills there were meanwhile.
-    pub longest: Duration,
+    /// Kills after which nothing new was ever seen.
+    pub without_end: usize,
 }
 
 /// So long after a kill a reader may still see what was committed before it.
@@ -54,15 +58,14 @@ const UNDER_WAY: Duration = Duration::from_millis(100);
 
 impl Cost {
     fn of(seen: &[Instant], kills: &[Instant]) -> Cost {
-        let longest = seen.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default();
-        let ends = kills.iter().skip(1).map(Some).chain([None]);
-        let gap = |(kill, end): (&Instant, Option<&Instant>)| {
+        let gap = |kill: &Instant| {
             let first = seen[seen.partition_point(|at| *at < *kill + UNDER_WAY)..].first()?;
-            end.is_none_or(|end| first < end).then(|| *first - *kill)
+            Some(*first - *kill)
         };
-        let mut gaps: Vec<Duration> = kills.iter().zip(ends).filter_map(gap).collect();
+        let mut gaps: Vec<Duration> = kills.iter().filter_map(gap).collect();
         gaps.sort();
-        Cost { gaps, longest }
+        let without_end = kills.len() - gaps.len();
+        Cost { gaps, without_end }
     }
 
     pub fn median(&self) -> Duration {
@@ -85,12 +88,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kill_costs_until_the_next_record_unless_another_follows() {
+    fn a_kill_costs_until_the_next_record_also_where_another_follows() {
         let start = Instant::now();
         let at = |ms: &[u64]| ms.iter().map(|ms| start + Duration::from_millis(*ms)).collect::<Vec<_>>();
-        let cost = Cost::of(&at(&[0, 90, 2_000, 2_050, 7_000]), &at(&[80, 2_040, 3_000, 6_000]));
-        assert_eq!(cost.gaps, [Duration::from_secs(1), Duration::from_millis(1_920)]);
-        assert_eq!(cost.longest, Duration::from_millis(4_950));
-        assert_eq!((cost.median(), cost.max()), (cost.gaps[1], cost.gaps[1]));
+        let cost = Cost::of(&at(&[0, 90, 2_000, 2_050, 7_000]), &at(&[80, 2_040, 3_000, 6_000, 6_950]));
+        let ms: Vec<u128> = cost.gaps.iter().map(Duration::as_millis).collect();
+        assert_eq!(ms, [1_000, 1_920, 4_000, 4_960]);
+        assert_eq!((cost.median(), cost.max()), (cost.gaps[2], cost.gaps[3]));
+        assert_eq!(cost.without_end, 1);
     }
 }
