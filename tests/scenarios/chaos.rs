@@ -45,6 +45,16 @@ fn a_network_that_comes_and_goes_costs_nothing() {
 }
 
 #[test]
+fn at_least_once_a_broker_that_dies_loses_nothing() {
+    play("broker-at-least");
+}
+
+#[test]
+fn at_least_once_a_network_that_comes_and_goes_loses_nothing() {
+    play("network-at-least");
+}
+
+#[test]
 fn without_the_store_lanes_go_on() {
     play("store");
 }

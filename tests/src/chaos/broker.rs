@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Load, Offsets, Order, Output, PEAK_MIB_MAX, Promise, Stage, Verdict, calm, pass};
+use super::{Deployment, Load, Offsets, Order, Output, PEAK_MIB_MAX, Promise, Stage, Verdict, calm, pass};
 use crate::servers::{Direction, Kafka};
 
 const RATE: u64 = 5_000;
@@ -12,6 +12,22 @@ const RATE: u64 = 5_000;
 const TRANSACTION: Duration = Duration::from_secs(10);
 
 pub fn killed(order: &Order) -> Verdict {
+    dies("broker", order, Promise::ExactlyOnce)
+}
+
+pub fn killed_at_least_once(order: &Order) -> Verdict {
+    dies("broker-at-least", order, Promise::AtLeastOnce)
+}
+
+pub fn unreachable(order: &Order) -> Verdict {
+    is_away("network", order, Promise::ExactlyOnce)
+}
+
+pub fn unreachable_at_least_once(order: &Order) -> Verdict {
+    is_away("network-at-least", order, Promise::AtLeastOnce)
+}
+
+fn dies(name: &'static str, order: &Order, promise: Promise) -> Verdict {
     let kills = order.count(2, 20);
     let mut random = order.random();
     let play = |stage: &Stage| {
@@ -23,10 +39,12 @@ pub fn killed(order: &Order) -> Verdict {
         }
         format!("broker killed {kills} times")
     };
-    with("broker", order, Kafka::setup(), play)
+    let stage = Stage::new(name, order.seed, Kafka::setup());
+    let deployment = stage.deployment(name);
+    under_load(&stage, deployment, promise, play)
 }
 
-pub fn unreachable(order: &Order) -> Verdict {
+fn is_away(name: &'static str, order: &Order, promise: Promise) -> Verdict {
     let long = order.pick(TRANSACTION + Duration::from_secs(2), Duration::from_secs(30));
     let brief = order.pick(Duration::from_secs(2), Duration::from_secs(15));
     let rounds = order.count(1, 2);
@@ -57,27 +75,27 @@ pub fn unreachable(order: &Order) -> Verdict {
         }
         format!("{rounds} times cut, black-holed for {} s, half-closed, delayed, reset", long.as_secs())
     };
-    with("network", order, Kafka::setup().proxied(), play)
+    let stage = Stage::new(name, order.seed, Kafka::setup().proxied());
+    let deployment = stage.deployment(name).through(&stage.kafka.proxied_bootstrap());
+    under_load(&stage, deployment, promise, play)
 }
 
-fn with(
-    name: &'static str,
-    order: &Order,
-    setup: crate::servers::KafkaSetup,
+fn under_load(
+    stage: &Stage,
+    mut deployment: Deployment,
+    promise: Promise,
     disturb: impl FnOnce(&Stage) -> String,
 ) -> Verdict {
-    let stage = Stage::new(name, order.seed, setup);
-    let bootstrap = stage.kafka.bootstrap();
-    let mut deployment = stage.deployment(name);
-    if name == "network" {
-        deployment = deployment.through(&stage.kafka.proxied_bootstrap());
+    if promise == Promise::AtLeastOnce {
+        deployment = deployment.at_least_once();
     }
+    let bootstrap = stage.kafka.bootstrap();
     let offsets = Offsets::of(&deployment, &bootstrap);
-    let load = Load::start(&bootstrap, order.seed, RATE);
+    let load = Load::start(&bootstrap, stage.seed, RATE);
     let mut process = deployment.process("a");
     process.start();
     process.until_it_has_lanes();
-    let disturbances = disturb(&stage);
+    let disturbances = disturb(stage);
     process.check();
     load.stop();
     offsets.until_all_is_judged(&mut [&mut process]);
@@ -85,12 +103,12 @@ fn with(
     let peak = process.peak_mib();
     let resets = process.logged("lanes go back to their last commits");
     let fenced = process.logged("fenced, joins the group anew");
-    let expected = calm(&stage, &deployment);
+    let expected = calm(stage, &deployment);
     let seen = Output::of(&deployment, &bootstrap);
-    Verdict::of(name, order.seed, Promise::ExactlyOnce, &expected, &seen)
+    Verdict::of(stage.name, stage.seed, promise, &expected, &seen)
         .disturbed(disturbances, offsets.readings())
         .note(format!("lanes went back {resets} times, the consumer was made anew {fenced} times"))
         .note(format!("peak {peak} MiB"))
         .require(peak <= PEAK_MIB_MAX, "memory is not bounded")
-        .end(&stage)
+        .end(stage)
 }

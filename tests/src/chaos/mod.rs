@@ -78,14 +78,16 @@ impl Order {
 type Scenario = fn(&Order) -> Verdict;
 
 /// All of them, in the order in which they tell most.
-pub const SCENARIOS: [(&str, Scenario); 9] = [
+pub const SCENARIOS: [(&str, Scenario); 11] = [
     ("kill", kill::exactly_once),
     ("kill-at-least", kill::at_least_once),
     ("group", group::exactly_once),
     ("group-at-least", group::at_least_once),
     ("fence", fence::play),
     ("broker", broker::killed),
+    ("broker-at-least", broker::killed_at_least_once),
     ("network", broker::unreachable),
+    ("network-at-least", broker::unreachable_at_least_once),
     ("store", store::play),
     ("clock", clock::play),
 ];
