@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gridwatch_connectors::memory::{MemoryFeed, MemorySink, MemoryStore};
-use gridwatch_core::sink::Stream;
+use gridwatch_core::sink::{Store, Stream};
 use gridwatch_engine::lane::LaneParts;
 use gridwatch_engine::outlet::{Outlet, Settled};
 use gridwatch_engine::settings::PaceSettings;
@@ -13,21 +13,21 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{lane, open};
 
-pub struct Life {
+pub struct Life<'s> {
     worker: Worker,
     outlet: Outlet,
-    store: MemoryStore,
+    store: &'s dyn Store,
 }
 
-impl Life {
-    pub fn begin(parts: LaneParts, sink: &MemorySink, store: &MemoryStore, feed: &MemoryFeed) -> Life {
+impl<'s> Life<'s> {
+    pub fn begin(parts: LaneParts, sink: &MemorySink, store: &'s dyn Store, feed: &MemoryFeed) -> Life<'s> {
         let pace = PaceSettings {
             batch_delay: Duration::from_millis(3),
             checkpoint_interval: Duration::from_secs(1 << 40),
             ..PaceSettings::default()
         };
         let (worker, outlet) = open(parts, sink, store, Box::new(feed.clone()), pace);
-        Life { worker, outlet, store: store.clone() }
+        Life { worker, outlet, store }
     }
 
     pub fn step(&mut self, now: u64, checkpoint: bool) -> Step {
@@ -44,7 +44,7 @@ impl Life {
 
     /// The store does what it was asked to; until then checkpoints are on their way.
     pub fn store(&mut self) {
-        self.outlet.do_chores(&self.store);
+        self.outlet.do_chores(self.store);
     }
 
     pub fn settle(&mut self) {

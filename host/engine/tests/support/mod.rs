@@ -8,7 +8,7 @@ pub mod readings;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gridwatch_connectors::memory::{MemorySink, MemoryStore};
+use gridwatch_connectors::memory::MemorySink;
 use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
 use gridwatch_core::decode::DecodeSettings;
@@ -69,7 +69,7 @@ pub fn lane() -> LaneId {
 pub fn open(
     parts: LaneParts,
     sink: &MemorySink,
-    store: &MemoryStore,
+    store: &dyn Store,
     feed: Box<dyn Feed>,
     pace: PaceSettings,
 ) -> (Worker, Outlet) {
@@ -88,7 +88,7 @@ pub fn open(
     (worker, outlet)
 }
 
-pub fn save_first(worker: &mut Worker, store: &MemoryStore) -> LaneCommit {
+pub fn save_first(worker: &mut Worker, store: &dyn Store) -> LaneCommit {
     let mut commit = None;
     let mut hand_on = |parcel| {
         let Parcel::Checkpoint { position, bytes, .. } = parcel else { return };
