@@ -62,7 +62,7 @@ fn play(name: &'static str, order: &Order, promise: Promise) -> Verdict {
     processes.iter_mut().for_each(|process| process.stop());
     let peak = processes.iter_mut().map(|process| process.peak_mib()).max().unwrap_or_default();
     let count = |what: &str| processes.iter().map(|process| process.logged(what)).sum::<usize>();
-    let (assigned, lost) = (count(" assigned "), count("lost: this process was away"));
+    let (assigned, lost) = (count(" assigned "), count("this process was away for too long"));
     let expected = calm(&stage, &deployment);
     let seen = Output::of(&deployment, &bootstrap);
     let Done { starts, stops, kills, freezes } = done;
