@@ -66,6 +66,29 @@ impl Scene {
         account["judged"].as_u64().unwrap()
     }
 
+    /// Until the group has committed so many readings.
+    fn until_committed(&self, readings: i64) {
+        let group: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.kafka.bootstrap())
+            .set("group.id", "g")
+            .create()
+            .unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        let mut committed = 0;
+        while committed < readings {
+            assert!(Instant::now() < until, "only {committed} of {readings} are committed");
+            let mut list = TopicPartitionList::new();
+            list.add_partition_range(TOPIC, 0, 1);
+            let found = group.committed_offsets(list, Duration::from_secs(5)).unwrap();
+            let elements = found.elements();
+            let offsets = elements.iter().filter_map(|lane| match lane.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            });
+            committed = offsets.sum();
+        }
+    }
+
     /// It ends by itself, soon and with a word.
     fn halts_with(&self, words: &[&str]) {
         let start = Instant::now();
@@ -90,6 +113,22 @@ fn a_topic_made_anew_halts() {
     scene.produce(&simulated(2, 5_000));
     // The broker has forgotten the group's commits with the topic.
     scene.halts_with(&["no commit names one", "the topic made anew", "begin anew"]);
+}
+
+/// While it is read, too, and also where it holds more than was read of the one before.
+#[test]
+fn a_topic_made_anew_while_it_is_read_halts() {
+    let scene = Scene::new(Kafka::start());
+    scene.produce(&simulated(1, 300));
+    std::thread::scope(|scope| {
+        let halts = scope.spawn(|| scene.halts_with(&["was recreated while it was read", "begin anew"]));
+        scene.until_committed(300);
+        let topics = scene.kafka.topics();
+        topics.delete(TOPIC);
+        topics.create(TOPIC, 2);
+        scene.produce(&simulated(2, 5_000));
+        halts.join().unwrap();
+    });
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod support;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -120,6 +121,27 @@ impl Sink for Stubborn {
     }
 }
 
+fn plan(intake: Box<dyn Intake>, sink: Box<dyn Sink>) -> Plan {
+    let parts = support::parts(16);
+    Plan {
+        intake,
+        template: LaneTemplate {
+            settings: parts.settings,
+            assets: parts.assets,
+            delivery: parts.delivery,
+            dormant: parts.dormant,
+            deployments: parts.deployments,
+            batch_rows_max: 16,
+            schemas: None,
+        },
+        sink,
+        store: Arc::new(MemoryStore::new()),
+        pace: PaceSettings::default(),
+        on_missing: OnMissing::Halt,
+        observer: None,
+    }
+}
+
 /// A membership that ends while a lane is being given back in good order: nobody waits for a commit that cannot
 /// come any more.
 #[test]
@@ -130,30 +152,13 @@ fn a_loss_is_heard_while_lanes_are_being_given_back() {
     let watched = pipeline.clone();
     let are_open =
         move || watched.lock().unwrap().as_ref().is_some_and(|pipeline| pipeline.snapshot().lanes.len() == 2);
-    let parts = support::parts(16);
     let intake = Fickle {
         step: 0,
         are_open: Box::new(are_open),
         is_lost: is_lost.clone(),
         released: released.clone(),
     };
-    let plan = Plan {
-        intake: Box::new(intake),
-        template: LaneTemplate {
-            settings: parts.settings,
-            assets: parts.assets,
-            delivery: parts.delivery,
-            dormant: parts.dormant,
-            deployments: parts.deployments,
-            batch_rows_max: 16,
-            schemas: None,
-        },
-        sink: Box::new(Stubborn { inner: MemorySink::new(), is_lost }),
-        store: Arc::new(MemoryStore::new()),
-        pace: PaceSettings::default(),
-        on_missing: OnMissing::Halt,
-        observer: None,
-    };
+    let plan = plan(Box::new(intake), Box::new(Stubborn { inner: MemorySink::new(), is_lost }));
     *pipeline.lock().unwrap() = Some(Pipeline::start(plan).unwrap());
     let until = Instant::now() + Duration::from_secs(10);
     while released.lock().unwrap().len() < 2 {
@@ -165,4 +170,51 @@ fn a_loss_is_heard_while_lanes_are_being_given_back() {
     pipeline.drain();
     let (snapshot, ended) = pipeline.wait();
     assert_eq!((snapshot.lanes.len(), ended), (0, Ok(())));
+}
+
+/// Comes back from a poll when it may, not when it was asked to.
+struct Stuck(Receiver<()>);
+
+impl Intake for Stuck {
+    fn poll(&mut self, wait: Duration) -> Result<Vec<Change>, SourceError> {
+        match self.0.recv() {
+            Ok(()) => {}
+            Err(_) => std::thread::sleep(wait),
+        }
+        Ok(Vec::new())
+    }
+
+    fn released(&mut self, _: &[LaneId]) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> Result<Vec<Opening>, SourceError> {
+        Ok(Vec::new())
+    }
+
+    fn is_fixed(&self) -> bool {
+        false
+    }
+
+    fn close(&mut self) {}
+}
+
+/// Whoever asks whether the process is alive hears of a thread that never comes back from the source.
+#[test]
+fn a_source_that_does_not_come_back_is_seen() {
+    const LONG: Duration = Duration::from_millis(700);
+    let (come_back, stuck) = channel();
+    let pipeline = Pipeline::start(plan(Box::new(Stuck(stuck)), Box::new(MemorySink::new()))).unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    while pipeline.snapshot().intake_silence < LONG {
+        assert!(Instant::now() < until, "nobody has noticed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(come_back);
+    while pipeline.snapshot().intake_silence >= LONG {
+        assert!(Instant::now() < until, "it came back, and nobody has noticed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    pipeline.drain();
+    assert_eq!(pipeline.wait().1, Ok(()));
 }

@@ -91,7 +91,7 @@ impl Look {
     }
 
     fn path(&self, lane: usize, name: &str) -> PathBuf {
-        self.bucket.join("checkpoints").join(format!("{READINGS}-{lane}")).join(name)
+        self.bucket.join(NAME).join("checkpoints").join(format!("{READINGS}-{lane}")).join(name)
     }
 
     fn for_at_least(&mut self, time: Duration) {

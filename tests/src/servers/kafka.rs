@@ -152,6 +152,9 @@ impl KafkaSetup {
             format!("-Xmx{}m", self.heap_mib),
             "-XX:+UseSerialGC".to_owned(),
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn".to_owned(),
+            // Each rebalance of a group is in the log.
+            "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.coordinator.group.GroupMetadataManager=info"
+                .to_owned(),
             "-Dorg.slf4j.simpleLogger.showDateTime=true".to_owned(),
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS".to_owned(),
         ];
@@ -219,6 +222,16 @@ impl Kafka {
 
     pub fn topics(&self) -> Topics {
         Topics::of(&self.bootstrap())
+    }
+
+    /// Of a consumer group: rebalances begun, and those that have ended with members.
+    pub fn rebalances(&self, group: &str) -> (usize, usize) {
+        let log = fs::read(self.log()).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let (begun, ended) =
+            (format!("to rebalance group {group} in"), format!("Stabilized group {group} gen"));
+        let lines = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+        (lines(&begun), lines(&ended))
     }
 
     /// For a broker in a kept folder: it goes on after this process. Its process id.

@@ -23,12 +23,23 @@ pub struct KafkaFeed {
     next: Position,
     /// The broker has said that `next` is not there; told once, so it is kept in mind.
     is_out_of_range: bool,
+    /// Where it goes on behind what is gone, once it is not fetched from there any more.
+    goes_on_at: Option<Position>,
 }
 
 impl KafkaFeed {
     pub fn new(group: Connected, lane: LaneId, partition: i32) -> Self {
         let reader = group.membership().reader(partition);
-        KafkaFeed { group, lane, partition, reader, queue: None, next: 0, is_out_of_range: false }
+        KafkaFeed {
+            group,
+            lane,
+            partition,
+            reader,
+            queue: None,
+            next: 0,
+            is_out_of_range: false,
+            goes_on_at: None,
+        }
     }
 
     fn place(&self) -> String {
@@ -99,17 +110,20 @@ impl KafkaFeed {
             )));
         }
         tracing::error!(lane = %self.lane, from = self.next, to, "readings are gone before they were read; goes on behind them");
-        let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition(&self.group.settings.topic, self.partition);
-        let consumer = &self.group.consumer;
-        let unassigned =
-            self.group.membership().unassign(&self.lane, || consumer.incremental_unassign(&list));
+        self.goes_on_at = Some(to as Position);
+        Ok(FeedStatus::Away)
+    }
+
+    /// Behind a gap, as soon as the intake has stopped what is fetched.
+    fn go_on(&mut self, to: Position, wait: Duration) -> Result<FeedStatus, SourceError> {
+        let is_stopped = self.group.membership().stop(&self.lane);
+        if !is_stopped.ok_or_else(|| SourceError::Revoked { place: self.place() })? {
+            std::thread::sleep(wait);
+            return Ok(FeedStatus::Away);
+        }
         self.queue = None;
-        unassigned
-            .ok_or_else(|| SourceError::Revoked { place: self.place() })?
-            .map_err(|error| lost(error.to_string()))?;
-        self.assign(to as Position)?;
-        self.is_out_of_range = false;
+        self.assign(to)?;
+        (self.is_out_of_range, self.goes_on_at) = (false, None);
         Ok(FeedStatus::More)
     }
 }
@@ -120,6 +134,9 @@ impl Feed for KafkaFeed {
     }
 
     fn poll(&mut self, chunk: &mut Chunk, wait: Duration) -> Result<FeedStatus, SourceError> {
+        if let Some(to) = self.goes_on_at {
+            return self.go_on(to, wait);
+        }
         if self.is_out_of_range {
             return self.find_range();
         }

@@ -79,8 +79,16 @@ struct State {
 #[derive(Debug, Clone, Copy)]
 struct Held {
     partition: i32,
-    /// Its messages are being fetched.
-    is_assigned: bool,
+    fetch: Fetch,
+}
+
+/// Whether a partition is in librdkafka's assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fetch {
+    No,
+    Yes,
+    /// It is to be taken out.
+    Stopping,
 }
 
 /// The incarnation of the lane that reads a partition's queue, for as long as it is locked. There is one queue,
@@ -91,8 +99,17 @@ pub type Reader = Arc<Mutex<u64>>;
 /// What the group's coordinator wants. It waits for our answer.
 pub enum Rebalance {
     Assigned(Vec<i32>),
-    Revoked { partitions: Vec<i32> },
-    Lost { lanes: Vec<LaneId> },
+    Revoked {
+        partitions: Vec<i32>,
+    },
+    /// Revoked, and answered before it was heard: these are gone already.
+    Answered {
+        partitions: Vec<i32>,
+        lanes: Vec<LaneId>,
+    },
+    Lost {
+        lanes: Vec<LaneId>,
+    },
 }
 
 /// What may go into one transaction: these lanes, as this member of the group.
@@ -185,7 +202,7 @@ impl Membership {
         state.incarnations += 1;
         let name = format!("{topic}-{partition}").into();
         let lane = LaneId { name, incarnation: state.incarnations };
-        state.held.insert(lane.clone(), Held { partition, is_assigned: false });
+        state.held.insert(lane.clone(), Held { partition, fetch: Fetch::No });
         lane
     }
 
@@ -204,7 +221,7 @@ impl Membership {
         let mut state = self.lock();
         let State { held, going, .. } = &mut *state;
         let given = lanes.iter().filter_map(|lane| held.remove(lane).or_else(|| going.remove(lane)));
-        given.filter(|held| held.is_assigned).map(|held| held.partition).collect()
+        given.filter(|held| held.fetch != Fetch::No).map(|held| held.partition).collect()
     }
 
     /// What we have of these partitions is not ours any more, and still to be given up.
@@ -267,16 +284,53 @@ impl Membership {
     pub fn while_held<T>(&self, lane: &LaneId, work: impl FnOnce() -> T) -> Option<T> {
         let mut state = self.lock();
         let held = state.held.get_mut(lane)?;
-        held.is_assigned = true;
+        held.fetch = Fetch::Yes;
         Some(work())
     }
 
-    /// Does `work`, after which the lane's messages are not fetched any more, while the lane is ours.
-    pub fn unassign<T>(&self, lane: &LaneId, work: impl FnOnce() -> T) -> Option<T> {
+    /// Asks the intake that the lane's messages are not fetched any more, and whether that is so. None: the lane is
+    /// not ours. Nobody else may do it, since librdkafka takes it for an answer to what it has asked.
+    pub fn stop(&self, lane: &LaneId) -> Option<bool> {
         let mut state = self.lock();
         let held = state.held.get_mut(lane)?;
-        held.is_assigned = false;
-        Some(work())
+        if held.fetch == Fetch::Yes {
+            held.fetch = Fetch::Stopping;
+        }
+        Some(held.fetch == Fetch::No)
+    }
+
+    /// Partitions whose lanes have asked for that.
+    pub fn stopping(&self) -> Vec<i32> {
+        let state = self.lock();
+        let stopping = state.held.values().filter(|held| held.fetch == Fetch::Stopping);
+        stopping.map(|held| held.partition).collect()
+    }
+
+    /// They are not fetched any more.
+    pub fn stopped(&self, partitions: &[i32]) {
+        for held in self.lock().held.values_mut().filter(|held| partitions.contains(&held.partition)) {
+            held.fetch = Fetch::No;
+        }
+    }
+
+    /// Revocations that wait to be heard were answered by what was done for another reason: nothing of their lanes may
+    /// be settled any more, and nothing is committed until the group has told of its next generation.
+    pub fn answered(&self) -> Vec<i32> {
+        let mut state = self.lock();
+        let mut gone = Vec::new();
+        for event in std::mem::take(&mut state.events) {
+            let event = match event {
+                Rebalance::Revoked { partitions } => {
+                    state.metadata = None;
+                    gone.extend(&partitions);
+                    let lanes = state.lose(|partition| partitions.contains(&partition)).into_keys().collect();
+                    Rebalance::Answered { partitions, lanes }
+                }
+                other => other,
+            };
+            state.events.push_back(event);
+        }
+        gone
     }
 
     /// Does `work` while no lane can be taken.
@@ -297,11 +351,11 @@ pub fn connect(settings: KafkaSettings) -> Result<Group, SourceError> {
     for topic in [&settings.anomalies_topic, &settings.dead_letters_topic] {
         wait_for(&consumer, topic, &place, until)?;
     }
+    let consumer = Arc::new(consumer);
     let topic_id = raw::topic_id(&consumer, &settings.topic, ASK_WAIT)
         .map_err(|code| failed(format!("the topic's id cannot be had: {code}")))?;
     let settings = Arc::new(settings);
-    let current =
-        Connected { consumer: Arc::new(consumer), settings: settings.clone(), partitions, topic_id };
+    let current = Connected { consumer, settings: settings.clone(), partitions, topic_id };
     let producer_figures = Figures::default();
     Ok(Group { settings, producer_figures, consumer_figures, current: Arc::new(Mutex::new(current)) })
 }

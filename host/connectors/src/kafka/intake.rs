@@ -14,6 +14,7 @@ use rdkafka::{Message, TopicPartitionList};
 
 use super::feed::KafkaFeed;
 use super::group::{Connected, Group, Rebalance};
+use super::identity::Identity;
 use super::raw;
 use super::refusal::Fencing;
 
@@ -29,20 +30,21 @@ pub struct KafkaIntake {
     /// A generation has come meanwhile, as whose member nothing of these may be committed.
     is_renewal_due: bool,
     fencing: Fencing,
+    identity: Identity,
 }
 
 impl KafkaIntake {
     pub fn new(shared: Group) -> Self {
         let group = shared.current();
-        let (in_doubt, fencing) = (BTreeSet::new(), Fencing::default());
         KafkaIntake {
             shared,
             group,
             is_subscribed: false,
-            in_doubt,
+            in_doubt: BTreeSet::new(),
             wanted_back: Vec::new(),
             is_renewal_due: false,
-            fencing,
+            fencing: Fencing::default(),
+            identity: Identity::default(),
         }
     }
 
@@ -67,13 +69,48 @@ impl KafkaIntake {
         }
     }
 
-    /// Messages of these are not fetched any more. The answer to a revocation, too, where it was one.
-    fn unassign(&self, partitions: Vec<i32>) -> Result<(), SourceError> {
+    /// Messages of these are not fetched any more. librdkafka takes it for the answer to the revocation that it has
+    /// asked for, also to one that was not heard yet: the partitions of such a one are answered with.
+    fn unassign(&self, partitions: &[i32]) -> Result<Vec<i32>, SourceError> {
         let mut list = TopicPartitionList::new();
         for partition in partitions {
-            list.add_partition(&self.group.settings.topic, partition);
+            list.add_partition(&self.group.settings.topic, *partition);
         }
-        self.group.consumer.incremental_unassign(&list).map_err(|error| self.failed(error.to_string()))
+        let consumer = &self.group.consumer;
+        consumer.incremental_unassign(&list).map_err(|error| self.failed(error.to_string()))?;
+        // What was asked before is in the queue by now.
+        while raw::events_waiting(consumer) > 0 {
+            self.hear(Duration::ZERO)?;
+        }
+        Ok(self.group.membership().answered())
+    }
+
+    /// Waits at most so long for librdkafka to say something, which the membership notes.
+    fn hear(&self, wait: Duration) -> Result<(), SourceError> {
+        match self.group.consumer.poll(wait) {
+            None => Ok(()),
+            Some(Err(error)) => {
+                tracing::debug!("{error}");
+                Ok(())
+            }
+            // Its lane would miss it: better to stop than to lose it.
+            Some(Ok(message)) => {
+                let (offset, partition) = (message.offset(), message.partition());
+                Err(self.failed(format!("offset {offset} of partition {partition} came past its lane")))
+            }
+        }
+    }
+
+    /// Lanes whose positions are gone go on elsewhere, once nothing of them is fetched any more. Not while a revocation
+    /// is being settled, which that would answer.
+    fn stop_fetching(&self) -> Result<(), SourceError> {
+        let partitions = self.group.membership().stopping();
+        if partitions.is_empty() || !self.wanted_back.is_empty() {
+            return Ok(());
+        }
+        self.unassign(&partitions)?;
+        self.group.membership().stopped(&partitions);
+        Ok(())
     }
 
     /// As whom we may commit from now on.
@@ -125,7 +162,16 @@ impl KafkaIntake {
                 } else if changes.is_empty() {
                     // None of them was begun: the answer is all there is to do. Where lanes were lost it comes with
                     // these.
-                    self.unassign(Vec::new())?;
+                    self.unassign(&[])?;
+                }
+            }
+            Rebalance::Answered { partitions, lanes } => {
+                tracing::info!(?partitions, "given back");
+                self.in_doubt.retain(|partition| !partitions.contains(partition));
+                if lanes.is_empty() {
+                    self.unassign(&[])?;
+                } else {
+                    changes.push(Change::Revoked { lanes, how: Revocation::Lost });
                 }
             }
             Rebalance::Lost { lanes } => {
@@ -193,25 +239,15 @@ impl Intake for KafkaIntake {
         if !std::mem::replace(&mut self.is_subscribed, true) {
             self.group.consumer.subscribe(&[topic]).map_err(|error| self.failed(error.to_string()))?;
         }
-        match self.group.consumer.poll(wait) {
-            Some(Ok(message)) => {
-                // Its lane would miss it: better to stop than to lose it.
-                let what = format!(
-                    "offset {} of partition {} came past its lane",
-                    message.offset(),
-                    message.partition()
-                );
-                return Err(self.failed(what));
-            }
-            Some(Err(error)) => tracing::debug!("{error}"),
-            None => {}
-        }
+        self.hear(wait)?;
         match self.group.consumer.client().fatal_error() {
             None => {}
             Some((RDKafkaErrorCode::FencedInstanceId, what)) => return self.rejoin(&what),
             Some((code, what)) => return Err(self.failed(format!("{code}: {what}"))),
         }
         self.group.membership().check(&self.group.place())?;
+        self.identity.check(&self.group)?;
+        self.stop_fetching()?;
         match self.group.membership().next_event() {
             Some(event) => self.apply(event),
             None => Ok(self.lost_in_silence()),
@@ -228,7 +264,8 @@ impl Intake for KafkaIntake {
         if self.is_renewal_due {
             self.renew();
         }
-        self.unassign(fetched)
+        self.unassign(&fetched)?;
+        Ok(())
     }
 
     fn reopen(&mut self) -> Result<Vec<Opening>, SourceError> {
@@ -236,10 +273,9 @@ impl Intake for KafkaIntake {
         let (lanes, partitions): (Vec<LaneId>, Vec<i32>) = held.into_iter().unzip();
         let fetched = self.group.membership().release(&lanes);
         // Nobody has asked: with none it would be the answer to a question that is still to be met.
-        if !fetched.is_empty() {
-            self.unassign(fetched)?;
-        }
-        Ok(partitions.into_iter().map(|partition| self.open(partition)).collect())
+        let gone = if fetched.is_empty() { Vec::new() } else { self.unassign(&fetched)? };
+        let ours = partitions.into_iter().filter(|partition| !gone.contains(partition));
+        Ok(ours.map(|partition| self.open(partition)).collect())
     }
 
     fn is_fixed(&self) -> bool {
@@ -255,7 +291,7 @@ impl Intake for KafkaIntake {
         while let Some(event) = membership.next_event() {
             let answered = match event {
                 Rebalance::Assigned(_) => consumer.incremental_assign(&none),
-                Rebalance::Revoked { .. } | Rebalance::Lost { .. } => consumer.incremental_unassign(&none),
+                _ => consumer.incremental_unassign(&none),
             };
             if let Err(error) = answered {
                 tracing::debug!("at the end: {error}");

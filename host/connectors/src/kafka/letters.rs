@@ -4,6 +4,7 @@
 //! records were sent is kept by a consumer group of its own ([`Progress`]): also where some in between were not.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gridwatch_core::record::Header;
@@ -55,7 +56,7 @@ struct Last {
 
 pub struct Letters {
     settings: LettersSettings,
-    consumer: BaseConsumer<Heard>,
+    consumer: Arc<BaseConsumer<Heard>>,
     publisher: Publisher,
     /// By partition; without those whose present end was reached.
     ends: BTreeMap<i32, i64>,
@@ -83,6 +84,7 @@ impl Letters {
         let partitions = partitions_of(consumer.client(), &place, &settings.from, || {
             let _ = consumer.poll(Duration::ZERO);
         })?;
+        let consumer = Arc::new(consumer);
         let id = (!settings.dry_run).then_some(settings.group.as_str());
         let publisher = Publisher::with(&settings.properties, &settings.to, id)?;
         if id.is_some() {

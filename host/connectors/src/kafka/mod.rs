@@ -9,11 +9,13 @@
 //! it has sent.
 //!
 //! librdkafka's batch call and offsets' metadata are reached past `rdkafka`, in [`raw`]; no other room here
-//! has `unsafe`. What librdkafka tells of itself is kept in [`figures`].
+//! has `unsafe`. What librdkafka tells of itself is kept in [`figures`]; whether the topic is still the same is
+//! asked again and again by [`identity`].
 
 mod feed;
 mod figures;
 mod group;
+mod identity;
 mod intake;
 mod letters;
 mod metadata;

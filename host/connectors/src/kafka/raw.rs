@@ -286,39 +286,81 @@ pub fn member_id<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<Strin
     }
 }
 
-/// The id that a topic keeps for life, as text: another one of the same name has another id.
+/// So many events wait to be served by a poll of the consumer.
+pub fn events_waiting<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> usize {
+    // SAFETY: the queue is ours, asked while the client lives, and given back once.
+    unsafe {
+        let queue = sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr());
+        if queue.is_null() {
+            return 0;
+        }
+        let length = sys::rd_kafka_queue_length(queue);
+        sys::rd_kafka_queue_destroy(queue);
+        length
+    }
+}
+
+/// What is the id that a topic keeps for life, as text? Another one of the same name has another id.
+pub struct TopicQuestion<C: ConsumerContext> {
+    queue: ptr::NonNull<sys::rd_kafka_queue_t>,
+    /// Kept alive until after the queue.
+    _consumer: Arc<BaseConsumer<C>>,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread.
+unsafe impl<C: ConsumerContext> Send for TopicQuestion<C> {}
+
+/// The topic's id as the brokers have it now.
 pub fn topic_id<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
+    consumer: &Arc<BaseConsumer<C>>,
     topic: &str,
     wait: Duration,
 ) -> Result<String, RDKafkaErrorCode> {
-    let name = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
-    let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-    let client = consumer.client().native_ptr();
-    let mut names = [name.as_ptr()];
-    // SAFETY: collection, queue and event are made and destroyed here, each once; descriptions and ids
-    // belong to the event and are read before that.
-    unsafe {
-        let topics = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
-        let queue = sys::rd_kafka_queue_new(client);
-        sys::rd_kafka_DescribeTopics(client, topics, ptr::null(), queue);
-        let event = sys::rd_kafka_queue_poll(queue, wait_ms);
-        let id = id_of(event);
-        if !event.is_null() {
-            sys::rd_kafka_event_destroy(event);
+    let answer = TopicQuestion::ask(consumer, topic)?.answer(wait);
+    answer.unwrap_or(Err(RDKafkaErrorCode::OperationTimedOut))
+}
+
+impl<C: ConsumerContext> TopicQuestion<C> {
+    pub fn ask(consumer: &Arc<BaseConsumer<C>>, topic: &str) -> Result<Self, RDKafkaErrorCode> {
+        let name = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
+        let client = consumer.client().native_ptr();
+        let mut names = [name.as_ptr()];
+        // SAFETY: the collection is made and destroyed here and copied by the call; the queue is made here.
+        unsafe {
+            let queue = ptr::NonNull::new(sys::rd_kafka_queue_new(client)).ok_or(RDKafkaErrorCode::Fail)?;
+            let topics = sys::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+            sys::rd_kafka_DescribeTopics(client, topics, ptr::null(), queue.as_ptr());
+            sys::rd_kafka_TopicCollection_destroy(topics);
+            Ok(TopicQuestion { queue, _consumer: consumer.clone() })
         }
-        sys::rd_kafka_queue_destroy(queue);
-        sys::rd_kafka_TopicCollection_destroy(topics);
-        id.map_err(RDKafkaErrorCode::from)
+    }
+
+    /// None: there is no answer within `wait`. There is just one.
+    pub fn answer(&mut self, wait: Duration) -> Option<Result<String, RDKafkaErrorCode>> {
+        let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the event is ours, read before it is destroyed, once.
+        unsafe {
+            let event = sys::rd_kafka_queue_poll(self.queue.as_ptr(), wait_ms);
+            if event.is_null() {
+                return None;
+            }
+            let id = id_of(event);
+            sys::rd_kafka_event_destroy(event);
+            Some(id.map_err(RDKafkaErrorCode::from))
+        }
+    }
+}
+
+impl<C: ConsumerContext> Drop for TopicQuestion<C> {
+    fn drop(&mut self) {
+        // SAFETY: our reference, given back once; the consumer is dropped after it.
+        unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) };
     }
 }
 
 /// # Safety
-/// `event` is null or the answer to `DescribeTopics` of one topic.
+/// `event` is the answer to `DescribeTopics` of one topic.
 unsafe fn id_of(event: *mut sys::rd_kafka_event_t) -> Result<String, sys::rd_kafka_resp_err_t> {
-    if event.is_null() {
-        return Err(RD_KAFKA_RESP_ERR__TIMED_OUT);
-    }
     // SAFETY: the caller's promise; all that is read here belongs to the event.
     unsafe {
         let error = sys::rd_kafka_event_error(event);

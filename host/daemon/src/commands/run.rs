@@ -1,7 +1,7 @@
 //! `gridwatch run`.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gridwatch_core::sink::Sink;
 use gridwatch_engine::deployment::Deployment;
@@ -12,11 +12,15 @@ use crate::account;
 use crate::admission::{self, Candidate, Verdict};
 use crate::cli::{Failure, Out, RunArgs};
 use crate::config::{self, Config, Source};
-use crate::http::{self, Latch, Readiness, Servers};
+use crate::http::{self, Latch, Probes, Servers};
 use crate::wiring::{self, Lanes, MappingWatch, Registered, Running, Signals};
 
-/// What must be so before it counts as ready.
+/// The thread that listens to the source is stuck after so long: the longest that it waits for is half of that.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// What must be so before it counts as alive and as ready.
 struct Latches {
+    intake: Latch,
     source: Latch,
     detectors: Latch,
     store: Latch,
@@ -35,13 +39,15 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     let runtime = http_runtime()?;
     let signals = Signals::watch(runtime.handle()).map_err(starting("signals"))?;
     let registered = Registered::of(&config)?;
-    let readiness = Readiness::default();
+    let probes = Probes::default();
     let latches = Latches {
-        source: readiness.condition("source"),
-        detectors: readiness.condition("detectors"),
-        store: readiness.condition("store"),
-        registry: registered.is_some().then(|| readiness.condition("registry")),
+        intake: probes.alive.condition("intake"),
+        source: probes.ready.condition("source"),
+        detectors: probes.ready.condition("detectors"),
+        store: probes.ready.condition("store"),
+        registry: registered.is_some().then(|| probes.ready.condition("registry")),
     };
+    latches.intake.ready();
     let running = Running::default();
     if let Some(registered) = &registered {
         running.checks_by(registered);
@@ -50,7 +56,7 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     let servers = runtime.block_on(http::start(
         config.api_listen,
         config.metrics_listen,
-        readiness,
+        probes,
         Arc::new(move || page.metrics()),
     ))?;
     let candidates = detectors(&config)?;
@@ -160,7 +166,7 @@ fn start(config: &Config, lanes: Lanes, sink: Box<dyn Sink>) -> Result<Pipeline,
         intake: lanes.intake,
         template: lanes.template,
         sink,
-        store: wiring::store(&config.checkpoints.place)?,
+        store: wiring::store(config)?,
         pace: wiring::pace(&config.engine, config.checkpoints.interval),
         on_missing: wiring::on_missing(config.checkpoints.on_missing),
         observer: None,
@@ -173,6 +179,14 @@ fn look(snapshot: &Snapshot, latches: &Latches, registered: Option<&Registered>)
     if snapshot.assigned && snapshot.opening == 0 {
         latches.source.ready();
         latches.store.ready();
+    }
+    if snapshot.intake_silence > SILENCE_MAX {
+        let seconds = snapshot.intake_silence.as_secs();
+        latches
+            .intake
+            .failed(format!("has not come back from the source for {seconds} s; restart this process"));
+    } else {
+        latches.intake.ready();
     }
     if let (Some(registered), Some(latch)) = (registered, &latches.registry) {
         match registered.trouble() {

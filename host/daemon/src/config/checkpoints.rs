@@ -22,6 +22,19 @@ pub enum Place {
     S3(S3),
 }
 
+impl Place {
+    /// A folder in it.
+    pub fn below(&self, folder: &str) -> Place {
+        match self {
+            Place::Directory(directory) => Place::Directory(directory.join(folder)),
+            Place::S3(s3) => {
+                let url = format!("{}/{folder}", s3.url.trim_end_matches('/'));
+                Place::S3(S3 { url, ..s3.clone() })
+            }
+        }
+    }
+}
+
 /// A bucket, and how to get at it. Keys that are not given come from the environment, as AWS names them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct S3 {

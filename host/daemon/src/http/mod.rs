@@ -30,12 +30,20 @@ pub struct Servers {
     _stop: watch::Sender<bool>,
 }
 
+/// What orchestrators ask for.
+#[derive(Debug, Clone, Default)]
+pub struct Probes {
+    /// Where one of these fails, nothing but a restart helps.
+    pub alive: Readiness,
+    pub ready: Readiness,
+}
+
 /// Binds both ports before anything is served, so that a port in use ends the start at once. Needs a
 /// tokio runtime.
 pub async fn start(
     api_listen: SocketAddr,
     metrics_listen: SocketAddr,
-    readiness: Readiness,
+    probes: Probes,
     page: MetricsPage,
 ) -> Result<Servers, BindError> {
     let api = server::bind("api", api_listen).await?;
@@ -46,23 +54,24 @@ pub async fn start(
         metrics: metrics.local_addr().unwrap_or(metrics_listen),
         _stop: stop,
     };
-    tokio::spawn(server::serve(api, api_router(readiness), stopped.clone()));
+    tokio::spawn(server::serve(api, api_router(probes), stopped.clone()));
     tokio::spawn(server::serve(metrics, metrics_router(page), stopped));
     Ok(servers)
 }
 
-fn api_router(readiness: Readiness) -> Router {
+fn api_router(probes: Probes) -> Router {
+    let Probes { alive, ready } = probes;
     Router::new()
-        .route("/healthz", get(|| async { axum_json(StatusCode::OK, &json!({"status": "alive"})) }))
-        .route("/readyz", get(move || async move { ready(&readiness) }))
+        .route("/healthz", get(move || async move { state(&alive, "alive", "stuck") }))
+        .route("/readyz", get(move || async move { state(&ready, "ready", "not ready") }))
 }
 
-fn ready(readiness: &Readiness) -> Response {
-    let missing = readiness.missing();
+fn state(conditions: &Readiness, good: &str, bad: &str) -> Response {
+    let missing = conditions.missing();
     if missing.is_empty() {
-        axum_json(StatusCode::OK, &json!({"status": "ready"}))
+        axum_json(StatusCode::OK, &json!({"status": good}))
     } else {
-        axum_json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "not ready", "missing": missing}))
+        axum_json(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": bad, "missing": missing}))
     }
 }
 

@@ -12,8 +12,9 @@ fn any_port() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
-async fn started(readiness: Readiness) -> Servers {
-    start(any_port(), any_port(), readiness, Arc::new(|| "gridwatch_up 1\n".to_owned())).await.unwrap()
+async fn started(ready: Readiness) -> Servers {
+    let probes = Probes { ready, ..Probes::default() };
+    start(any_port(), any_port(), probes, Arc::new(|| "gridwatch_up 1\n".to_owned())).await.unwrap()
 }
 
 /// Status line and body.
@@ -50,6 +51,23 @@ async fn readiness_lists_what_is_missing_and_then_is_ready() {
 }
 
 #[tokio::test]
+async fn a_process_that_is_stuck_is_not_alive() {
+    let probes = Probes::default();
+    let intake = probes.alive.condition("intake");
+    intake.failed("has not come back for 61 s");
+    let servers = start(any_port(), any_port(), probes, Arc::new(String::new)).await.unwrap();
+    let (status, body) = ask(servers.api, "/healthz").await;
+    assert_eq!(status, 503);
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&body).unwrap(),
+        json!({"status": "stuck", "missing":
+            {"intake": {"state": "failed", "reason": "has not come back for 61 s"}}})
+    );
+    intake.ready();
+    assert_eq!(ask(servers.api, "/healthz").await.0, 200);
+}
+
+#[tokio::test]
 async fn metrics_have_a_port_of_their_own() {
     let servers = started(Readiness::default()).await;
     assert_eq!(ask(servers.metrics, "/metrics").await, (200, "gridwatch_up 1\n".to_owned()));
@@ -59,7 +77,7 @@ async fn metrics_have_a_port_of_their_own() {
 #[tokio::test]
 async fn a_port_in_use_is_told_with_what_to_change() {
     let servers = started(Readiness::default()).await;
-    let error = start(any_port(), servers.metrics, Readiness::default(), Arc::new(String::new))
+    let error = start(any_port(), servers.metrics, Probes::default(), Arc::new(String::new))
         .await
         .unwrap_err()
         .to_string();

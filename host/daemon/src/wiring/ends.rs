@@ -6,11 +6,12 @@ use std::sync::Arc;
 use gridwatch_connectors::files::{FileSink, FileSinkOptions, Output};
 use gridwatch_connectors::kafka::{self, KafkaSettings, KafkaSink};
 use gridwatch_connectors::stores::Objects;
+use gridwatch_core::digest;
 use gridwatch_core::sink::{Sink, Store};
 use gridwatch_engine::pipeline::PipelineError;
 use gridwatch_engine::start::StartError;
 
-use super::lanes::{LaneBase, Lanes, of_group, of_source};
+use super::lanes::{LaneBase, Lanes, of_group, of_source, path_word};
 use crate::cli::Failure;
 use crate::config::{self, Config, KafkaSource, Place, Source, is_instance_name};
 
@@ -35,12 +36,26 @@ pub fn ends(
     }
 }
 
-pub fn store(place: &Place) -> Result<Arc<dyn Store>, Failure> {
-    let opened = match place {
+pub fn store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    let opened = match &place_of(config) {
         Place::Directory(directory) => Objects::local(directory),
         Place::S3(s3) => Objects::s3(&s3.settings().map_err(Failure::Start)?),
     };
     Ok(Arc::new(opened.map_err(|error| Failure::Start(format!("the checkpoint store: {error}")))?))
+}
+
+/// Two groups that read one topic have each its own checkpoints, also in one bucket.
+fn place_of(config: &Config) -> Place {
+    match &config.source {
+        Some(Source::Kafka(kafka)) => config.checkpoints.place.below(&folder_of(&kafka.group)),
+        _ => config.checkpoints.place.clone(),
+    }
+}
+
+/// A group's name may hold what a path may not.
+fn folder_of(group: &str) -> String {
+    let plain = path_word(group);
+    if plain == group { plain } else { format!("{plain}-{}", digest::short(group.as_bytes())) }
 }
 
 fn kafka_settings(
@@ -95,9 +110,9 @@ pub fn explained(error: &PipelineError, config: &Config) -> String {
     else {
         return error.to_string();
     };
-    let store = match &config.checkpoints.place {
+    let store = match place_of(config) {
         Place::Directory(directory) => directory.display().to_string(),
-        Place::S3(s3) => s3.url.clone(),
+        Place::S3(s3) => s3.url,
     };
     let commit = match &config.source {
         Some(Source::Kafka(kafka)) => format!("those of group {} on topic {}", kafka.group, kafka.topic),
@@ -137,5 +152,23 @@ pub fn make_folder(file: &Path) -> Result<(), Failure> {
         Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder)
             .map_err(|source| Failure::File { path: folder.to_owned(), source }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_have_folders_of_their_own_whatever_their_names() {
+        assert_eq!(folder_of("grid-watch.7"), "grid-watch.7");
+        let odd = ["a/b", "a_b", "a:b", "..", ".", "Ü", "file"].map(folder_of);
+        for (index, name) in odd.iter().enumerate() {
+            assert!(
+                name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)),
+                "{name}"
+            );
+            assert!(!odd[..index].contains(name) && name.bytes().any(|byte| byte != b'.'), "{odd:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The source's lanes: a feed each, and what their output is a function of.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use gridwatch_connectors::files::{FileFeed, FileFeedOptions, FileFormat, Part, Progress};
@@ -162,11 +162,15 @@ fn lane_name(path: &Path) -> String {
     if path == Path::new("-") {
         return "stdin".to_owned();
     }
+    path_word(&path.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// Fit to be one step of a path.
+pub fn path_word(name: &str) -> String {
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }
     };
-    let name = PathBuf::from(path.file_name().unwrap_or_default());
-    let name: String = name.to_string_lossy().chars().map(plain).take(LANE_NAME_BYTES_MAX).collect();
+    let name: String = name.chars().map(plain).take(LANE_NAME_BYTES_MAX).collect();
     if name.chars().all(|c| c == '.') {
         return "file".to_owned();
     }

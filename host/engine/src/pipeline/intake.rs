@@ -98,8 +98,14 @@ impl Thread<'_> {
         Ok(())
     }
 
+    /// Asked for in every round, which shows that this thread goes round.
     fn must_stop(&self) -> bool {
+        self.come_by();
         self.openings.shared.stop.load(Ordering::Acquire)
+    }
+
+    fn come_by(&self) {
+        *super::lock(&self.openings.shared.listened) = Some(Instant::now());
     }
 
     fn apply(&mut self, change: Change, intake: &mut dyn Intake) -> Result<(), PipelineError> {
@@ -182,6 +188,7 @@ impl Thread<'_> {
 
     /// What it hears is answered later.
     fn listen(&mut self, wait: Duration, intake: &mut dyn Intake) -> Result<(), PipelineError> {
+        self.come_by();
         if intake.is_fixed() {
             std::thread::sleep(wait);
         } else {

@@ -100,6 +100,8 @@ pub struct Snapshot {
     pub opening: usize,
     /// The source has given us lanes at least once.
     pub assigned: bool,
+    /// Since the thread that listens to the source last came by.
+    pub intake_silence: Duration,
 }
 
 /// A running pipeline.
@@ -113,6 +115,8 @@ struct Shared {
     stop: AtomicBool,
     ended: AtomicBool,
     assigned: AtomicBool,
+    /// When the intake's thread last came by.
+    listened: Mutex<Option<Instant>>,
     lanes: Mutex<BTreeMap<LaneId, Arc<LaneShared>>>,
     gone: Mutex<Account>,
     outlet: Mutex<OutletSnapshot>,
@@ -205,6 +209,7 @@ impl Pipeline {
             gone: lock(&self.shared.gone).clone(),
             outlet: *lock(&self.shared.outlet),
             assigned: self.shared.assigned.load(Ordering::Acquire),
+            intake_silence: lock(&self.shared.listened).map_or(Duration::ZERO, |at| at.elapsed()),
         }
     }
 

@@ -23,7 +23,7 @@ use super::run::http_runtime;
 use crate::admission::{self, Candidate};
 use crate::cli::{DemoArgs, Failure, Out, say};
 use crate::config::{self, Config};
-use crate::http::{self, Readiness, Servers};
+use crate::http::{self, Probes, Readiness, Servers};
 use crate::wiring::{self, Running, Signals};
 use heard::Heard;
 use live::Live;
@@ -81,7 +81,8 @@ fn serve(
     let start = |api, metrics| {
         let page = running.clone();
         let page: http::MetricsPage = Arc::new(move || page.metrics());
-        runtime.block_on(http::start(api, metrics, readiness.clone(), page))
+        let probes = Probes { ready: readiness.clone(), ..Probes::default() };
+        runtime.block_on(http::start(api, metrics, probes, page))
     };
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let servers = match start(config.api_listen, config.metrics_listen) {
