@@ -105,7 +105,7 @@ pub fn calm(stage: &Stage, disturbed: &Deployment) -> Output {
 }
 
 /// Resident at most, whatever piles up outside.
-const PEAK_MIB_MAX: u64 = 256;
+const PEAK_MIB_MAX: u64 = 160;
 
 /// The disturbance's own time, which is part of the scenario: nothing is waited for.
 pub fn pass(time: Duration) {

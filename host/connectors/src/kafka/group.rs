@@ -15,7 +15,7 @@ use rdkafka::{ClientConfig, TopicPartitionList};
 
 use super::figures::{ClientFigures, Figures};
 use super::publish::place_of;
-use super::refusal::is_no_entry;
+use super::refusal::{is_cut_off, is_no_entry};
 use super::settings::KafkaSettings;
 use super::{metadata, raw};
 use crate::locked;
@@ -73,6 +73,8 @@ struct State {
     incarnations: u64,
     /// The first error that no waiting will mend.
     fatal: Option<String>,
+    /// When brokers were last out of reach.
+    cut_off: Option<Instant>,
     is_closing: bool,
 }
 
@@ -128,6 +130,9 @@ impl ClientContext for Membership {
         if is_no_entry(code) {
             self.lock().fatal.get_or_insert(format!("{code}: {reason}"));
         } else {
+            if is_cut_off(code) {
+                self.lock().cut_off = Some(Instant::now());
+            }
             tracing::warn!("{code}: {reason}");
         }
     }
@@ -262,6 +267,11 @@ impl Membership {
             None => Ok(()),
             Some(what) => Err(SourceError::Read { place: place.to_owned(), what }),
         }
+    }
+
+    /// When brokers were last out of reach.
+    pub fn cut_off(&self) -> Option<Instant> {
+        self.lock().cut_off
     }
 
     /// Whether these are of this consumer, and not of one before it.

@@ -205,7 +205,8 @@ impl KafkaIntake {
     fn rejoin(&mut self, what: &str) -> Result<Vec<Change>, SourceError> {
         // Also where this is the end: nothing of them can be committed any more, so nobody should try.
         let lanes = self.group.membership().close();
-        if let Some(end) = self.fencing.note(&self.group.settings.instance) {
+        let cut_off = self.group.membership().cut_off();
+        if let Some(end) = self.fencing.note(&self.group.settings.instance, cut_off) {
             return Err(self.failed(format!("{end} ({what})")));
         }
         tracing::warn!("fenced, joins the group anew; lanes go back to their commits: {what}");

@@ -15,12 +15,28 @@ pub struct Fencing {
 }
 
 impl Fencing {
-    /// It has happened now; the word to end with where it is the second time.
-    pub fn note(&mut self, instance: &str) -> Option<String> {
+    /// It has happened now; the word to end with where it is the second time. It does not count where brokers were
+    /// out of reach a moment ago, at `cut_off`: what was asked of them then was heard, its answer was not, and who asked
+    /// again was another to them. Brokers that come and go may bring that twice a minute; another process
+    /// goes on fencing when they have settled.
+    pub fn note(&mut self, instance: &str, cut_off: Option<Instant>) -> Option<String> {
+        if cut_off.is_some_and(|at| at.elapsed() < FENCED_TWICE) {
+            return None;
+        }
         let last = self.last.replace(Instant::now())?;
         (last.elapsed() < FENCED_TWICE)
             .then(|| format!("another process uses the instance name `{instance}`: give each its own"))
     }
+}
+
+/// Brokers are out of reach, or were when they should have answered.
+pub fn is_cut_off(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::OperationTimedOut
+    )
 }
 
 /// This login, or what it asks for: nobody is let in by trying again.
@@ -43,4 +59,30 @@ pub fn is_forbidden(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::ClusterAuthorizationFailed
             | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::{FENCED_TWICE, Fencing};
+
+    #[test]
+    fn twice_within_a_minute_is_another_process() {
+        let mut fencing = Fencing::default();
+        assert_eq!(fencing.note("a", None), None);
+        let end = fencing.note("a", None);
+        assert!(end.is_some_and(|end| end.contains("another process uses the instance name `a`")));
+    }
+
+    #[test]
+    fn what_follows_from_brokers_out_of_reach_does_not_count() {
+        let mut fencing = Fencing::default();
+        for _ in 0..20 {
+            assert_eq!(fencing.note("a", Some(Instant::now())), None);
+        }
+        assert_eq!(fencing.note("a", None), None, "the first one that counts");
+        let long_ago = Instant::now().checked_sub(FENCED_TWICE);
+        assert!(long_ago.is_none() || fencing.note("a", long_ago).is_some());
+    }
 }

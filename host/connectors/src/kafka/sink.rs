@@ -183,9 +183,10 @@ impl KafkaSink {
         // A transaction that was open for too long is told by the same error as another process.
         let is_late = self.begun.take().is_some_and(|begun| begun.elapsed() >= TRANSACTION_TIMEOUT);
         let fenced = matches!(code, Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced));
+        let cut_off = self.group.current().membership().cut_off();
         if fenced
             && !is_late
-            && let Some(end) = self.fencing.note(&self.group.settings.instance)
+            && let Some(end) = self.fencing.note(&self.group.settings.instance, cut_off)
         {
             return SinkError::Commit { place, what: format!("{end} ({what})") };
         }
