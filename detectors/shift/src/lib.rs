@@ -95,17 +95,33 @@ impl Detector for Shift {
             else {
                 break;
             };
-            let mut row =
-                Row { values, cells, kinds, ripeness, odd: Bits::default(), learnt: Bits::default() };
-            // Two in a turn: where a loop turns WebAssembly asks whether to go on, and what the machine's registers
-            // lose by that costs as much as the rest of a value.
+            let (mut odd, mut learnt) = (Bits::default(), Bits::default());
             let mut places = present;
-            while let Some(first) = places.next() {
-                self.take(first, &mut row);
-                let Some(second) = places.next() else { break };
-                self.take(second, &mut row);
+            'values: loop {
+                // Two in a turn: where a loop turns WebAssembly asks whether to go on, and what the machine's registers
+                // lose by that costs as much as the rest of a value.
+                macro_rules! take_one {
+                    () => {
+                        let Some(place) = places.next() else { break 'values };
+                        let (Some(&value), Some(cell), Some(&kind)) =
+                            (values.get(place), cells.get_mut(place), kinds.get(place))
+                        else {
+                            break 'values;
+                        };
+                        let margins = self.margins.of(cell);
+                        match calm::take(&self.parameters, margins, kind, ripeness, value, cell) {
+                            Done::All => {}
+                            Done::Learnt => {
+                                odd.add(place);
+                                learnt.add(place);
+                            }
+                            Done::Nothing => odd.add(place),
+                        }
+                    };
+                }
+                take_one!();
+                take_one!();
             }
-            let Row { odd, learnt, .. } = row;
             if !odd.is_empty() {
                 self.values(Odd { first: 64 * piece, values, odd, learnt }, sensor, cells, out);
             }
@@ -153,16 +169,6 @@ fn after_gap(reading: &Reading<'_>, cells: &mut [Cell]) {
     }
 }
 
-/// Up to 64 quantities of a reading, and what has been found of them: as `Odd` has it.
-struct Row<'a> {
-    values: &'a [f64],
-    cells: &'a mut [Cell],
-    kinds: &'a [Kind],
-    ripeness: Ripeness,
-    odd: Bits,
-    learnt: Bits,
-}
-
 /// Values that are more than values, of 64 quantities from `first` on.
 struct Odd<'a> {
     first: usize,
@@ -173,24 +179,6 @@ struct Odd<'a> {
 }
 
 impl Shift {
-    /// Takes in one value as far as it is no more than that.
-    #[inline(always)]
-    fn take(&self, place: usize, row: &mut Row<'_>) {
-        let (Some(&value), Some(cell), Some(&kind)) =
-            (row.values.get(place), row.cells.get_mut(place), row.kinds.get(place))
-        else {
-            return;
-        };
-        match calm::take(&self.parameters, self.margins.of(cell), kind, row.ripeness, value, cell) {
-            Done::All => {}
-            Done::Learnt => {
-                row.odd.add(place);
-                row.learnt.add(place);
-            }
-            Done::Nothing => row.odd.add(place),
-        }
-    }
-
     /// They are seen to apart from the others: a call, or all this inlined, would take the registers of what every
     /// value needs.
     #[cold]
