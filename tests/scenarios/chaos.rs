@@ -60,6 +60,11 @@ fn without_the_store_lanes_go_on() {
 }
 
 #[test]
+fn whatever_the_registry_does_readings_are_checked_by_their_schemas() {
+    play("registry");
+}
+
+#[test]
 fn wrong_clocks_and_a_silent_lane_harm_nobody_else() {
     play("clock");
 }

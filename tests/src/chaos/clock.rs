@@ -122,7 +122,7 @@ fn reading(sensor: &str, time: &str, partition: usize) -> Record {
     let payload = format!(
         "{{\"sensor_id\":\"{sensor}\",\"timestamp\":\"{time}\",\"temperature\":20.5,\"location\":\"elsewhere\"}}"
     );
-    Record { topic: READINGS.to_owned(), partition, key: sensor.to_owned(), payload }
+    Record { topic: READINGS.to_owned(), partition, key: sensor.to_owned(), payload: payload.into_bytes() }
 }
 
 /// Sensors whose silence was reported in the silent lane, as often as it was.

@@ -23,6 +23,8 @@ pub struct Deployment {
     engine: String,
     /// Further lines of `[source.properties]`.
     properties: String,
+    /// `[registry]`, where readings are checked.
+    registry: String,
     folder: PathBuf,
 }
 
@@ -40,6 +42,7 @@ impl Deployment {
             topic: READINGS.to_owned(),
             engine: String::new(),
             properties: String::new(),
+            registry: String::new(),
             folder,
         }
     }
@@ -66,6 +69,7 @@ impl Deployment {
         self.detectors.clone_from(&disturbed.detectors);
         self.topic.clone_from(&disturbed.topic);
         self.engine.clone_from(&disturbed.engine);
+        self.registry.clone_from(&disturbed.registry);
     }
 
     /// Through a proxy, for example.
@@ -77,6 +81,12 @@ impl Deployment {
     /// For librdkafka.
     pub fn property(mut self, name: &str, value: &str) -> Deployment {
         self.properties.push_str(&format!("\"{name}\" = \"{value}\"\n"));
+        self
+    }
+
+    /// Readings are checked by the schemas of a registry, or of a proxy before it, which has little time to answer.
+    pub fn checked_by(mut self, registry: &str) -> Deployment {
+        self.registry = format!("[registry]\nurl = \"{registry}\"\ntimeout = \"300ms\"\n");
         self
     }
 
@@ -124,7 +134,7 @@ impl Deployment {
              [source.properties]\n\"reconnect.backoff.max.ms\" = 1000\n{}\
              [sink]\nkind = \"kafka\"\ntopic = \"{}\"\n[dead_letters]\ntopic = \"{}\"\n\
              [engine]\ndelivery = \"{}\"\ncommit_interval = \"50ms\"\ninstance = \"{instance}\"\n{}\
-             [checkpoints]\ninterval = \"300ms\"\n{}\n[detectors]\ndir = \"../detectors\"\n\
+             [checkpoints]\ninterval = \"300ms\"\n{}\n{}[detectors]\ndir = \"../detectors\"\n\
              [api]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n",
             self.brokers,
             self.topic,
@@ -135,6 +145,7 @@ impl Deployment {
             self.delivery,
             self.engine,
             self.store,
+            self.registry,
         );
         std::fs::write(folder.join("gridwatch.toml"), text).unwrap();
         let binary = self.folder.parent().unwrap_or(&self.folder).join("gridwatch");

@@ -25,7 +25,7 @@ pub struct Record {
     pub topic: String,
     pub partition: usize,
     pub key: String,
-    pub payload: String,
+    pub payload: Vec<u8>,
 }
 
 pub struct Load {
@@ -108,8 +108,8 @@ fn run(
             let reading = simulation.next().unwrap();
             line.clear();
             simulation.write_json(&reading, &mut line);
-            let mut payload = String::from_utf8(line.clone()).unwrap();
-            let key = payload.split('"').nth(3).unwrap_or_default().to_owned();
+            let mut payload = line.clone();
+            let key = std::str::from_utf8(&line).unwrap().split('"').nth(3).unwrap_or_default().to_owned();
             if number % GARBAGE_EVERY == 0 {
                 payload.truncate(payload.len() / 2);
             }

@@ -24,6 +24,7 @@ mod load;
 mod offsets;
 mod output;
 mod process;
+mod registry;
 mod stage;
 mod store;
 mod verdict;
@@ -78,7 +79,7 @@ impl Order {
 type Scenario = fn(&Order) -> Verdict;
 
 /// All of them, in the order in which they tell most.
-pub const SCENARIOS: [(&str, Scenario); 11] = [
+pub const SCENARIOS: [(&str, Scenario); 12] = [
     ("kill", kill::exactly_once),
     ("kill-at-least", kill::at_least_once),
     ("group", group::exactly_once),
@@ -89,6 +90,7 @@ pub const SCENARIOS: [(&str, Scenario); 11] = [
     ("network", broker::unreachable),
     ("network-at-least", broker::unreachable_at_least_once),
     ("store", store::play),
+    ("registry", registry::play),
     ("clock", clock::play),
 ];
 
