@@ -19,6 +19,10 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t::{RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR_NO_ERROR};
 
+#[cfg(test)]
+#[path = "raw_tests.rs"]
+mod tests;
+
 /// Messages a call.
 const BATCH_MESSAGES: usize = 1024;
 
@@ -71,6 +75,13 @@ impl<C: ConsumerContext + 'static> PartitionQueue<C> {
             Some(error) => Err(error.into()),
             None => Ok(if is_full { FeedStatus::More } else { FeedStatus::Idle }),
         }
+    }
+
+    /// So many messages and errors wait in it.
+    #[cfg(test)]
+    fn waiting(&self) -> usize {
+        // SAFETY: the queue is ours and alive.
+        unsafe { sys::rd_kafka_queue_length(self.queue.as_ptr()) }
     }
 
     /// Appends as many as there are, at most `max`, waiting at most `wait` for so many.
