@@ -16,12 +16,14 @@ use crate::record::Position;
 use crate::sensors::SavedSensors;
 
 const MAGIC: &[u8; 4] = b"GWCP";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
+/// Without generations and roles.
+const VERSION_2: u16 = 2;
 /// Without what comes after the detectors.
 const VERSION_1: u16 = 1;
 const HEADER_BYTES: usize = 4 + 2 + 32;
 
-/// Versions 1 and 2.
+/// Versions 1 to 3.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     pub lane: String,
@@ -87,6 +89,28 @@ pub struct DetectorState {
     /// Chunks of consecutive sensors from 0 on, each with its number of sensors.
     pub states: Vec<(u32, States)>,
     pub episodes: Vec<(EpisodeKey, OpenEpisode)>,
+    /// Of version 3: they follow the fields of version 2.
+    #[serde(skip)]
+    pub place: Place,
+}
+
+/// Which detector of that name it is, and what for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The roster's that brought it; 0 without a roster.
+    pub generation: u64,
+    pub role: Role,
+}
+
+/// What becomes of what a detector says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It is published.
+    #[default]
+    Live,
+    /// It is not: the detector ran before, and is kept so that it can run again.
+    Warm,
 }
 
 /// What the host remembers of an episode that was raised and not cleared.
@@ -133,10 +157,11 @@ impl Checkpoint {
         // Field by field, as the whole would be: a struct is its fields, a list its length and its items.
         bytes = append(bytes, &(lane, position, source, settings, quantities, sensors, clock, tick))?;
         bytes = append(bytes, &(detectors.len() as u64))?;
+        let places: Vec<Place> = detectors.iter().map(|detector| detector.place).collect();
         for detector in detectors {
             bytes = append(bytes, &detector)?;
         }
-        bytes = append(bytes, &schemas_unknown)?;
+        bytes = append(bytes, &(schemas_unknown, places))?;
         let digest = Sha256::digest(&bytes[HEADER_BYTES..]);
         bytes[6..HEADER_BYTES].copy_from_slice(&digest);
         Ok(bytes)
@@ -155,12 +180,29 @@ impl Checkpoint {
             return Err(CheckpointError::Damaged { bytes: body.len() });
         }
         let failed = |error: postcard::Error| CheckpointError::Body { what: error.to_string() };
-        let (checkpoint, rest) = postcard::take_from_bytes(body).map_err(failed)?;
-        if version == VERSION_1 {
-            return Ok(checkpoint);
+        let (mut checkpoint, rest): (Checkpoint, _) = postcard::take_from_bytes(body).map_err(failed)?;
+        let (schemas_unknown, rest) = match version {
+            VERSION_1 => (Vec::new(), rest),
+            _ => postcard::take_from_bytes(rest).map_err(failed)?,
+        };
+        checkpoint.schemas_unknown = schemas_unknown;
+        let nowhere = vec![Place::default(); checkpoint.detectors.len()];
+        let (places, rest): (Vec<Place>, _) = match version {
+            VERSION_1 | VERSION_2 => (nowhere, rest),
+            _ => postcard::take_from_bytes(rest).map_err(failed)?,
+        };
+        if !rest.is_empty() {
+            let what = format!("{} bytes too many", rest.len());
+            return Err(CheckpointError::Body { what });
         }
-        let schemas_unknown = postcard::from_bytes(rest).map_err(failed)?;
-        Ok(Checkpoint { schemas_unknown, ..checkpoint })
+        if places.len() != checkpoint.detectors.len() {
+            let what = format!("{} places for {} detectors", places.len(), checkpoint.detectors.len());
+            return Err(CheckpointError::Body { what });
+        }
+        for (detector, place) in checkpoint.detectors.iter_mut().zip(places) {
+            detector.place = place;
+        }
+        Ok(checkpoint)
     }
 }
 

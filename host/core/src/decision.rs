@@ -26,6 +26,15 @@ pub enum What {
     SchemaUnknown { id: u32 },
     /// It was refused, and is there by now.
     SchemaKnown { id: u32 },
+    /// A candidate begins here, with what the detector in the seat knows (nothing where there is none), and lives in
+    /// silence from here on. One that begins later takes its place.
+    Prepare { detector: String, generation: u64 },
+    /// The candidate of that generation takes the seat.
+    Swap { detector: String, generation: u64 },
+    /// What ran before and was kept warm takes the seat again, as that generation.
+    Back { detector: String, generation: u64 },
+    /// The detector runs no more; its open episodes are cleared.
+    Remove { detector: String },
 }
 
 const VERSION: u8 = 1;
@@ -70,6 +79,10 @@ mod tests {
     /// What came to version 1 later.
     const GOLDEN_SCHEMAS: &[u8] = &[1, 2, 0xac, 2, 3, 0x82, 2, 0xad, 2, 4, 7];
 
+    /// What came with rosters.
+    const GOLDEN_SWAPS: &[u8] =
+        &[1, 4, 7, 5, 1, b's', 2, 9, 6, 1, b's', 2, 10, 7, 1, b's', 0xac, 2, 11, 8, 1, b's'];
+
     fn sample() -> Vec<Decision> {
         vec![
             Decision {
@@ -99,6 +112,20 @@ mod tests {
         ];
         assert_eq!(encode(&schemas).unwrap(), GOLDEN_SCHEMAS);
         assert_eq!(decode(GOLDEN_SCHEMAS).unwrap(), schemas);
+    }
+
+    #[test]
+    fn swaps_are_read_and_written() {
+        let detector = "s".to_owned();
+        let swaps = [
+            (7, What::Prepare { detector: detector.clone(), generation: 2 }),
+            (9, What::Swap { detector: detector.clone(), generation: 2 }),
+            (10, What::Back { detector: detector.clone(), generation: 300 }),
+            (11, What::Remove { detector }),
+        ];
+        let swaps = swaps.map(|(position, what)| Decision { position, what });
+        assert_eq!(encode(&swaps).unwrap(), GOLDEN_SWAPS);
+        assert_eq!(decode(GOLDEN_SWAPS).unwrap(), swaps);
     }
 
     #[test]

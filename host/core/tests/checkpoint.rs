@@ -3,7 +3,7 @@
 
 use gridwatch_core::anomaly::{EpisodeKey, PublicSubject};
 use gridwatch_core::checkpoint::{
-    Checkpoint, CheckpointError, DetectorState, OpenEpisode, SourcePart, difference,
+    Checkpoint, CheckpointError, DetectorState, OpenEpisode, Place, Role, SourcePart, difference,
 };
 use gridwatch_core::clock::{LaneClock, Seen};
 use gridwatch_core::finding::Severity;
@@ -13,8 +13,9 @@ use gridwatch_core::sensors::SensorTable;
 
 const GOLDEN_1: &[u8] = include_bytes!("golden/checkpoint-1.bin");
 const GOLDEN_2: &[u8] = include_bytes!("golden/checkpoint-2.bin");
+const GOLDEN_3: &[u8] = include_bytes!("golden/checkpoint-3.bin");
 
-/// What the golden files hold; version 1 has no schemas.
+/// What the golden files hold; version 1 has no schemas, and only version 3 has places.
 fn sample() -> Checkpoint {
     let mut sensors = SensorTable::new(10);
     sensors.add("meter-1", vec![("location".into(), "feeder-07".into())]).unwrap();
@@ -47,6 +48,7 @@ fn sample() -> Checkpoint {
             (key(PublicSubject::Sensor("meter-1".into()), Some("voltage")), open),
             (key(PublicSubject::Group("area-1".into()), None), open),
         ],
+        place: Place { generation: 300, role: Role::Live },
     };
     let out = DetectorState {
         name: "shift".into(),
@@ -57,6 +59,7 @@ fn sample() -> Checkpoint {
         saved: Saved::default(),
         states: vec![],
         episodes: vec![],
+        place: Place { generation: 7, role: Role::Warm },
     };
     Checkpoint {
         lane: "simulator-0".into(),
@@ -72,24 +75,37 @@ fn sample() -> Checkpoint {
     }
 }
 
-#[test]
-fn version_1_is_read() {
-    assert_eq!(Checkpoint::decode(GOLDEN_1).unwrap(), Checkpoint { schemas_unknown: vec![], ..sample() });
+/// As it was before there were rosters.
+fn without_places() -> Checkpoint {
+    let mut checkpoint = sample();
+    checkpoint.detectors.iter_mut().for_each(|detector| detector.place = Place::default());
+    checkpoint
 }
 
 #[test]
-fn version_2_is_written_and_read() {
+fn version_1_is_read() {
+    let expected = Checkpoint { schemas_unknown: vec![], ..without_places() };
+    assert_eq!(Checkpoint::decode(GOLDEN_1).unwrap(), expected);
+}
+
+#[test]
+fn version_2_is_read() {
+    assert_eq!(Checkpoint::decode(GOLDEN_2).unwrap(), without_places());
+}
+
+#[test]
+fn version_3_is_written_and_read() {
     assert!(
-        sample().encode().unwrap() == GOLDEN_2,
-        "the bytes of version 2 have changed: that takes a version 3"
+        sample().encode().unwrap() == GOLDEN_3,
+        "the bytes of version 3 have changed: that takes a version 4"
     );
-    assert_eq!(Checkpoint::decode(GOLDEN_2).unwrap(), sample());
+    assert_eq!(Checkpoint::decode(GOLDEN_3).unwrap(), sample());
 }
 
 #[test]
 fn a_changed_byte_anywhere_is_noticed() {
-    for at in 0..GOLDEN_2.len() {
-        let mut bytes = GOLDEN_2.to_vec();
+    for at in 0..GOLDEN_3.len() {
+        let mut bytes = GOLDEN_3.to_vec();
         bytes[at] ^= 1;
         assert!(Checkpoint::decode(&bytes).is_err(), "byte {at}");
     }
@@ -108,7 +124,7 @@ fn a_source_that_was_replaced_is_noticed() {
 
 #[test]
 fn another_version_is_named() {
-    let mut bytes = GOLDEN_2.to_vec();
+    let mut bytes = GOLDEN_3.to_vec();
     bytes[5] = 9;
     assert_eq!(Checkpoint::decode(&bytes), Err(CheckpointError::Version { version: 9 }));
 }

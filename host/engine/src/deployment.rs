@@ -23,5 +23,25 @@ pub struct Deployment {
     pub limits: Limits,
     pub on_fault: OnFault,
     pub on_new_state: OnNewState,
+    /// The roster's that brought it; 0 without a roster.
+    pub generation: u64,
+    /// What it takes the place of goes on in silence for a while, to go back to.
+    pub keeps_warm: bool,
     pub log: Arc<dyn GuestLog>,
+}
+
+/// Why what ran once cannot be had.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum GoneDeployment {
+    #[error("the store cannot be asked for it: {what}")]
+    Store { what: String },
+    #[error("{what}")]
+    Unknown { what: String },
+    #[error("its module is refused by now: {what}")]
+    Refused { what: String },
+}
+
+/// What ran and what runs, by generation of the roster: a lane that lives something again needs what it had then.
+pub trait Deployments: Send + Sync {
+    fn deployment(&self, detector: &str, generation: u64) -> Result<Arc<Deployment>, GoneDeployment>;
 }

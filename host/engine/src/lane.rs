@@ -5,15 +5,18 @@
 //! on how the readings were cut into batches, nor on how often the lane was killed and resumed.
 
 mod account;
+mod apprentice;
 mod builder;
+mod judging;
 mod publisher;
 mod replay;
 mod resume;
 mod schemas;
 mod seat;
+mod succession;
 mod template;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use gridwatch_core::Timestamp;
@@ -25,7 +28,6 @@ use gridwatch_core::clock::{LaneClock, Seen};
 use gridwatch_core::dead_letter::DeadLetter;
 use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::decode::{AttributePath, Decoder};
-use gridwatch_core::finding::Finding;
 use gridwatch_core::judge::Fault;
 use gridwatch_core::reading::{Reading, Reason, Rejection};
 use gridwatch_core::record::{Position, Record, RecordMeta};
@@ -33,13 +35,14 @@ use gridwatch_core::sensors::{Attributes, SensorTable};
 use gridwatch_core::sink::{Delivery, Outgoing};
 use gridwatch_core::unfound::Sought;
 
-use crate::deployment::OnFault;
+use crate::deployment::{Deployment, GoneDeployment};
 use crate::settings::LaneSettings;
 use builder::Builder;
-use publisher::{Cause, Said};
 use schemas::Schooling;
-use seat::{Life, Seat};
+use seat::Seat;
+use succession::Hidden;
 
+pub use apprentice::{Apprentice, Base, Event};
 pub use resume::{LaneParts, Resume};
 pub use schemas::{OnUnknown, SchemaSource};
 pub use seat::{DetectorSnapshot, Usage};
@@ -90,6 +93,10 @@ pub enum LaneError {
          {why}. Bring that schema back under its id; the lane goes on from there"
     )]
     SchemaGone { lane: String, position: Position, id: u32, why: String },
+    #[error(
+        "lane {lane}: detector {detector} ran as of generation {generation} of the roster, and cannot be had: {what}"
+    )]
+    Past { lane: String, detector: String, generation: u64, what: GoneDeployment },
     #[error("lane {lane}: its settings do not hold: {what}")]
     Settings { lane: String, what: String },
     #[error("lane {lane}: its checkpoint does not fit: {what}")]
@@ -115,6 +122,10 @@ pub struct Lane {
     rejected: Vec<Outgoing>,
     /// In the order of their names.
     seats: Vec<Seat>,
+    /// Those who judge what the others judge, and are not heard.
+    hidden: Vec<Hidden>,
+    /// What the seats have lived since a candidate began, and nobody has taken yet.
+    tape: Option<Vec<Event>>,
     /// States of detectors that are there, but may not run now; kept as they are until they may.
     dormant: Vec<DetectorState>,
     /// All records before it were accepted.
@@ -142,6 +153,8 @@ struct Replay {
     gone: Vec<DetectorState>,
     /// Detectors whose episodes an earlier life has cleared already.
     closed: Vec<String>,
+    /// What the decisions name, as far as it is still to be had.
+    deployments: BTreeMap<(String, u64), Arc<Deployment>>,
 }
 
 impl Lane {
@@ -237,7 +250,7 @@ impl Lane {
             return Ok(());
         }
         self.flush()?;
-        self.output.decisions.push(Decision { position: self.next, what: What::IdleTick { time } });
+        self.decide(What::IdleTick { time });
         self.pass_time(time, self.next, true)
     }
 
@@ -313,6 +326,7 @@ impl Lane {
                 let added = self.sensors.add(&self.reading.sensor_id, attributes);
                 if let Ok(sensor) = added {
                     self.sensors.note_given(sensor, given.iter().map(|(at, _)| *at));
+                    self.record(|lane| Event::of_sensor(&lane.sensors, sensor));
                 }
                 Ok(added
                     .map_err(|error| Rejection { reason: Reason::TooManySensors, detail: error.to_string() }))
@@ -326,8 +340,7 @@ impl Lane {
                 }
                 let changed = merged(names, given, known);
                 self.flush()?;
-                self.sensors.set_attributes(sensor, changed);
-                self.for_each_seat(|seat, sensors| seat.change(sensors, sensor))?;
+                self.change_attributes(sensor, changed)?;
                 Ok(Ok(sensor))
             }
         }
@@ -354,123 +367,14 @@ impl Lane {
         (tick > before).then_some(tick)
     }
 
-    fn judge_batch(&mut self) -> Result<(), LaneError> {
-        let first = self.batch.position(0);
-        let live = self.is_live(first);
-        self.relive_at_batch(first);
-        let mut found: Vec<(usize, Finding)> = Vec::new();
-        let mut faults = Vec::new();
-        for (at, seat) in self.seats.iter_mut().enumerate() {
-            match seat.observe(&self.batch, &self.sensors) {
-                Ok(findings) => found.extend(findings.into_iter().map(|finding| (at, finding))),
-                Err(fault) => faults.push((at, fault)),
-            }
-        }
-        // Whoever failed is out from the batch's first row on, before the others speak of its rows.
-        for (at, fault) in faults {
-            self.quarantine(at, &fault, first)?;
-        }
-        // By row, then by detector: an order that no cut of batches can change.
-        found.sort_by_key(|(_, finding)| finding.row);
-        let rows = self.batch.rows() as u64;
-        let mut said = Said::default();
-        for (at, finding) in found {
-            let row = finding.row as usize;
-            said.turn_to(row);
-            let cause = Cause {
-                sensor: Some(self.batch.sensor(row)),
-                row: Some(row),
-                position: self.batch.position(row),
-                occasion: u64::from(self.batch.disorder(row)),
-                live,
-            };
-            self.publish(at, &finding, cause, &mut said);
-        }
-        if live {
-            self.account.pending -= rows;
-            self.account.judged += rows;
-            for seat in &self.seats {
-                if matches!(seat.life, Life::Quarantined { .. }) {
-                    *self.account.skipped.entry(seat.deployment.name.clone()).or_default() += rows;
-                }
-            }
-        }
-        self.batch.clear();
-        Ok(())
-    }
-
-    fn advance(&mut self, watermark: Timestamp, position: Position, live: bool) -> Result<(), LaneError> {
-        let mut said = Said::default();
-        let cause = Cause { sensor: None, row: None, position, occasion: watermark as u64, live };
-        for at in 0..self.seats.len() {
-            match self.seats[at].advance(watermark, &self.sensors) {
-                Ok(findings) => {
-                    findings.iter().for_each(|finding| self.publish(at, finding, cause, &mut said))
-                }
-                Err(fault) => self.quarantine(at, &fault, self.next)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn requantify(&mut self) -> Result<(), LaneError> {
-        self.flush()?;
-        let quantities = self.decoder.quantities().to_vec();
-        self.batch.set_quantities(quantities.len());
-        self.for_each_seat(|seat, sensors| seat.requantify(&quantities, sensors))
-    }
-
-    /// Between batches: who fails is quarantined before the record in hand.
-    fn for_each_seat(
-        &mut self,
-        work: impl Fn(&mut Seat, &SensorTable) -> Result<(), Fault>,
-    ) -> Result<(), LaneError> {
-        for at in 0..self.seats.len() {
-            if let Err(fault) = work(&mut self.seats[at], &self.sensors) {
-                self.quarantine(at, &fault, self.next)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The detector judges no more from `position` on. In a replay the decision may have been made
-    /// already, a little later; it is the same one.
-    fn quarantine(&mut self, at: usize, fault: &Fault, position: Position) -> Result<(), LaneError> {
-        let detector = self.seats[at].deployment.name.clone();
-        if self.seats[at].deployment.on_fault == OnFault::Halt {
-            return Err(LaneError::Halt { lane: self.name.clone(), detector, fault: fault.clone() });
-        }
-        let is_of_detector = |decision: &Decision| matches!(&decision.what, What::Quarantine { detector: name, .. } if *name == detector);
-        tracing::error!(lane = self.name, detector, position, fault = fault.label(), "quarantined: {fault}");
-        let reason = shortened(fault.to_string());
-        let known = self.replay.decisions.iter().any(is_of_detector);
-        // What was published up to the committed position stays so: a new decision comes after it.
-        let position = position.max(self.replay.silent_until);
-        if known {
-            self.replay.decisions.retain(|decision| !is_of_detector(decision));
-        } else {
-            let fingerprint = self.seats[at].fingerprint.clone();
-            let what = What::Quarantine { detector, fingerprint, reason: reason.clone() };
-            self.output.decisions.push(Decision { position, what });
-        }
-        *self.seats[at].faults.entry(fault.label()).or_default() += 1;
-        self.close(at, reason, position, !known || self.comes_again(position));
-        Ok(())
+    /// Stands between what was judged and what comes next.
+    fn decide(&mut self, what: What) {
+        self.output.decisions.push(Decision { position: self.next, what });
     }
 
     fn is_live(&self, position: Position) -> bool {
         position >= self.replay.silent_until
     }
-}
-
-/// A reason becomes part of a decision, and those travel in every commit.
-fn shortened(mut reason: String) -> String {
-    const REASON_BYTES_MAX: usize = 300;
-    if reason.len() > REASON_BYTES_MAX {
-        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
-        reason.push('…');
-    }
-    reason
 }
 
 /// Attributes by name: those that the reading gives, then those known before or from the assets.

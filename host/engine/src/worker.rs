@@ -88,6 +88,11 @@ impl Worker {
         &self.lane
     }
 
+    /// The lane between two steps, for who changes what sits in it.
+    pub fn lane_mut(&mut self) -> &mut Lane {
+        &mut self.lane
+    }
+
     pub fn lag(&self) -> Option<u64> {
         self.feed.lag()
     }
@@ -139,7 +144,9 @@ impl Worker {
             self.finish(hand_on)?;
             return Ok(Step::Ended);
         }
-        if checkpoint_wanted || now >= self.checkpoint_due {
+        // A candidate that is under way would be forgotten.
+        let due = now >= self.checkpoint_due && !self.lane.is_preparing();
+        if checkpoint_wanted || due {
             self.checkpoint_due = now + self.pace.checkpoint_interval;
             self.checkpoint(hand_on)?;
         } else {
@@ -154,9 +161,10 @@ impl Worker {
         self.checkpoint(hand_on)
     }
 
-    /// Saves the lane. While it replays it says nothing, so there is nothing new to save either.
+    /// Saves the lane, unless it still lives again what an earlier life has lived.
     pub fn checkpoint(&mut self, hand_on: &mut dyn FnMut(Parcel)) -> Result<(), WorkerError> {
-        if self.lane.is_replaying() {
+        if self.lane.is_replaying() || self.lane.relives_candidate() {
+            self.hand_on_output(hand_on);
             return Ok(());
         }
         let checkpoint = self.lane.checkpoint()?;

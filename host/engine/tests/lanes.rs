@@ -133,6 +133,7 @@ fn plan(intake: Box<dyn Intake>, sink: Box<dyn Sink>) -> Plan {
             deployments: parts.deployments,
             batch_rows_max: 16,
             schemas: None,
+            past: None,
         },
         sink,
         store: Arc::new(MemoryStore::new()),

@@ -88,6 +88,8 @@ fn gridwatch(input: &Input, feed: &MemoryFeed, modules: &[Arc<dyn Module>]) -> u
             limits: Limits::default(),
             on_fault: OnFault::Halt,
             on_new_state: OnNewState::Refuse,
+            generation: 0,
+            keeps_warm: false,
             log: Arc::new(NoLog),
         })
     });
@@ -112,6 +114,7 @@ fn gridwatch(input: &Input, feed: &MemoryFeed, modules: &[Arc<dyn Module>]) -> u
         deployments: deployments.collect(),
         batch_rows_max: ROWS,
         schemas: None,
+        past: None,
     };
     let pace = PaceSettings { batch_delay: Duration::from_secs(1), ..PaceSettings::default() };
     let (id, store) = (LaneId::only("0"), MemoryStore::new());

@@ -85,6 +85,8 @@ impl Candidate {
             limits: admitted.settings.limits,
             on_fault: admitted.settings.on_fault,
             on_new_state: admitted.settings.on_new_state,
+            generation: 0,
+            keeps_warm: false,
             log: admitted.log.clone(),
         }))
     }

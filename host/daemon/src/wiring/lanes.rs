@@ -75,6 +75,7 @@ impl LaneBase<'_> {
             deployments: self.deployments.to_vec(),
             batch_rows_max: self.engine.batch_rows_max,
             schemas: None,
+            past: None,
         }
     }
 

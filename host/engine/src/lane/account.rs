@@ -1,11 +1,12 @@
 //! What a lane shows of how it fares.
 
 use gridwatch_core::account::Account;
+use gridwatch_core::checkpoint::Role;
 use gridwatch_core::dead_letter::DeadLetter;
 use gridwatch_core::record::Chunk;
 use gridwatch_core::unfound::Unfound;
 
-use super::{DetectorSnapshot, Lane, Seat};
+use super::{DetectorSnapshot, Lane};
 
 impl Lane {
     pub fn account(&self) -> Account {
@@ -21,7 +22,10 @@ impl Lane {
 
     /// Each detector with what it cost so far and how it fares.
     pub fn detectors(&self) -> impl Iterator<Item = DetectorSnapshot> {
-        self.seats.iter().map(Seat::snapshot)
+        let live = self.seats.iter().map(|seat| seat.snapshot(Role::Live));
+        let hidden =
+            self.hidden.iter().filter_map(|hidden| Some(hidden.seat.snapshot(hidden.public_role()?)));
+        live.chain(hidden)
     }
 
     /// After a chunk of records: which mappings have not matched so far.

@@ -136,6 +136,29 @@ impl Builder {
         }
     }
 
+    /// The rows there are, and room for no more.
+    pub fn copy(&self) -> Builder {
+        let rows = self.rows();
+        let mut values = Vec::with_capacity(self.quantities * rows);
+        for quantity in 0..self.quantities {
+            let start = quantity * self.rows_max;
+            values.extend_from_slice(&self.values[start..start + rows]);
+        }
+        Builder {
+            rows_max: rows,
+            quantities: self.quantities,
+            sensors: self.sensors.clone(),
+            timestamps: self.timestamps.clone(),
+            values,
+            marks: self.marks.clone(),
+            marked: self.marked,
+            malformed: self.malformed.clone(),
+            malformed_texts: Vec::new(),
+            positions: self.positions.clone(),
+            disorder: Vec::new(),
+        }
+    }
+
     pub fn clear(&mut self) {
         let rows = self.rows();
         for quantity in 0..self.quantities {

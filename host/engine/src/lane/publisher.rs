@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::Lane;
 use super::builder::Builder;
-use super::seat::Life;
+use super::seat::{Life, Noted};
 
 /// What brought a finding about.
 #[derive(Debug, Clone, Copy)]
@@ -58,35 +58,11 @@ impl Said {
 
 impl Lane {
     pub(super) fn publish(&mut self, at: usize, finding: &Finding, cause: Cause, said: &mut Said) {
-        let seat = &mut self.seats[at];
-        let descriptor = seat.deployment.module.descriptor();
-        let sensor = match (&finding.subject, cause.sensor) {
-            (Subject::Reading, sensor) => sensor,
-            (Subject::Sensor(sensor), _) => Some(*sensor),
-            (Subject::Group(_), _) => None,
-        };
-        let subject = match (&finding.subject, sensor) {
-            (Subject::Group(name), _) => PublicSubject::Group(name.clone()),
-            (_, Some(sensor)) => PublicSubject::Sensor(self.sensors.id(sensor).to_owned()),
-            // `Bounds::check` has refused a finding about a reading where there is none.
-            (_, None) => return,
-        };
         let quantities = self.decoder.quantities();
-        let key = EpisodeKey {
-            subject,
-            quantity: finding.quantity.map(|q| quantities[seat.chosen[q as usize] as usize].name.clone()),
-            kind: descriptor.kinds[finding.kind as usize].name.clone(),
-        };
-        let since = finding.since.unwrap_or(finding.timestamp);
-        match finding.phase {
-            Phase::Raised | Phase::Updated => {
-                seat.episodes.insert(key.clone(), OpenEpisode { since, severity: finding.severity });
-            }
-            Phase::Cleared => {
-                seat.episodes.remove(&key);
-            }
-            Phase::Single => {}
-        }
+        let seat = &mut self.seats[at];
+        let Some(noted) = seat.note(finding, cause.sensor, &self.sensors, quantities) else { return };
+        let Noted { key, since, sensor } = noted;
+        let descriptor = seat.deployment.module.descriptor();
         let index = said.index(at, &key, finding.phase, finding.timestamp);
         if !cause.live {
             return;
@@ -139,9 +115,8 @@ impl Lane {
             format!("closed by the host: detector {} is quarantined: {reason}", seat.deployment.name);
         seat.life = Life::Quarantined { reason };
         if live {
-            let descriptor = seat.deployment.module.descriptor();
-            let (name, version) = (seat.deployment.name.clone(), descriptor.version.clone());
-            let digest = seat.deployment.module.digest().to_owned();
+            let name = seat.deployment.name.clone();
+            let (version, digest) = seat.identity();
             self.clear([&name, &version, &digest], &episodes, &explanation, position);
         }
     }
@@ -149,42 +124,54 @@ impl Lane {
     /// The host clears open episodes in the name of a detector: its name, version and digest.
     pub(super) fn clear(
         &mut self,
-        [detector, version, digest]: [&str; 3],
+        who: [&str; 3],
         episodes: &BTreeMap<EpisodeKey, OpenEpisode>,
         explanation: &str,
         position: Position,
     ) {
-        let timestamp = self.clock.time();
-        let none = Attributes::new();
         for (key, episode) in episodes {
-            let sensor = match &key.subject {
-                PublicSubject::Sensor(id) => self.sensors.find(id),
-                PublicSubject::Group(_) => None,
-            };
-            let anomaly = Anomaly {
-                detector,
-                detector_version: version,
-                detector_digest: digest,
-                lane: &self.name,
-                key,
-                phase: Phase::Cleared,
-                severity: Severity::Info,
-                score: 0.0,
-                timestamp: timestamp.unwrap_or(episode.since),
-                since: episode.since,
-                value: None,
-                expected: None,
-                lower: None,
-                upper: None,
-                explanation: Some(explanation),
-                details: &[],
-                attributes: sensor.map_or(&none, |sensor| self.sensors.attributes(sensor)),
-                origin: &self.origin,
-                position,
-                ordinal: Ordinal { occasion: position, index: 0 },
-            };
-            send(&mut self.output.messages, &mut self.account, &anomaly);
+            self.speak_for(who, key, *episode, Phase::Cleared, explanation, position);
         }
+    }
+
+    /// In the name of a detector: its name, version and digest.
+    pub(super) fn speak_for(
+        &mut self,
+        [detector, version, digest]: [&str; 3],
+        key: &EpisodeKey,
+        episode: OpenEpisode,
+        phase: Phase,
+        explanation: &str,
+        position: Position,
+    ) {
+        let sensor = match &key.subject {
+            PublicSubject::Sensor(id) => self.sensors.find(id),
+            PublicSubject::Group(_) => None,
+        };
+        let none = Attributes::new();
+        let anomaly = Anomaly {
+            detector,
+            detector_version: version,
+            detector_digest: digest,
+            lane: &self.name,
+            key,
+            phase,
+            severity: if phase == Phase::Cleared { Severity::Info } else { episode.severity },
+            score: 0.0,
+            timestamp: self.clock.time().unwrap_or(episode.since),
+            since: episode.since,
+            value: None,
+            expected: None,
+            lower: None,
+            upper: None,
+            explanation: Some(explanation),
+            details: &[],
+            attributes: sensor.map_or(&none, |sensor| self.sensors.attributes(sensor)),
+            origin: &self.origin,
+            position,
+            ordinal: Ordinal { occasion: position, index: 0 },
+        };
+        send(&mut self.output.messages, &mut self.account, &anomaly);
     }
 }
 

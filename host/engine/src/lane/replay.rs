@@ -30,12 +30,23 @@ impl Lane {
                 What::Closed { detector } if !live => self.replay.closed.push(detector),
                 What::Closed { .. } => {}
                 What::IdleTick { time } => self.pass_time(time, decision.position, live)?,
+                What::Prepare { detector, generation } => self.prepare_again(&detector, generation)?,
+                What::Swap { detector, generation } => {
+                    self.swap_again(&detector, generation, decision.position, live);
+                }
+                What::Back { detector, generation } => {
+                    self.back_again(&detector, generation, decision.position, live);
+                }
+                What::Remove { detector } => self.vacate(&detector, decision.position, live),
                 // Taken apart from the others on resuming: they are no matter of batches.
                 What::SchemaUnknown { .. } | What::SchemaKnown { .. } => {}
             }
         }
         if position >= self.replay.silent_until {
             self.end_replay()?;
+            if self.replay.decisions.is_empty() {
+                self.end_candidacies();
+            }
         }
         Ok(())
     }

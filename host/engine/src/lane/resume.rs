@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gridwatch_core::account::Account;
 use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
-use gridwatch_core::checkpoint::{Checkpoint, DetectorState, SourcePart, difference};
+use gridwatch_core::checkpoint::{Checkpoint, DetectorState, Place, Role, SourcePart, difference};
 use gridwatch_core::clock::LaneClock;
 use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::judge::Fault;
@@ -19,8 +19,9 @@ use gridwatch_core::unfound::Sought;
 use super::builder::Builder;
 use super::schemas::{SchemaSource, Schooling};
 use super::seat::Seat;
+use super::succession::{Hidden, HiddenRole};
 use super::{Lane, LaneError, Output, Replay, merged};
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Deployments, GoneDeployment};
 use crate::settings::LaneSettings;
 
 /// What a lane is made of.
@@ -39,6 +40,8 @@ pub struct LaneParts {
     pub batch_rows_max: usize,
     /// Where schemas of records are. Set where `settings.checks_schemas` is.
     pub schemas: Option<SchemaSource>,
+    /// What ran once. None without a roster: then what runs today takes over what it finds.
+    pub past: Option<Arc<dyn Deployments>>,
 }
 
 /// Where an earlier life stopped.
@@ -76,7 +79,7 @@ impl Lane {
             return Err(LaneError::OtherSource { lane: checkpoint.lane.clone(), position: committed, what });
         }
         let wanted = std::mem::replace(&mut parts.settings, settings);
-        let dormant = parts.dormant.clone();
+        let (dormant, past) = (parts.dormant.clone(), parts.past.clone());
         let sensors = SensorTable::restore(checkpoint.sensors.clone(), wanted.sensors_max)
             .ok_or_else(|| inconsistent("its tables of sensors disagree"))?;
         let (mut lane, deployments) =
@@ -84,7 +87,21 @@ impl Lane {
         lane.clock = checkpoint.clock.clone();
         lane.tick = checkpoint.tick;
         lane.settled = committed;
+        // What an earlier life had decided for later may stand before what the life after it decided.
+        decisions.sort_by_key(|decision| decision.position);
         lane.schooling.restore(checkpoint.schemas_unknown.clone(), &mut decisions);
+        let named = decisions.iter().filter_map(|decision| match &decision.what {
+            What::Prepare { detector, generation } | What::Back { detector, generation } => {
+                Some((detector.clone(), *generation))
+            }
+            _ => None,
+        });
+        let mut deployments_named = BTreeMap::new();
+        for (detector, generation) in named {
+            if let Some(deployment) = lane.recall(past.as_deref(), &detector, generation)? {
+                deployments_named.insert((detector, generation), deployment);
+            }
+        }
         lane.replay = Replay {
             active: true,
             silent_until: committed,
@@ -93,21 +110,87 @@ impl Lane {
             settings: Some(wanted),
             gone: Vec::new(),
             closed: Vec::new(),
+            deployments: deployments_named,
         };
-        let mut states = checkpoint.detectors;
-        for deployment in deployments {
-            let state = states
-                .iter()
-                .position(|state| state.name == deployment.name)
-                .map(|at| states.swap_remove(at));
-            let seat = lane.seat(deployment, &checkpoint.quantities, state)?;
-            lane.seats.push(seat);
-        }
-        let (dormant, gone) = states.into_iter().partition(|state| dormant.contains(&state.name));
-        lane.dormant = dormant;
-        lane.replay.gone = gone;
+        lane.seat_all(checkpoint.detectors, &checkpoint.quantities, deployments, past.as_deref(), &dormant)?;
         lane.relive(checkpoint.position)?;
         Ok(lane)
+    }
+
+    /// Everybody takes the seat that a checkpoint has for them: as the one they were then, where that is still to
+    /// be had; what else is to run comes later, as a decision. Without a roster, what is there today takes over.
+    fn seat_all(
+        &mut self,
+        states: Vec<DetectorState>,
+        quantities: &[Quantity],
+        today: Vec<Arc<Deployment>>,
+        past: Option<&dyn Deployments>,
+        dormant: &[String],
+    ) -> Result<(), LaneError> {
+        let mut left = Vec::new();
+        for state in states {
+            let Place { generation, role } = state.place;
+            let deployment = if generation == 0 { None } else { self.recall(past, &state.name, generation)? };
+            match (deployment, role) {
+                (None, Role::Live) => left.push(state),
+                (None, Role::Warm) => {}
+                (Some(deployment), Role::Live) => {
+                    let seat = self.seat(deployment, quantities, Some(state))?;
+                    self.seats.push(seat);
+                }
+                (Some(deployment), Role::Warm) => {
+                    let (detector, role) = (state.name.clone(), HiddenRole::Warm);
+                    match Seat::restored(deployment, quantities, &self.sensors, state, self.tick) {
+                        Ok(seat) => self.hidden.push(Hidden { seat, role }),
+                        Err(fault) => {
+                            tracing::warn!(detector, "is not kept warm any longer: {fault}");
+                        }
+                    }
+                }
+            }
+        }
+        for deployment in today {
+            let is_it = |name: &str| name == deployment.name;
+            if self.seats.iter().any(|seat| is_it(&seat.deployment.name)) {
+                continue;
+            }
+            let state = left.iter().position(|state| is_it(&state.name)).map(|at| left.swap_remove(at));
+            if state.is_some() || past.is_none() {
+                let seat = self.seat(deployment, quantities, state)?;
+                self.seats.push(seat);
+            }
+        }
+        self.seats.sort_by(|a, b| a.deployment.name.cmp(&b.deployment.name));
+        let (dormant, gone) = left.into_iter().partition(|state| dormant.contains(&state.name));
+        self.dormant = dormant;
+        self.replay.gone = gone;
+        Ok(())
+    }
+
+    /// What ran once, if it is still to be had.
+    fn recall(
+        &self,
+        past: Option<&dyn Deployments>,
+        detector: &str,
+        generation: u64,
+    ) -> Result<Option<Arc<Deployment>>, LaneError> {
+        match past.map(|past| past.deployment(detector, generation)) {
+            None => Ok(None),
+            Some(Ok(deployment)) => Ok(Some(deployment)),
+            Some(Err(what @ GoneDeployment::Store { .. })) => {
+                let (lane, detector) = (self.name.clone(), detector.to_owned());
+                Err(LaneError::Past { lane, detector, generation, what })
+            }
+            Some(Err(what)) => {
+                tracing::warn!(
+                    lane = self.name,
+                    detector,
+                    generation,
+                    "what ran cannot be had any more: {what}"
+                );
+                Ok(None)
+            }
+        }
     }
 
     /// Everything that the next life needs, as of `next`.
@@ -126,7 +209,21 @@ impl Lane {
             };
             detectors.push(state);
         }
+        for hidden in &mut self.hidden {
+            let Some(role) = hidden.public_role() else { continue };
+            match hidden.seat.save(&quantities) {
+                Ok(mut state) => {
+                    state.place.role = role;
+                    detectors.push(state);
+                }
+                Err(fault) => {
+                    let detector = &hidden.seat.deployment.name;
+                    tracing::warn!(detector, "is not kept warm any longer: {fault}");
+                }
+            }
+        }
         detectors.extend(self.dormant.iter().cloned());
+        self.tape = None;
         let settings = serde_json::to_string(&self.settings)
             .map_err(|error| LaneError::Inconsistent { lane: self.name.clone(), what: error.to_string() })?;
         Ok(Checkpoint {
@@ -159,7 +256,7 @@ impl Lane {
                 .map_err(|fault| self.start_error(&deployment, fault));
         };
         let from_version = state.saved.state_version;
-        Seat::restored(deployment.clone(), quantities, &self.sensors, state).map_err(|fault| {
+        Seat::restored(deployment.clone(), quantities, &self.sensors, state, self.tick).map_err(|fault| {
             LaneError::State {
                 lane: self.name.clone(),
                 detector: deployment.name.clone(),
@@ -212,6 +309,8 @@ impl Lane {
             batch,
             rejected: Vec::new(),
             seats: Vec::new(),
+            hidden: Vec::new(),
+            tape: None,
             dormant: Vec::new(),
             next: position,
             replay: Replay::default(),
@@ -285,8 +384,7 @@ impl Lane {
                 .collect();
             let attributes = merged(&names, &said, self.assets.get(self.sensors.id(sensor)));
             if attributes != *self.sensors.attributes(sensor) {
-                self.sensors.set_attributes(sensor, attributes);
-                self.for_each_seat(|seat, sensors| seat.change(sensors, sensor))?;
+                self.change_attributes(sensor, attributes)?;
             }
         }
         Ok(())

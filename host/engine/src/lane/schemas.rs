@@ -179,7 +179,7 @@ impl Lane {
         };
         match (found, refused) {
             (Ok(schema), true) => {
-                self.decide(What::SchemaKnown { id })?;
+                self.decide_schema(What::SchemaKnown { id })?;
                 Ok(Ok(schema))
             }
             (Ok(schema), false) => Ok(Ok(schema)),
@@ -190,7 +190,7 @@ impl Lane {
             (Err(why), true) => Ok(Err(why)),
             (Err(why), false) => {
                 tracing::warn!(lane = self.name, id, position, "records of this schema are refused: {why}");
-                self.decide(What::SchemaUnknown { id })?;
+                self.decide_schema(What::SchemaUnknown { id })?;
                 Ok(Err(why))
             }
         }
@@ -202,10 +202,10 @@ impl Lane {
 
     /// It stands where the output does: between the records before and the one in hand, which may be a
     /// few positions on.
-    fn decide(&mut self, what: What) -> Result<(), LaneError> {
+    fn decide_schema(&mut self, what: What) -> Result<(), LaneError> {
         self.flush()?;
         self.schooling.apply(&what);
-        self.output.decisions.push(Decision { position: self.next, what });
+        self.decide(what);
         Ok(())
     }
 

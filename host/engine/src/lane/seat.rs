@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gridwatch_core::anomaly::EpisodeKey;
+use gridwatch_core::anomaly::{EpisodeKey, PublicSubject};
 use gridwatch_core::batch::BatchView;
-use gridwatch_core::checkpoint::{DetectorState, OpenEpisode};
-use gridwatch_core::finding::Finding;
+use gridwatch_core::checkpoint::{DetectorState, OpenEpisode, Place, Role};
+use gridwatch_core::finding::{Finding, Phase, Subject};
 use gridwatch_core::judge::{Call, Fault, Judge, Saved};
 use gridwatch_core::reading::Quantity;
 use gridwatch_core::sensors::SensorTable;
@@ -59,6 +59,10 @@ pub struct Usage {
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct DetectorSnapshot {
     pub detector: String,
+    pub version: String,
+    pub digest: String,
+    pub generation: u64,
+    pub role: Role,
     #[serde(flatten)]
     pub usage: Usage,
     /// Why it judges no more, if so.
@@ -68,10 +72,22 @@ pub struct DetectorSnapshot {
     pub open_episodes: usize,
 }
 
+/// A finding with names for its numbers.
+pub struct Noted {
+    pub key: EpisodeKey,
+    pub since: Timestamp,
+    /// None where it is about a group.
+    pub sensor: Option<u32>,
+}
+
 impl Seat {
-    pub fn snapshot(&self) -> DetectorSnapshot {
+    pub fn snapshot(&self, role: Role) -> DetectorSnapshot {
         DetectorSnapshot {
             detector: self.deployment.name.clone(),
+            version: self.identity().0,
+            digest: self.identity().1,
+            generation: self.deployment.generation,
+            role,
             usage: self.usage,
             quarantine: match &self.life {
                 Life::Judging(_) => None,
@@ -80,6 +96,12 @@ impl Seat {
             faults: self.faults.clone(),
             open_episodes: self.episodes.len(),
         }
+    }
+
+    /// Version and digest of who sits in it.
+    pub fn identity(&self) -> (String, String) {
+        let module = &self.deployment.module;
+        (module.descriptor().version.clone(), module.digest().to_owned())
     }
 
     /// A seat with an instance that knows the lane's quantities and nothing else.
@@ -107,6 +129,7 @@ impl Seat {
         quantities: &[Quantity],
         sensors: &SensorTable,
         state: DetectorState,
+        time: Option<Timestamp>,
     ) -> Result<Self, Fault> {
         let mut seat = Seat::cold(deployment, quantities)?;
         let same = state.fingerprint == seat.fingerprint;
@@ -121,7 +144,7 @@ impl Seat {
             }
             return Ok(seat);
         }
-        match seat.restore(sensors, &state) {
+        match seat.restore(sensors, &state, time) {
             Ok(()) => seat.episodes = state.episodes.into_iter().collect(),
             Err(Fault::Refused { .. }) if seat.deployment.on_new_state == OnNewState::Cold => {
                 seat = Seat::cold(seat.deployment, quantities)?;
@@ -132,10 +155,34 @@ impl Seat {
         Ok(seat)
     }
 
-    fn restore(&mut self, sensors: &SensorTable, state: &DetectorState) -> Result<(), Fault> {
+    /// A seat for a candidate, which begins with what the one before it knows; with nothing where there was none,
+    /// or one that judged no more.
+    pub fn candidate(
+        deployment: Arc<Deployment>,
+        quantities: &[Quantity],
+        sensors: &SensorTable,
+        state: Option<DetectorState>,
+        time: Option<Timestamp>,
+    ) -> Result<Self, Fault> {
+        match state.filter(|state| state.quarantine.is_none()) {
+            Some(state) => Seat::restored(deployment, quantities, sensors, state, time),
+            None => Seat::cold(deployment, quantities),
+        }
+    }
+
+    /// `time` is the last tick that the one before was told.
+    fn restore(
+        &mut self,
+        sensors: &SensorTable,
+        state: &DetectorState,
+        time: Option<Timestamp>,
+    ) -> Result<(), Fault> {
         let total = state.states.iter().map(|(count, _)| count).sum();
         self.announce(sensors, total)?;
         let Life::Judging(judge) = &mut self.life else { return Ok(()) };
+        if let Some(time) = time {
+            judge.set_time(time);
+        }
         judge.begin_restore(&state.saved)?;
         let mut first = 0;
         for (count, states) in &state.states {
@@ -163,6 +210,7 @@ impl Seat {
             },
             states: Vec::new(),
             episodes: self.episodes.iter().map(|(key, episode)| (key.clone(), *episode)).collect(),
+            place: Place { generation: self.deployment.generation, role: Role::Live },
         };
         match &mut self.life {
             Life::Quarantined { reason } => state.quarantine = Some(reason.clone()),
@@ -181,7 +229,12 @@ impl Seat {
     }
 
     /// The lane has new quantities: a new instance takes the old one's state, if it wants any of them.
-    pub fn requantify(&mut self, quantities: &[Quantity], sensors: &SensorTable) -> Result<(), Fault> {
+    pub fn requantify(
+        &mut self,
+        quantities: &[Quantity],
+        sensors: &SensorTable,
+        time: Option<Timestamp>,
+    ) -> Result<(), Fault> {
         if !matches!(self.life, Life::Judging(_)) {
             return Ok(());
         }
@@ -191,7 +244,7 @@ impl Seat {
         }
         if self.announced > 0 {
             let state = self.save(quantities)?;
-            fresh.restore(sensors, &state)?;
+            fresh.restore(sensors, &state, time)?;
         }
         self.life = fresh.life;
         self.chosen = fresh.chosen;
@@ -242,6 +295,69 @@ impl Seat {
         self.check(Call::Advance, &findings, 0)?;
         self.usage.findings += findings.len() as u64;
         Ok(findings)
+    }
+
+    /// Judges the batch and keeps to itself what it finds.
+    pub fn observe_silently(
+        &mut self,
+        batch: &Builder,
+        sensors: &SensorTable,
+        quantities: &[Quantity],
+    ) -> Result<(), Fault> {
+        for finding in self.observe(batch, sensors)? {
+            self.note(&finding, Some(batch.sensor(finding.row as usize)), sensors, quantities);
+        }
+        Ok(())
+    }
+
+    pub fn advance_silently(
+        &mut self,
+        watermark: Timestamp,
+        sensors: &SensorTable,
+        quantities: &[Quantity],
+    ) -> Result<(), Fault> {
+        for finding in self.advance(watermark, sensors)? {
+            self.note(&finding, None, sensors, quantities);
+        }
+        Ok(())
+    }
+
+    /// Keeps in mind which episodes are open. `of_row` is the sensor of the finding's row, where there is a row.
+    pub fn note(
+        &mut self,
+        finding: &Finding,
+        of_row: Option<u32>,
+        sensors: &SensorTable,
+        quantities: &[Quantity],
+    ) -> Option<Noted> {
+        let sensor = match (&finding.subject, of_row) {
+            (Subject::Reading, sensor) => sensor,
+            (Subject::Sensor(sensor), _) => Some(*sensor),
+            (Subject::Group(_), _) => None,
+        };
+        let subject = match (&finding.subject, sensor) {
+            (Subject::Group(name), _) => PublicSubject::Group(name.clone()),
+            (_, Some(sensor)) => PublicSubject::Sensor(sensors.id(sensor).to_owned()),
+            // `Bounds::check` has refused a finding about a reading where there is none.
+            (_, None) => return None,
+        };
+        let kinds = &self.deployment.module.descriptor().kinds;
+        let key = EpisodeKey {
+            subject,
+            quantity: finding.quantity.map(|q| quantities[self.chosen[q as usize] as usize].name.clone()),
+            kind: kinds[finding.kind as usize].name.clone(),
+        };
+        let since = finding.since.unwrap_or(finding.timestamp);
+        match finding.phase {
+            Phase::Raised | Phase::Updated => {
+                self.episodes.insert(key.clone(), OpenEpisode { since, severity: finding.severity });
+            }
+            Phase::Cleared => {
+                self.episodes.remove(&key);
+            }
+            Phase::Single => {}
+        }
+        Some(Noted { key, since, sensor })
     }
 
     fn check(&self, call: Call, findings: &[Finding], rows: usize) -> Result<(), Fault> {

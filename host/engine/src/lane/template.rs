@@ -9,7 +9,7 @@ use gridwatch_core::record::RecordFormat;
 use gridwatch_core::sink::{Delivery, LaneId};
 
 use super::{LaneParts, SchemaSource};
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Deployments};
 use crate::settings::LaneSettings;
 
 #[derive(Clone)]
@@ -25,6 +25,8 @@ pub struct LaneTemplate {
     pub batch_rows_max: usize,
     /// None: frames are taken off, and what is in them is not checked.
     pub schemas: Option<SchemaSource>,
+    /// What ran once, where there is a roster.
+    pub past: Option<Arc<dyn Deployments>>,
 }
 
 impl LaneTemplate {
@@ -47,6 +49,7 @@ impl LaneTemplate {
             deployments: self.deployments.clone(),
             batch_rows_max: self.batch_rows_max,
             schemas: self.schemas.clone(),
+            past: self.past.clone(),
         }
     }
 }

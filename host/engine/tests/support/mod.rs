@@ -12,7 +12,7 @@ use gridwatch_connectors::memory::MemorySink;
 use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
 use gridwatch_core::decode::DecodeSettings;
-use gridwatch_core::judge::Limits;
+use gridwatch_core::judge::{Limits, Module};
 use gridwatch_core::record::{Feed, RecordFormat};
 use gridwatch_core::sink::{Delivery, LaneCommit, LaneId, Sink, Store};
 use gridwatch_engine::deployment::{Deployment, OnFault, OnNewState};
@@ -24,19 +24,24 @@ use gridwatch_engine::worker::{Parcel, Worker};
 
 use judge::{NativeModule, NoLog};
 
+/// A detector as the roster's generation has it; without a roster that is 0.
+pub fn deployment(module: NativeModule, generation: u64) -> Arc<Deployment> {
+    Arc::new(Deployment {
+        name: module.descriptor().name.clone(),
+        module: Arc::new(module),
+        parameters: "{}".into(),
+        limits: Limits::default(),
+        on_fault: OnFault::Quarantine,
+        on_new_state: OnNewState::Refuse,
+        generation,
+        keeps_warm: true,
+        log: Arc::new(NoLog),
+    })
+}
+
 /// A lane with two native detectors: one of all quantities, one of voltages.
 pub fn parts(rows_max: usize) -> LaneParts {
-    let deploy = |name: &str, prefix| {
-        Arc::new(Deployment {
-            name: name.into(),
-            module: Arc::new(NativeModule::new(name, prefix)),
-            parameters: "{}".into(),
-            limits: Limits::default(),
-            on_fault: OnFault::Quarantine,
-            on_new_state: OnNewState::Refuse,
-            log: Arc::new(NoLog),
-        })
-    };
+    let deploy = |name: &str, prefix| deployment(NativeModule::new(name, prefix), 0);
     LaneParts {
         name: "0".into(),
         origin: Origin::File { file: "readings.jsonl".into() },
@@ -58,6 +63,7 @@ pub fn parts(rows_max: usize) -> LaneParts {
         deployments: vec![deploy("every", ""), deploy("voltage", "voltage")],
         batch_rows_max: rows_max,
         schemas: None,
+        past: None,
     }
 }
 

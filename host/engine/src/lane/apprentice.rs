@@ -1,0 +1,98 @@
+//! A detector that is to take a seat: it begins with what the one in the seat knows, and lives in silence what the
+//! lane has lived since, so that it can be done on another thread while the lane goes on.
+
+use std::sync::Arc;
+
+use gridwatch_core::Timestamp;
+use gridwatch_core::checkpoint::DetectorState;
+use gridwatch_core::judge::{Call, Fault};
+use gridwatch_core::reading::Quantity;
+use gridwatch_core::sensors::{Attributes, SavedSensors, SensorTable};
+
+use super::builder::Builder;
+use super::seat::Seat;
+use crate::deployment::Deployment;
+
+/// What a lane has lived, as those who sit in it did.
+pub enum Event {
+    /// There are more of them now.
+    Quantities(Vec<Quantity>),
+    /// It gets the next number.
+    Sensor(String, Attributes),
+    Attributes(u32, Attributes),
+    Batch(Builder),
+    Advance(Timestamp),
+}
+
+impl Event {
+    /// A sensor that is new to the lane.
+    pub(super) fn of_sensor(sensors: &SensorTable, sensor: u32) -> Event {
+        Event::Sensor(sensors.id(sensor).to_owned(), sensors.attributes(sensor).clone())
+    }
+
+    pub fn rows(&self) -> u64 {
+        match self {
+            Event::Batch(batch) => batch.rows() as u64,
+            _ => 0,
+        }
+    }
+}
+
+/// Where an apprentice begins.
+pub struct Base {
+    pub(super) quantities: Vec<Quantity>,
+    pub(super) sensors: SavedSensors,
+    pub(super) sensors_max: usize,
+    /// None: nobody sits there, or has left anything.
+    pub(super) state: Option<DetectorState>,
+    /// The last tick.
+    pub(super) time: Option<Timestamp>,
+}
+
+pub struct Apprentice {
+    seat: Seat,
+    quantities: Vec<Quantity>,
+    sensors: SensorTable,
+    time: Option<Timestamp>,
+}
+
+impl Apprentice {
+    pub fn new(deployment: Arc<Deployment>, base: Base) -> Result<Self, Fault> {
+        let Base { quantities, sensors, sensors_max, state, time } = base;
+        let sensors = SensorTable::restore(sensors, sensors_max).ok_or_else(|| Fault::Host {
+            call: Call::SetSensors,
+            what: "the lane's table of sensors is torn".to_owned(),
+        })?;
+        let seat = Seat::candidate(deployment, &quantities, &sensors, state, time)?;
+        Ok(Apprentice { seat, quantities, sensors, time })
+    }
+
+    /// What comes next on the lane's tape.
+    pub fn live(&mut self, event: Event) -> Result<(), Fault> {
+        let Apprentice { seat, quantities, sensors, time } = self;
+        match event {
+            Event::Quantities(more) => {
+                *quantities = more;
+                seat.requantify(quantities, sensors, *time)
+            }
+            Event::Sensor(id, attributes) => {
+                // The lane refuses one too many by itself, and its reading with it.
+                let _ = sensors.add(&id, attributes);
+                Ok(())
+            }
+            Event::Attributes(sensor, attributes) => {
+                sensors.set_attributes(sensor, attributes);
+                seat.change(sensors, sensor)
+            }
+            Event::Batch(batch) => seat.observe_silently(&batch, sensors, quantities),
+            Event::Advance(watermark) => {
+                *time = Some(watermark);
+                seat.advance_silently(watermark, sensors, quantities)
+            }
+        }
+    }
+
+    pub(super) fn into_seat(self) -> Seat {
+        self.seat
+    }
+}

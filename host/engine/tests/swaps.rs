@@ -1,0 +1,312 @@
+//! Detectors that are swapped while the lane lives, is killed and lives again.
+//!
+//! What a lane says is a function of what it read and of its decisions: a lane that is told all of them beforehand and
+//! never disturbed says the same. And a swap for the same module changes nothing at all.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gridwatch_connectors::memory::{MemoryFeed, MemorySink, MemoryStore};
+use gridwatch_core::decision::{Decision, What};
+use gridwatch_core::sink::{Delivery, Sink, Stream};
+use gridwatch_engine::deployment::{Deployment, Deployments, GoneDeployment};
+use gridwatch_engine::lane::{Apprentice, Event, Lane, LaneParts, Resume};
+use gridwatch_engine::outlet::{Outlet, Settled};
+use gridwatch_engine::settings::PaceSettings;
+use gridwatch_engine::worker::{Parcel, Step, Worker};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use support::judge::NativeModule;
+use support::life::{assert_same, lines, undisturbed};
+use support::readings::records;
+use support::{deployment, lane, open, parts};
+
+const SEEDS: u64 = 1_500;
+const NAMES: [&str; 3] = ["every", "third", "voltage"];
+
+/// All that ever ran.
+#[derive(Default)]
+struct Past(Mutex<BTreeMap<(String, u64), Arc<Deployment>>>);
+
+impl Deployments for Past {
+    fn deployment(&self, detector: &str, generation: u64) -> Result<Arc<Deployment>, GoneDeployment> {
+        let found = self.0.lock().unwrap().get(&(detector.to_owned(), generation)).cloned();
+        found.ok_or_else(|| GoneDeployment::Unknown { what: format!("{detector} of {generation}") })
+    }
+}
+
+impl Past {
+    /// A version of a detector, under the next generation.
+    fn bring(&self, name: &str, version: u32) -> Arc<Deployment> {
+        let mut all = self.0.lock().unwrap();
+        let generation = all.len() as u64 + 1;
+        let prefix = if name == "voltage" { "voltage" } else { "" };
+        let deployment = deployment(NativeModule::versioned(name, prefix, version), generation);
+        all.insert((name.to_owned(), generation), deployment.clone());
+        deployment
+    }
+}
+
+fn parts_of(past: &Arc<Past>, running: &[Arc<Deployment>], rows_max: usize) -> LaneParts {
+    LaneParts { deployments: running.to_vec(), past: Some(past.clone()), ..parts(rows_max) }
+}
+
+/// One life of the process, and what of its decisions is final.
+struct Life<'s> {
+    worker: Worker,
+    outlet: Outlet,
+    store: &'s MemoryStore,
+    delivery: Delivery,
+    pending: Vec<Decision>,
+    candidate: Option<Apprentice>,
+    /// Taken of the tape, and not lived by the candidate yet.
+    events: Vec<Event>,
+}
+
+impl<'s> Life<'s> {
+    fn begin(parts: LaneParts, sink: &MemorySink, store: &'s MemoryStore, feed: MemoryFeed) -> Self {
+        let pace = PaceSettings {
+            batch_delay: Duration::from_millis(3),
+            checkpoint_interval: Duration::from_secs(1 << 40),
+            ..PaceSettings::default()
+        };
+        let (worker, outlet) = open(parts, sink, store, Box::new(feed), pace);
+        let delivery = sink.delivery();
+        Life { worker, outlet, store, delivery, pending: Vec::new(), candidate: None, events: Vec::new() }
+    }
+
+    fn step(&mut self, now: u64, checkpoint: bool, made: &mut Vec<Decision>) -> Step {
+        let Life { worker, outlet, pending, delivery, .. } = self;
+        let mut hand_on = |parcel: Parcel| {
+            if let Parcel::Output(output) = &parcel {
+                pending.extend(output.decisions.iter().cloned());
+            }
+            outlet.receive(&lane(), parcel).unwrap();
+            // There a decision is committed before all that follows from it.
+            if *delivery == Delivery::AtLeastOnce {
+                made.append(pending);
+            }
+        };
+        let step = worker.step(Duration::from_millis(now), Duration::ZERO, checkpoint, &mut hand_on).unwrap();
+        assert!(worker.lane().account().adds_up(), "{:?}", worker.lane().account());
+        self.events.extend(self.worker.lane_mut().take_events());
+        if !self.worker.lane().is_preparing() {
+            self.candidate = None;
+        }
+        step
+    }
+
+    fn settle(&mut self, made: &mut Vec<Decision>) {
+        assert_eq!(self.outlet.settle().unwrap(), Settled::Done);
+        made.append(&mut self.pending);
+    }
+
+    /// Something of a swap, if there is something to be done.
+    fn change(&mut self, random: &mut ChaCha8Rng, past: &Past, versions: u32) {
+        if !self.worker.lane().may_change() {
+            return;
+        }
+        let lane = self.worker.lane_mut();
+        let name = NAMES[random.random_range(0..NAMES.len())];
+        match (self.candidate.take(), random.random_range(0..10)) {
+            (Some(mut candidate), 0..5) => {
+                let lived = self.events.drain(..).try_for_each(|event| candidate.live(event));
+                match lived {
+                    Ok(()) => drop(lane.swap(candidate).unwrap()),
+                    Err(_) => lane.forget_candidate(),
+                }
+            }
+            (Some(mut candidate), _) => {
+                let some = random.random_range(0..=self.events.len());
+                match self.events.drain(..some).try_for_each(|event| candidate.live(event)) {
+                    Ok(()) => self.candidate = Some(candidate),
+                    Err(_) => lane.forget_candidate(),
+                }
+            }
+            (None, 0..3) if versions > 1 => {
+                (1..=versions).any(|version| lane.go_back(&past.bring(name, version)).unwrap());
+            }
+            (None, 3) if versions > 1 => {
+                if lane.generations().any(|(running, _)| running == name) {
+                    lane.remove(name).unwrap();
+                }
+            }
+            (None, 4) if versions > 1 => lane.let_go(name),
+            (None, _) => {
+                // With one version only those that run are swapped, and nothing is added.
+                if versions > 1 || name != "third" {
+                    let deployment = past.bring(name, random.random_range(1..=versions));
+                    let base = lane.prepare(&deployment).unwrap();
+                    self.events.clear();
+                    self.candidate = Some(Apprentice::new(deployment, base).unwrap());
+                }
+            }
+        }
+    }
+}
+
+struct Told {
+    sink: MemorySink,
+    decisions: Vec<Decision>,
+    kills: u32,
+    past: Arc<Past>,
+    first: Vec<Arc<Deployment>>,
+}
+
+fn disturbed(
+    seed: u64,
+    sink: MemorySink,
+    records: &[Vec<u8>],
+    versions: u32,
+    rows_max: Option<usize>,
+) -> Told {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let (store, past) = (MemoryStore::default(), Arc::new(Past::default()));
+    let first = vec![past.bring("every", 1), past.bring("voltage", 1)];
+    let (mut decisions, mut kills) = (Vec::new(), 0);
+    loop {
+        let feed = MemoryFeed::new(records.to_vec()).chunks_of(random.random_range(1..30));
+        let parts = parts_of(&past, &first, rows_max.unwrap_or_else(|| random.random_range(1..40)));
+        let mut life = Life::begin(parts, &sink, &store, feed);
+        let mut now = 0;
+        let ended = loop {
+            now += random.random_range(0..3);
+            let step = life.step(now, random.random_range(0..12) == 0, &mut decisions);
+            if step == Step::Ended {
+                break true;
+            }
+            if random.random_range(0..2) == 0 {
+                life.change(&mut random, &past, versions);
+            }
+            if random.random_range(0..3) == 0 {
+                life.outlet.do_chores(life.store);
+            }
+            if random.random_range(0..5) == 0 {
+                life.settle(&mut decisions);
+            }
+            if kills < 12 && random.random_range(0..10) == 0 {
+                break false;
+            }
+        };
+        if ended {
+            life.outlet.do_chores(life.store);
+            life.settle(&mut decisions);
+            return Told { sink, decisions, kills, past, first };
+        }
+        kills += 1;
+        drop(life);
+        sink.crash();
+    }
+}
+
+/// A lane that is told all decisions beforehand, in one life.
+fn foretold(told: &Told, records: &[Vec<u8>], rows_max: usize) -> Vec<Vec<String>> {
+    let mut parts = parts_of(&told.past, &told.first, rows_max);
+    // Where messages come again, those that follow from a decision are said with it.
+    parts.delivery = Delivery::AtLeastOnce;
+    let checkpoint = Lane::cold(parts.clone(), 0).unwrap().checkpoint().unwrap();
+    let resume = Resume { checkpoint, committed: 0, decisions: told.decisions.clone() };
+    let mut worker = Worker::new(
+        Lane::resume(parts, resume).unwrap(),
+        Box::new(MemoryFeed::new(records.to_vec())),
+        PaceSettings::default(),
+        Duration::ZERO,
+    )
+    .unwrap();
+    let mut said = vec![Vec::new(), Vec::new()];
+    let mut hear = |parcel: Parcel| {
+        let Parcel::Output(output) = parcel else { return };
+        for message in output.messages {
+            let line = String::from_utf8_lossy(&message.json()).into_owned();
+            said[usize::from(message.stream() == Stream::DeadLetters)].push(line);
+        }
+    };
+    while worker.step(Duration::ZERO, Duration::ZERO, false, &mut hear).unwrap() == Step::Again {}
+    said
+}
+
+/// How often what was done. With poison there is one row a batch, as who fails is out from the batch's first row on.
+fn compare(
+    seeds: std::ops::Range<u64>,
+    sink: fn() -> MemorySink,
+    poison: bool,
+) -> BTreeMap<&'static str, u32> {
+    let rows_max = poison.then_some(1);
+    let mut counts = BTreeMap::new();
+    for seed in seeds {
+        let records = records(&mut ChaCha8Rng::seed_from_u64(seed), 150, poison);
+        let told = disturbed(seed, sink(), &records, 3, rows_max);
+        let expected = foretold(&told, &records, rows_max.unwrap_or(64));
+        for (stream, expected) in [Stream::Anomalies, Stream::DeadLetters].into_iter().zip(&expected) {
+            let what = format!("seed {seed} after {} kills: {stream:?}", told.kills);
+            let seen = lines(&told.sink, stream);
+            if told.sink.delivery() == Delivery::ExactlyOnce {
+                assert_same(&what, expected, &seen);
+                continue;
+            }
+            // What was out and not committed when a life ended is judged again, and a swap may have come before it by
+            // then: nothing is lost, but what is seen again may have been judged by another version.
+            let seen: HashSet<&String> = seen.iter().collect();
+            let lost: Vec<&String> = expected.iter().filter(|line| !seen.contains(line)).collect();
+            assert!(lost.is_empty(), "{what}: lost {lost:?}");
+        }
+        *counts.entry("kill").or_insert(0) += told.kills;
+        for decision in told.decisions {
+            let what = match decision.what {
+                What::Swap { .. } => "swap",
+                What::Back { .. } => "back",
+                What::Remove { .. } => "remove",
+                What::Quarantine { .. } => "quarantine",
+                _ => "other",
+            };
+            *counts.entry(what).or_insert(0) += 1;
+        }
+    }
+    counts
+}
+
+fn assert_enough(counts: &BTreeMap<&'static str, u32>, whats: &[&str]) {
+    let is_enough = |what: &&str| counts.get(what).is_some_and(|count| *count > 100);
+    assert!(whats.iter().all(is_enough), "{counts:?}");
+}
+
+#[test]
+fn whatever_is_swapped_it_says_what_its_decisions_imply() {
+    let counts = compare(0..SEEDS, MemorySink::new, false);
+    assert_enough(&counts, &["kill", "swap", "back", "remove"]);
+}
+
+#[test]
+fn whatever_is_swapped_around_faults_it_says_what_its_decisions_imply() {
+    let counts = compare(1_000_000..1_000_000 + SEEDS, MemorySink::new, true);
+    assert_enough(&counts, &["kill", "swap", "back", "remove", "quarantine"]);
+}
+
+#[test]
+fn whatever_is_swapped_at_least_once_loses_nothing() {
+    let counts = compare(2_000_000..2_000_000 + SEEDS, MemorySink::at_least_once, false);
+    assert_enough(&counts, &["kill", "swap", "back", "remove"]);
+}
+
+#[test]
+fn a_swap_for_the_same_module_changes_nothing() {
+    let mut swaps = 0;
+    for seed in 0..SEEDS / 2 {
+        let records = records(&mut ChaCha8Rng::seed_from_u64(seed), 150, false);
+        let told = disturbed(5_000_000 + seed, MemorySink::new(), &records, 1, None);
+        let expected = undisturbed(parts(64), &records);
+        for stream in [Stream::Anomalies, Stream::DeadLetters] {
+            assert_same(
+                &format!("seed {seed}: {stream:?}"),
+                &lines(&expected, stream),
+                &lines(&told.sink, stream),
+            );
+        }
+        swaps += told.decisions.iter().filter(|decision| matches!(decision.what, What::Swap { .. })).count();
+    }
+    assert!(swaps > 500, "only {swaps} swaps");
+}
