@@ -33,8 +33,8 @@ pub enum What {
     Swap { detector: String, generation: u64 },
     /// What ran before and was kept warm takes the seat again, as that generation.
     Back { detector: String, generation: u64 },
-    /// The detector runs no more; its open episodes are cleared.
-    Remove { detector: String },
+    /// The detector runs no more; its open episodes are cleared. What it knows is kept, or not.
+    Remove { detector: String, is_kept: bool },
 }
 
 const VERSION: u8 = 1;
@@ -121,7 +121,7 @@ mod tests {
             (7, What::Prepare { detector: detector.clone(), generation: 2 }),
             (9, What::Swap { detector: detector.clone(), generation: 2 }),
             (10, What::Back { detector: detector.clone(), generation: 300 }),
-            (11, What::Remove { detector }),
+            (11, What::Remove { detector, is_kept: true }),
         ];
         let swaps = swaps.map(|(position, what)| Decision { position, what });
         assert_eq!(encode(&swaps).unwrap(), GOLDEN_SWAPS);

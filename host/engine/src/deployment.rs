@@ -1,6 +1,7 @@
 //! A detector as it is to run: a module under a name, with its parameters and limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gridwatch_core::judge::{GuestLog, Limits, Module};
 use gridwatch_core::roster;
@@ -25,8 +26,8 @@ pub struct Deployment {
     pub on_new_state: OnNewState,
     /// The roster's that brought it; 0 without a roster.
     pub generation: u64,
-    /// What it takes the place of goes on in silence for a while, to go back to.
-    pub keeps_warm: bool,
+    /// What it takes the place of goes on in silence for so long, to go back to.
+    pub rollback_window: Duration,
     pub log: Arc<dyn GuestLog>,
 }
 

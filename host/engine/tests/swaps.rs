@@ -132,7 +132,7 @@ impl<'s> Life<'s> {
             }
             (None, 3) if versions > 1 => {
                 if lane.generations().any(|(running, _)| running == name) {
-                    lane.remove(name).unwrap();
+                    lane.remove(name, random.random_range(0..2) == 0).unwrap();
                 }
             }
             (None, 4) if versions > 1 => lane.let_go(name),

@@ -89,7 +89,7 @@ fn gridwatch(input: &Input, feed: &MemoryFeed, modules: &[Arc<dyn Module>]) -> u
             on_fault: OnFault::Halt,
             on_new_state: OnNewState::Refuse,
             generation: 0,
-            keeps_warm: false,
+            rollback_window: Duration::ZERO,
             log: Arc::new(NoLog),
         })
     });

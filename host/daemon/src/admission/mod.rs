@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use gridwatch_core::judge::Module;
 use gridwatch_engine::deployment::Deployment;
@@ -86,7 +87,7 @@ impl Candidate {
             on_fault: admitted.settings.on_fault,
             on_new_state: admitted.settings.on_new_state,
             generation: 0,
-            keeps_warm: false,
+            rollback_window: Duration::ZERO,
             log: admitted.log.clone(),
         }))
     }

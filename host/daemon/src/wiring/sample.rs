@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gridwatch_core::account::Account;
+use gridwatch_core::checkpoint::Role;
 use gridwatch_core::judge::Module;
 use gridwatch_engine::pipeline::{LaneSnapshot, Snapshot};
 
@@ -62,7 +63,7 @@ fn detector_sample(snapshot: &Snapshot, label: &Label) -> DetectorSample {
         ..DetectorSample::default()
     };
     for lane in &snapshot.lanes {
-        let here = lane.detectors.iter().find(|detector| detector.detector == label.name);
+        let here = lane.detectors.iter().find(|here| here.detector == label.name && here.role == Role::Live);
         let Some(here) = here else { continue };
         sample.seconds += here.usage.busy_ns as f64 / 1e9;
         sample.memory_bytes += here.usage.memory_bytes as u64;
@@ -107,6 +108,10 @@ mod tests {
     fn seat(busy_ns: u64, rows: u64, quarantine: Option<&str>) -> DetectorSnapshot {
         DetectorSnapshot {
             detector: "d".into(),
+            version: "1".into(),
+            digest: "sha256:ab".into(),
+            generation: 0,
+            role: Role::Live,
             usage: Usage { busy_ns, rows, memory_bytes: 10, ..Usage::default() },
             quarantine: quarantine.map(str::to_owned),
             faults: quarantine.map(|_| ("trap", 1)).into_iter().collect(),

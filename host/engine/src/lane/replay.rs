@@ -37,7 +37,9 @@ impl Lane {
                 What::Back { detector, generation } => {
                     self.back_again(&detector, generation, decision.position, live);
                 }
-                What::Remove { detector } => self.vacate(&detector, decision.position, live),
+                What::Remove { detector, is_kept } => {
+                    self.vacate(&detector, is_kept, decision.position, live)?;
+                }
                 // Taken apart from the others on resuming: they are no matter of batches.
                 What::SchemaUnknown { .. } | What::SchemaKnown { .. } => {}
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gridwatch_core::anomaly::EpisodeKey;
 use gridwatch_core::checkpoint::{DetectorState, OpenEpisode, Role};
@@ -111,17 +112,27 @@ impl Lane {
         Ok(true)
     }
 
-    /// The detector runs no more.
-    pub fn remove(&mut self, detector: &str) -> Result<(), LaneError> {
+    /// The detector runs no more. What it knows is kept, for when it runs again, or not.
+    pub fn remove(&mut self, detector: &str, is_kept: bool) -> Result<(), LaneError> {
         self.flush()?;
-        self.decide(What::Remove { detector: detector.to_owned() });
-        self.vacate(detector, self.next, true);
-        Ok(())
+        self.decide(What::Remove { detector: detector.to_owned(), is_kept });
+        self.vacate(detector, is_kept, self.next, true)
     }
 
     /// What ran before is not kept any longer.
     pub fn let_go(&mut self, detector: &str) {
         self.hidden.retain(|hidden| hidden.seat.deployment.name != detector);
+    }
+
+    /// Who is kept warm, to go back to.
+    pub fn kept_warm(&self) -> impl Iterator<Item = &str> {
+        let warm = self.hidden.iter().filter(|hidden| hidden.role == HiddenRole::Warm);
+        warm.map(|hidden| hidden.seat.deployment.name.as_str())
+    }
+
+    /// How long it is to be kept.
+    pub fn rollback_window(&self, detector: &str) -> Duration {
+        self.seat_of(detector).map_or(Duration::ZERO, |at| self.seats[at].deployment.rollback_window)
     }
 
     /// The generation of each who sits here.
@@ -172,15 +183,24 @@ impl Lane {
         self.hidden.retain(|hidden| hidden.role != HiddenRole::Candidate);
     }
 
-    pub(super) fn vacate(&mut self, detector: &str, position: Position, live: bool) {
+    pub(super) fn vacate(
+        &mut self,
+        detector: &str,
+        is_kept: bool,
+        position: Position,
+        live: bool,
+    ) -> Result<(), LaneError> {
         self.let_go(detector);
-        let Some(at) = self.seat_of(detector) else { return };
+        let state = if is_kept { self.state_of(detector)? } else { None };
+        let Some(at) = self.seat_of(detector) else { return Ok(()) };
         let seat = self.seats.remove(at);
+        self.dormant.extend(state.map(|state| DetectorState { episodes: Vec::new(), ..state }));
         if live {
             let (version, digest) = seat.identity();
             let explanation = format!("closed by the host: detector {detector} runs no more");
             self.clear([detector, &version, &digest], &seat.episodes, &explanation, position);
         }
+        Ok(())
     }
 
     /// Adds to what a candidate is to live, if one is under way.
@@ -219,7 +239,7 @@ impl Lane {
             self.seats.insert(at, seat);
             return self.reconcile(at, &BTreeMap::new(), position, live);
         };
-        let keeps_warm = seat.deployment.keeps_warm;
+        let keeps_warm = !seat.deployment.rollback_window.is_zero();
         let before = self.replace(at, seat);
         self.reconcile(at, &before.episodes, position, live);
         self.hidden.retain(|hidden| !hidden.is(&name, HiddenRole::Warm));

@@ -10,6 +10,7 @@ use gridwatch_core::intake::Opening;
 use gridwatch_core::record::{Feed, SourceError};
 use gridwatch_core::sink::{Commits, LaneCommit, LaneId, SinkError, Store};
 
+use super::change::Changes;
 use super::{LaneShared, Notice, Order, PipelineError, Shared, WAIT_MAX, lock};
 use crate::lane::{LaneParts, LaneTemplate};
 use crate::outlet::first_checkpoint_name;
@@ -74,7 +75,10 @@ impl Thread {
     fn run(&self, opening: Opening) -> Result<(), PipelineError> {
         let Openings { template, pace, start, .. } = &*self.openings;
         let Opening { origin, source, format, mut feed, .. } = opening;
-        let parts = template.parts(&self.lane, origin, source, format);
+        let mut parts = template.parts(&self.lane, origin, source, format);
+        if let Some(wanted) = &*lock(&self.openings.shared.wanted) {
+            parts.deployments = wanted.values().cloned().collect();
+        }
         let Some(Begun { lane, commit }) = self.load(&parts, &mut *feed)? else { return Ok(()) };
         let is_new = commit.is_none();
         let mut worker = match Worker::new(lane, feed, *pace, start.elapsed()) {
@@ -104,6 +108,7 @@ impl Thread {
     fn work(&self, worker: &mut Worker) -> Result<(), WorkerError> {
         let mut hand_on = |parcel| self.hand_on(parcel);
         let mut shown = Duration::ZERO;
+        let mut changes = Changes::default();
         loop {
             if self.shared.is_ordered(Order::Abandon) {
                 return Ok(());
@@ -121,6 +126,7 @@ impl Thread {
             if step == Step::Ended {
                 return Ok(());
             }
+            changes.step(worker, &self.openings.shared, &self.shared)?;
         }
     }
 

@@ -6,13 +6,14 @@
 //! A stop is a drain: each lane judges what it has read, saves itself, and its last parcel is committed
 //! before the threads end.
 
+mod change;
 mod intake;
 mod lane;
 mod outlet;
 mod vault;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,11 +26,15 @@ use gridwatch_core::record::{Position, SourceError};
 use gridwatch_core::sink::{LaneId, Sink, SinkError, Store};
 use serde::Serialize;
 
+use crate::deployment::Deployment;
 use crate::lane::{DetectorSnapshot, LaneTemplate};
 use crate::outlet::{Observer, Outlet, OutletError};
 use crate::settings::{OnMissing, PaceSettings};
 use crate::start::StartError;
 use crate::worker::{Worker, WorkerError};
+
+use change::Wanted;
+pub use change::{ChangeReport, Outcome, Refused};
 
 /// How long a thread waits for something before it looks whether it is to stop.
 const WAIT_MAX: Duration = Duration::from_millis(50);
@@ -78,6 +83,7 @@ pub struct LaneSnapshot {
     pub checkpoint_age_seconds: Option<f64>,
     pub account: Account,
     pub detectors: Vec<DetectorSnapshot>,
+    pub changes: ChangeReport,
 }
 
 /// How the outlet stands.
@@ -121,6 +127,10 @@ struct Shared {
     gone: Mutex<Account>,
     outlet: Mutex<OutletSnapshot>,
     failure: Mutex<Option<PipelineError>>,
+    /// What all lanes are to run, where that changes while they do.
+    wanted: Mutex<Option<Arc<Wanted>>>,
+    /// Grows with every change of it.
+    wanted_version: AtomicU64,
 }
 
 /// What a lane's thread shares with the others.
@@ -134,6 +144,7 @@ struct LaneShared {
     snapshot: Mutex<LaneSnapshot>,
     /// When a checkpoint was last stored.
     checkpointed: Mutex<Option<Instant>>,
+    changes: Mutex<ChangeReport>,
 }
 
 /// What a lane's thread is to do other than to go on, which is 0.
@@ -213,6 +224,15 @@ impl Pipeline {
         }
     }
 
+    /// What all lanes are to run from now on. Each comes to it in its own time, with what its detectors know; a
+    /// snapshot tells how far they are.
+    pub fn want(&self, deployments: Vec<Arc<Deployment>>) {
+        let wanted =
+            deployments.into_iter().map(|deployment| (deployment.name.clone(), deployment)).collect();
+        *lock(&self.shared.wanted) = Some(Arc::new(wanted));
+        self.shared.wanted_version.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Asks for a drain; `wait` sees its end.
     pub fn drain(&self) {
         self.shared.stop.store(true, Ordering::Release);
@@ -285,7 +305,8 @@ impl LaneShared {
 
     fn snapshot(&self) -> LaneSnapshot {
         let checkpoint_age_seconds = lock(&self.checkpointed).map(|since| since.elapsed().as_secs_f64());
-        LaneSnapshot { checkpoint_age_seconds, ..lock(&self.snapshot).clone() }
+        let changes = lock(&self.changes).clone();
+        LaneSnapshot { checkpoint_age_seconds, changes, ..lock(&self.snapshot).clone() }
     }
 
     fn show(&self, worker: &Worker) {
@@ -301,6 +322,7 @@ impl LaneShared {
             account: lane.account(),
             checkpoint_age_seconds: None,
             detectors: lane.detectors().collect(),
+            changes: ChangeReport::default(),
         };
         *lock(&self.snapshot) = snapshot;
     }

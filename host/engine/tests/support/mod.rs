@@ -34,7 +34,7 @@ pub fn deployment(module: NativeModule, generation: u64) -> Arc<Deployment> {
         on_fault: OnFault::Quarantine,
         on_new_state: OnNewState::Refuse,
         generation,
-        keeps_warm: true,
+        rollback_window: Duration::from_secs(60),
         log: Arc::new(NoLog),
     })
 }

@@ -1,0 +1,321 @@
+//! What a lane is to run, against what it runs: one difference after the other is mended, between batches.
+//!
+//! A candidate begins with what the one in the seat knows and catches up on a thread of its own, on what the lane
+//! has lived since. Whoever wants something says what all lanes are to run; each comes to it in its own time, also
+//! one that is opened later.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use gridwatch_core::judge::{Call, Fault};
+use serde::Serialize;
+
+use super::{LaneShared, Shared, lock};
+use crate::deployment::Deployment;
+use crate::lane::{Apprentice, Base, Event, Lane, LaneError};
+use crate::worker::Worker;
+
+/// So near behind, the lane lets the candidate live the rest itself: the pause is no longer than that takes.
+const EVENTS_NEAR: usize = 2;
+/// Beyond this the lane waits for the candidate: a batch a piece, so some tens of MiB.
+const EVENTS_MAX: usize = 512;
+/// For a candidate that is too slow to catch up; meanwhile the lane makes no checkpoints.
+const CATCH_UP_MAX: Duration = Duration::from_secs(60);
+const LISTEN_WAIT: Duration = Duration::from_millis(1);
+
+/// What all lanes are to run, by name.
+pub type Wanted = BTreeMap<String, Arc<Deployment>>;
+
+/// What has become of changes in a lane.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ChangeReport {
+    /// By detector and outcome.
+    pub outcomes: BTreeMap<(String, Outcome), u64>,
+    /// How long the lane stood still for each that took a seat, the last ones.
+    pub pauses: Vec<Duration>,
+    /// Of the generation that is wanted: why it does not run here.
+    pub refused: BTreeMap<String, Refused>,
+}
+
+/// How many pauses are kept to be looked at.
+const PAUSES_MAX: usize = 256;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Swapped,
+    WentBack,
+    Removed,
+    /// The one before it goes on.
+    Failed,
+}
+
+impl Outcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Swapped => "swapped",
+            Outcome::WentBack => "went_back",
+            Outcome::Removed => "removed",
+            Outcome::Failed => "failed",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Refused {
+    pub generation: u64,
+    pub fault: Fault,
+}
+
+/// A lane's changes, in its thread.
+#[derive(Default)]
+pub struct Changes {
+    /// Of what is wanted, as of when there was nothing left to do.
+    seen: u64,
+    under_way: Option<UnderWay>,
+    warm_since: BTreeMap<String, (Instant, Duration)>,
+}
+
+/// A candidate that catches up.
+struct UnderWay {
+    deployment: Arc<Deployment>,
+    since: Instant,
+    /// The lane stood still for so long when it began.
+    paused: Duration,
+    events: Sender<Event>,
+    done: Receiver<Done>,
+}
+
+/// The candidate, and what it has not lived yet.
+type Done = Result<(Apprentice, Receiver<Event>), Fault>;
+
+enum Next {
+    Bring(Arc<Deployment>),
+    Remove { detector: String },
+}
+
+impl Changes {
+    /// Between two steps of the worker.
+    pub fn step(&mut self, worker: &mut Worker, shared: &Shared, ours: &LaneShared) -> Result<(), LaneError> {
+        let lane = worker.lane_mut();
+        self.cool(lane);
+        if let Some(under_way) = self.under_way.take() {
+            return self.go_on(under_way, lane, ours);
+        }
+        let version = shared.wanted_version.load(Ordering::Acquire);
+        if version == self.seen || !lane.may_change() {
+            return Ok(());
+        }
+        let Some(wanted) = lock(&shared.wanted).clone() else { return Ok(()) };
+        match next(lane, &wanted, ours) {
+            None => self.seen = version,
+            Some(Next::Remove { detector }) => {
+                lane.remove(&detector, false)?;
+                tracing::info!(lane = lane.name(), detector, position = lane.next(), "runs no more");
+                ours.note(&detector, Outcome::Removed);
+            }
+            Some(Next::Bring(deployment)) => self.bring(deployment, lane, ours)?,
+        }
+        Ok(())
+    }
+
+    fn bring(
+        &mut self,
+        deployment: Arc<Deployment>,
+        lane: &mut Lane,
+        ours: &LaneShared,
+    ) -> Result<(), LaneError> {
+        let since = Instant::now();
+        if lane.go_back(&deployment)? {
+            let (detector, generation) = (&deployment.name, deployment.generation);
+            tracing::info!(lane = lane.name(), detector, generation, position = lane.next(), "went back");
+            ours.note(detector, Outcome::WentBack);
+            ours.paused(since.elapsed());
+            return Ok(());
+        }
+        let base = lane.prepare(&deployment)?;
+        let paused = since.elapsed();
+        let (events, to_live) = unbounded();
+        let (finished, done) = bounded(1);
+        let candidate = deployment.clone();
+        let spawned = std::thread::Builder::new()
+            .name(format!("candidate {}", deployment.name))
+            .spawn(move || drop(finished.send(catch_up(candidate, base, to_live))));
+        match spawned {
+            Ok(_) => self.under_way = Some(UnderWay { deployment, since, paused, events, done }),
+            Err(error) => {
+                lane.forget_candidate();
+                let what = format!("no thread for it: {error}");
+                refuse(&deployment, Fault::Host { call: Call::Instantiate, what }, lane, ours);
+            }
+        }
+        Ok(())
+    }
+
+    fn go_on(&mut self, under_way: UnderWay, lane: &mut Lane, ours: &LaneShared) -> Result<(), LaneError> {
+        if !lane.is_preparing() {
+            // A checkpoint was more urgent: it begins again.
+            return Ok(());
+        }
+        for event in lane.take_events() {
+            // A candidate that has ended has said why.
+            let _ = under_way.events.send(event);
+        }
+        let mut done = under_way.done.try_recv();
+        while under_way.events.len() > EVENTS_MAX && matches!(done, Err(error) if error.is_empty()) {
+            done = under_way.done.recv_timeout(LISTEN_WAIT).map_err(|error| match error {
+                crossbeam_channel::RecvTimeoutError::Timeout => crossbeam_channel::TryRecvError::Empty,
+                crossbeam_channel::RecvTimeoutError::Disconnected => {
+                    crossbeam_channel::TryRecvError::Disconnected
+                }
+            });
+            if under_way.since.elapsed() > CATCH_UP_MAX {
+                break;
+            }
+        }
+        let host = |what: &str| Fault::Host { call: Call::Observe, what: what.to_owned() };
+        let fault = match done {
+            Ok(Ok((candidate, rest))) => match self.hand_over(&under_way, candidate, &rest, lane, ours)? {
+                Ok(()) => return Ok(()),
+                Err(fault) => fault,
+            },
+            Ok(Err(fault)) => fault,
+            Err(crossbeam_channel::TryRecvError::Disconnected) => host("its thread has died; see the log"),
+            Err(crossbeam_channel::TryRecvError::Empty) if under_way.since.elapsed() > CATCH_UP_MAX => {
+                host("it did not catch up with the lane within a minute: it costs more than the lane itself")
+            }
+            Err(crossbeam_channel::TryRecvError::Empty) => {
+                self.under_way = Some(under_way);
+                return Ok(());
+            }
+        };
+        lane.forget_candidate();
+        refuse(&under_way.deployment, fault, lane, ours);
+        Ok(())
+    }
+
+    /// The inner error: the candidate has failed, and everything is as it was.
+    fn hand_over(
+        &mut self,
+        under_way: &UnderWay,
+        mut candidate: Apprentice,
+        rest: &Receiver<Event>,
+        lane: &mut Lane,
+        ours: &LaneShared,
+    ) -> Result<Result<(), Fault>, LaneError> {
+        let begun = Instant::now();
+        if let Err(fault) = rest.try_iter().try_for_each(|event| candidate.live(event)) {
+            return Ok(Err(fault));
+        }
+        if let Err(fault) = lane.swap(candidate)? {
+            return Ok(Err(fault));
+        }
+        let UnderWay { deployment, since, paused, .. } = under_way;
+        let paused = *paused + begun.elapsed();
+        let (detector, generation) = (&deployment.name, deployment.generation);
+        tracing::info!(
+            lane = lane.name(),
+            detector,
+            generation,
+            position = lane.next(),
+            pause_ms = paused.as_secs_f64() * 1e3,
+            after_ms = since.elapsed().as_millis() as u64,
+            "swapped"
+        );
+        ours.note(detector, Outcome::Swapped);
+        ours.paused(paused);
+        Ok(Ok(()))
+    }
+
+    /// What was kept warm for long enough is let go.
+    fn cool(&mut self, lane: &mut Lane) {
+        if lane.kept_warm().next().is_none() {
+            self.warm_since.clear();
+            return;
+        }
+        let now = Instant::now();
+        let mut cold = Vec::new();
+        for detector in lane.kept_warm() {
+            let (since, window) = match self.warm_since.get(detector) {
+                Some(known) => *known,
+                None => {
+                    let window = lane.rollback_window(detector);
+                    self.warm_since.insert(detector.to_owned(), (now, window));
+                    (now, window)
+                }
+            };
+            if now >= since + window {
+                cold.push(detector.to_owned());
+            }
+        }
+        for detector in cold {
+            self.warm_since.remove(&detector);
+            lane.let_go(&detector);
+            tracing::debug!(lane = lane.name(), detector, "what ran before is not kept any longer");
+        }
+    }
+}
+
+/// The first thing that is not as it should be. What was refused here is not tried again.
+fn next(lane: &Lane, wanted: &Wanted, ours: &LaneShared) -> Option<Next> {
+    let running: BTreeMap<&str, u64> = lane.generations().collect();
+    if let Some(detector) = running.keys().find(|name| !wanted.contains_key(**name)) {
+        return Some(Next::Remove { detector: (*detector).to_owned() });
+    }
+    let report = lock(&ours.changes);
+    let is_refused = |deployment: &Deployment| {
+        report
+            .refused
+            .get(&deployment.name)
+            .is_some_and(|refused| refused.generation >= deployment.generation)
+    };
+    // Nobody goes back a generation: what runs may be newer than what this process has heard of.
+    let is_newer = |deployment: &&Arc<Deployment>| {
+        running.get(deployment.name.as_str()).is_none_or(|generation| *generation < deployment.generation)
+            && !is_refused(deployment)
+    };
+    wanted.values().find(is_newer).cloned().map(Next::Bring)
+}
+
+fn refuse(deployment: &Deployment, fault: Fault, lane: &Lane, ours: &LaneShared) {
+    let (detector, generation) = (deployment.name.clone(), deployment.generation);
+    tracing::error!(lane = lane.name(), detector, generation, "does not take the seat: {fault}");
+    ours.note(&detector, Outcome::Failed);
+    lock(&ours.changes).refused.insert(detector, Refused { generation, fault });
+}
+
+/// Until it is near, or has failed, or nobody waits for it any more.
+fn catch_up(deployment: Arc<Deployment>, base: Base, events: Receiver<Event>) -> Done {
+    let mut candidate = Apprentice::new(deployment, base)?;
+    loop {
+        while events.len() > EVENTS_NEAR
+            && let Ok(event) = events.try_recv()
+        {
+            candidate.live(event)?;
+        }
+        if events.len() <= EVENTS_NEAR {
+            return Ok((candidate, events));
+        }
+    }
+}
+
+impl LaneShared {
+    fn note(&self, detector: &str, outcome: Outcome) {
+        let mut report = lock(&self.changes);
+        *report.outcomes.entry((detector.to_owned(), outcome)).or_default() += 1;
+        if outcome != Outcome::Failed {
+            report.refused.remove(detector);
+        }
+    }
+
+    fn paused(&self, pause: Duration) {
+        let mut report = lock(&self.changes);
+        if report.pauses.len() >= PAUSES_MAX {
+            report.pauses.remove(0);
+        }
+        report.pauses.push(pause);
+    }
+}
