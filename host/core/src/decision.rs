@@ -81,7 +81,7 @@ mod tests {
 
     /// What came with rosters.
     const GOLDEN_SWAPS: &[u8] =
-        &[1, 4, 7, 5, 1, b's', 2, 9, 6, 1, b's', 2, 10, 7, 1, b's', 0xac, 2, 11, 8, 1, b's'];
+        &[1, 4, 7, 5, 1, b's', 2, 9, 6, 1, b's', 2, 10, 7, 1, b's', 0xac, 2, 11, 8, 1, b's', 1];
 
     fn sample() -> Vec<Decision> {
         vec![
