@@ -111,6 +111,8 @@ pub enum Role {
     Live,
     /// It is not: the detector ran before, and is kept so that it can run again.
     Warm,
+    /// There is none: the detector does not run, and what it knew is kept for when it does.
+    Dormant,
 }
 
 /// What the host remembers of an episode that was raised and not cleared.

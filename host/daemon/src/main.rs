@@ -9,6 +9,7 @@ mod admission;
 mod cli;
 mod commands;
 mod config;
+mod foundry;
 mod http;
 mod logging;
 mod metrics;

@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use gridwatch_core::judge::Module;
+use gridwatch_core::roster::{Mode, Plan};
 use gridwatch_engine::deployment::Deployment;
 use gridwatch_engine::foundry::Proof;
 use gridwatch_sandbox::{LoadedModule, Sandbox, SandboxError, SandboxSettings};
@@ -24,7 +25,7 @@ use crate::config::{self, DetectorSettings, ParameterError, ParameterSchema};
 use proof::Examiner;
 
 pub use guestlog::GuestLines;
-pub use scan::{Found, one_file, scan};
+pub use scan::{Found, one_file, scan, scan_quietly};
 
 /// A file that would be a detector, and what became of it.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Admitted {
     pub module: Arc<LoadedModule>,
+    /// The module's, as they lay in the file.
+    pub bytes: Vec<u8>,
     pub settings: DetectorSettings,
     /// JSON as `configure` is given it.
     pub parameters: String,
@@ -59,6 +62,21 @@ pub struct Admitted {
 pub struct Refused {
     pub label: &'static str,
     pub reason: String,
+}
+
+impl Admitted {
+    /// As the roster has it.
+    pub fn plan(&self) -> Plan {
+        Plan {
+            digest: self.module.digest().to_owned(),
+            parameters: self.parameters.clone(),
+            limits: self.settings.limits,
+            on_fault: self.settings.on_fault,
+            on_new_state: self.settings.on_new_state,
+            mode: Mode::Live,
+            rollback_window_ms: self.settings.rollback_window.as_millis() as u64,
+        }
+    }
 }
 
 impl Candidate {
@@ -168,7 +186,7 @@ fn judge(sandbox: &Sandbox, examiner: &Examiner, found: &Found) -> Result<Option
         })?;
     let proof = examiner.proof(sandbox, &module, &bytes, &parameters, settings.limits)?;
     let log = Arc::new(GuestLines::new(&found.name));
-    Ok(Some(Admitted { module: Arc::new(module), settings, parameters, proof, log }))
+    Ok(Some(Admitted { module: Arc::new(module), bytes, settings, parameters, proof, log }))
 }
 
 fn refused(label: &'static str) -> impl Fn(String) -> Refused {

@@ -34,6 +34,15 @@ pub enum ScanError {
 
 /// Every `NAME.wasm`, by name. Hidden files are editors' and copiers' own.
 pub fn scan(dir: &Path) -> Result<Vec<Found>, ScanError> {
+    scan_and(dir, |file, what| tracing::warn!(file = %file.display(), "{what}"))
+}
+
+/// The same for who looks again and again.
+pub fn scan_quietly(dir: &Path) -> Result<Vec<Found>, ScanError> {
+    scan_and(dir, |_, _| ())
+}
+
+fn scan_and(dir: &Path, say: impl Fn(&Path, &str)) -> Result<Vec<Found>, ScanError> {
     let failed = |source| ScanError::Dir { dir: dir.to_owned(), source };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(failed)? {
@@ -45,11 +54,11 @@ pub fn scan(dir: &Path) -> Result<Vec<Found>, ScanError> {
         match file.extension().and_then(|end| end.to_str()) {
             Some("wasm") if file.is_file() => {}
             Some("wasm") => {
-                tracing::warn!(file = %file.display(), "is no file, or a link that leads nowhere: passed over");
+                say(&file, "is no file, or a link that leads nowhere: passed over");
                 continue;
             }
             Some("toml") if !file.with_extension("wasm").exists() => {
-                tracing::warn!(file = %file.display(), "belongs to no detector: there is no .wasm of that name");
+                say(&file, "belongs to no detector: there is no .wasm of that name");
                 continue;
             }
             _ => continue,

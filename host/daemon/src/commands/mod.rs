@@ -62,13 +62,17 @@ fn detectors_in(sandbox: &Sandbox, dir: &Path) -> Result<Vec<Candidate>, Failure
         }
     }
     if candidates.iter().all(|candidate| candidate.admitted().is_none()) {
-        return Err(Failure::Start(format!(
-            "no detector to run in {} ({} refused); make the built-in ones with `detectors/build.sh all` (or \
-             `make build`), and look at them with `gridwatch detectors --dir {}`",
-            dir.display(),
-            candidates.iter().filter(|candidate| candidate.refused().is_some()).count(),
-            dir.display()
-        )));
+        let refused = candidates.iter().filter(|candidate| candidate.refused().is_some()).count();
+        return Err(no_detector(dir, refused));
     }
     Ok(candidates)
+}
+
+fn no_detector(dir: &Path, refused: usize) -> Failure {
+    Failure::Start(format!(
+        "no detector to run in {} ({refused} refused); make the built-in ones with `detectors/build.sh all` (or \
+         `make build`), and look at them with `gridwatch detectors --dir {}`",
+        dir.display(),
+        dir.display()
+    ))
 }

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gridwatch_core::sink::Sink;
-use gridwatch_engine::deployment::Deployment;
+use gridwatch_core::sink::{Sink, Store};
 use gridwatch_engine::pipeline::{LaneSnapshot, Pipeline, Plan, Snapshot};
 use tokio::runtime::Runtime;
 
 use crate::account;
-use crate::admission::{self, Candidate, Verdict};
 use crate::cli::{Failure, Out, RunArgs};
 use crate::config::{self, Config, Source};
+use crate::foundry::{Beginning, Foundry};
 use crate::http::{self, Latch, Probes, Servers};
-use crate::wiring::{self, Lanes, MappingWatch, Registered, Running, Signals};
+use crate::wiring::{self, LaneBase, Lanes, MappingWatch, Registered, Running, Signals};
 
 /// The thread that listens to the source is stuck after so long: the longest that it waits for is half of that.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -22,7 +21,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 struct Latches {
     intake: Latch,
     source: Latch,
-    detectors: Latch,
     store: Latch,
     /// Where there is one.
     registry: Option<Latch>,
@@ -43,10 +41,10 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     let latches = Latches {
         intake: probes.alive.condition("intake"),
         source: probes.ready.condition("source"),
-        detectors: probes.ready.condition("detectors"),
         store: probes.ready.condition("store"),
         registry: registered.is_some().then(|| probes.ready.condition("registry")),
     };
+    let admitted = probes.ready.condition("detectors");
     latches.intake.ready();
     let running = Running::default();
     if let Some(registered) = &registered {
@@ -59,10 +57,12 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
         probes,
         Arc::new(move || page.metrics()),
     ))?;
-    let candidates = detectors(&config)?;
-    running.label(&candidates);
     let instance = args.instance.as_deref();
-    let (lanes, sink) = ends(&config, source, instance, &candidates, &latches)?;
+    let store = wiring::store(&config)?;
+    let (foundry, beginning) = begin(&config, instance, source, &store, &signals)?;
+    running.relabel(foundry.labels());
+    foundry.tell(&admitted);
+    let (lanes, sink) = ends(&config, source, instance, beginning)?;
     let lanes = match &registered {
         Some(registered) => registered.gate(lanes),
         None => lanes,
@@ -70,9 +70,10 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
     if let Some(group) = &lanes.group {
         running.reads_from(group.clone());
     }
-    running.started(start(&config, lanes, sink)?);
+    running.started(start(&config, lanes, sink, store.clone())?);
     look(&running.snapshot(), &latches, registered.as_ref());
-    say_ready(&config, &candidates, &servers, process_start);
+    say_ready(&config, &foundry, &servers, process_start);
+    let watch = foundry.watch(store, running.clone(), admitted)?;
     let since = Instant::now();
     let mut mappings = MappingWatch::default();
     let mut stopped = false;
@@ -85,7 +86,7 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
         stopped = signals.asked() || wiring::is_over(since, args.duration);
         !stopped
     });
-    drop(servers);
+    drop((servers, watch));
     say_nothing_new(&snapshot);
     say_account(&snapshot, args.json)?;
     match ended {
@@ -126,47 +127,48 @@ fn starting(what: &'static str) -> impl Fn(std::io::Error) -> Failure {
     move |error| Failure::Start(format!("{what}: {error}"))
 }
 
-/// Those of the directory. What is refused is said and left out; none at all is an error.
-fn detectors(config: &Config) -> Result<Vec<Candidate>, Failure> {
-    let sandbox = admission::sandbox().map_err(|error| Failure::Start(error.to_string()))?;
-    super::detectors_in(&sandbox, &config.detectors.dir)
+/// What is to run: the directory's, as far as it changed since this process was last here, and what else is on the
+/// roster. None at all is an error.
+fn begin(
+    config: &Config,
+    instance: Option<&str>,
+    source: &Source,
+    store: &Arc<dyn Store>,
+    signals: &Signals,
+) -> Result<(Foundry, Beginning), Failure> {
+    let instance = instance.or(config.engine.instance.as_deref()).unwrap_or("only");
+    // Where lanes come and go, a store that is away is waited for.
+    let goes_on = || matches!(source, Source::Kafka(_)) && !signals.asked();
+    let dir = config.detectors.dir.clone();
+    let (foundry, beginning) = Foundry::begin(dir, instance, store.clone(), goes_on)?;
+    if beginning.deployments.is_empty() {
+        return Err(super::no_detector(&config.detectors.dir, foundry.refused().count()));
+    }
+    Ok((foundry, beginning))
 }
 
 fn ends(
     config: &Config,
     source: &Source,
     instance: Option<&str>,
-    candidates: &[Candidate],
-    latches: &Latches,
+    beginning: Beginning,
 ) -> Result<(Lanes, Box<dyn Sink>), Failure> {
-    let deployments: Vec<Arc<Deployment>> = candidates.iter().filter_map(Candidate::deployment).collect();
-    let refused: Vec<String> = candidates
-        .iter()
-        .filter_map(|candidate| Some((candidate, candidate.refused()?)))
-        .map(|(candidate, refused)| format!("{}: {}", candidate.name, refused.reason))
-        .collect();
-    if refused.is_empty() {
-        latches.detectors.ready();
-    } else {
-        latches.detectors.failed(format!("not admitted: {}", refused.join("; ")));
-    }
-    let running =
-        |candidate: &&Candidate| deployments.iter().any(|deployment| deployment.name == candidate.name);
-    let dormant: Vec<String> = candidates
-        .iter()
-        .filter(|candidate| !running(candidate))
-        .map(|candidate| candidate.name.clone())
-        .collect();
-    let base = wiring::settings_of(config, &deployments, &dormant);
+    let Beginning { deployments, dormant, past } = beginning;
+    let base = LaneBase { past: Some(past), ..wiring::settings_of(config, &deployments, &dormant) };
     wiring::ends(config, source, instance, &base)
 }
 
-fn start(config: &Config, lanes: Lanes, sink: Box<dyn Sink>) -> Result<Pipeline, Failure> {
+fn start(
+    config: &Config,
+    lanes: Lanes,
+    sink: Box<dyn Sink>,
+    store: Arc<dyn Store>,
+) -> Result<Pipeline, Failure> {
     let plan = Plan {
         intake: lanes.intake,
         template: lanes.template,
         sink,
-        store: wiring::store(config)?,
+        store,
         pace: wiring::pace(&config.engine, config.checkpoints.interval),
         on_missing: wiring::on_missing(config.checkpoints.on_missing),
         observer: None,
@@ -196,17 +198,9 @@ fn look(snapshot: &Snapshot, latches: &Latches, registered: Option<&Registered>)
     }
 }
 
-fn say_ready(config: &Config, candidates: &[Candidate], servers: &Servers, start: Instant) {
-    let names: Vec<&str> = candidates
-        .iter()
-        .filter(|candidate| matches!(candidate.verdict, Verdict::Admitted(_)))
-        .map(|candidate| candidate.name.as_str())
-        .collect();
-    let refused: Vec<&str> = candidates
-        .iter()
-        .filter(|candidate| candidate.refused().is_some())
-        .map(|candidate| candidate.name.as_str())
-        .collect();
+fn say_ready(config: &Config, foundry: &Foundry, servers: &Servers, start: Instant) {
+    let names = foundry.running();
+    let refused: Vec<&str> = foundry.refused().collect();
     if !refused.is_empty() {
         let refused = refused.join(",");
         tracing::warn!(

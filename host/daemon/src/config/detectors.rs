@@ -38,6 +38,8 @@ pub struct DetectorSettings {
     pub limits: Limits,
     pub on_fault: OnFault,
     pub on_new_state: OnNewState,
+    /// So long after it came, what it took the place of is kept, to go back to.
+    pub rollback_window: Duration,
 }
 
 impl Default for DetectorSettings {
@@ -48,6 +50,7 @@ impl Default for DetectorSettings {
             limits: Limits::default(),
             on_fault: OnFault::default(),
             on_new_state: OnNewState::default(),
+            rollback_window: Duration::from_secs(3600),
         }
     }
 }
@@ -66,10 +69,20 @@ pub fn read_settings(file: &Path, text: &str) -> Result<DetectorSettings, Mistak
         .choice("on_new_state", &[("refuse", OnNewState::Refuse), ("cold", OnNewState::Cold)])
         .map(|at| at.value)
         .unwrap_or_default();
+    let rollback_window = root
+        .duration("rollback_window", Duration::ZERO..=Duration::from_secs(30 * 86_400))
+        .unwrap_or(DetectorSettings::default().rollback_window);
     let limits = read_limits(root.section("limits"));
     let parameters = read_parameters(&root.section("parameters"));
     root.close();
-    document.finish(Some(DetectorSettings { enabled, parameters, limits, on_fault, on_new_state }))
+    document.finish(Some(DetectorSettings {
+        enabled,
+        parameters,
+        limits,
+        on_fault,
+        on_new_state,
+        rollback_window,
+    }))
 }
 
 fn read_limits(mut section: Section<'_, '_>) -> Limits {

@@ -14,7 +14,7 @@ use gridwatch_core::digest;
 use gridwatch_core::intake::{FixedLanes, Intake, Opening};
 use gridwatch_core::record::RecordFormat;
 use gridwatch_core::sink::{Delivery, LaneId};
-use gridwatch_engine::deployment::Deployment;
+use gridwatch_engine::deployment::{Deployment, Deployments};
 use gridwatch_engine::lane::LaneTemplate;
 use gridwatch_engine::settings::LaneSettings;
 
@@ -43,6 +43,8 @@ pub struct LaneBase<'a> {
     pub deployments: &'a [Arc<Deployment>],
     /// Detectors that are there but are refused or disabled: their states are kept.
     pub dormant: &'a [String],
+    /// What ran once, where there is a roster.
+    pub past: Option<Arc<dyn Deployments>>,
 }
 
 /// The parts that a configuration gives.
@@ -51,7 +53,8 @@ pub fn settings_of<'a>(
     deployments: &'a [Arc<Deployment>],
     dormant: &'a [String],
 ) -> LaneBase<'a> {
-    LaneBase { engine: &config.engine, decode: &config.decode, assets: &config.assets, deployments, dormant }
+    let (engine, decode, assets) = (&config.engine, &config.decode, &config.assets);
+    LaneBase { engine, decode, assets, deployments, dormant, past: None }
 }
 
 impl LaneBase<'_> {
@@ -75,7 +78,7 @@ impl LaneBase<'_> {
             deployments: self.deployments.to_vec(),
             batch_rows_max: self.engine.batch_rows_max,
             schemas: None,
-            past: None,
+            past: self.past.clone(),
         }
     }
 

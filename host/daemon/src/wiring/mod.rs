@@ -11,10 +11,10 @@ mod sought;
 mod stdout;
 
 pub use ends::{commit_file, ends, explained, make_folder, store};
-pub use lanes::{Lanes, of_source, settings_of, simulator_lanes};
+pub use lanes::{LaneBase, Lanes, of_source, settings_of, simulator_lanes};
 pub use progress::show as show_progress;
 pub use running::{Running, is_over};
-pub use sample::{account_of, cost_ns};
+pub use sample::{Label, account_of, cost_ns};
 pub use schemas::Registered;
 pub use signals::Signals;
 pub use sought::MappingWatch;

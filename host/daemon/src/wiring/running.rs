@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gridwatch_connectors::kafka::Group;
+use gridwatch_engine::deployment::Deployment;
 use gridwatch_engine::pipeline::{Pipeline, PipelineError, Snapshot};
 
 use super::Registered;
@@ -35,6 +36,17 @@ impl Running {
             .iter()
             .filter_map(|candidate| Some(Label::of(&candidate.name, candidate.admitted()?)))
             .collect();
+    }
+
+    pub fn relabel(&self, labels: Vec<Label>) {
+        self.lock().labels = labels;
+    }
+
+    /// What all lanes are to run from now on, and who does not run but keeps what it knows.
+    pub fn want(&self, deployments: Vec<Arc<Deployment>>, dormant: Vec<String>) {
+        if let Some(pipeline) = &self.lock().pipeline {
+            pipeline.want(deployments, dormant);
+        }
     }
 
     /// Whose state `/metrics` tells, too.

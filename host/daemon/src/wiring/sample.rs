@@ -23,12 +23,12 @@ pub struct Label {
 
 impl Label {
     pub fn of(name: &str, admitted: &Admitted) -> Self {
-        Label {
-            name: name.to_owned(),
-            version: admitted.module.descriptor().version.clone(),
-            digest: admitted.module.digest().to_owned(),
-            log: admitted.log.clone(),
-        }
+        Label::new(name, &*admitted.module, admitted.log.clone())
+    }
+
+    pub fn new(name: &str, module: &dyn Module, log: Arc<GuestLines>) -> Self {
+        let (version, digest) = (module.descriptor().version.clone(), module.digest().to_owned());
+        Label { name: name.to_owned(), version, digest, log }
     }
 }
 

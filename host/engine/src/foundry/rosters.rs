@@ -11,8 +11,8 @@ use gridwatch_core::sink::{Store, StoreError};
 
 const ROSTERS: &str = "rosters/";
 const MODULES: &str = "modules/";
-/// Generations that are kept.
-const KEPT: usize = 100;
+/// Generations that are kept: lanes that live something again need to know what they named.
+const KEPT: usize = 1_000;
 /// Others may propose at the same time; so many times each of them may be first.
 const TRIES_MAX: usize = 20;
 
@@ -53,6 +53,14 @@ impl Rosters {
                 Err(RosterLogError::Store(StoreError::Missing { .. })) => {}
                 roster => return roster,
             }
+        }
+    }
+
+    /// A generation, if it is still kept.
+    pub fn of_generation(&self, generation: u64) -> Result<Option<Roster>, RosterLogError> {
+        match self.read(&name_of(generation)) {
+            Err(RosterLogError::Store(StoreError::Missing { .. })) => Ok(None),
+            roster => roster.map(Some),
         }
     }
 

@@ -130,11 +130,15 @@ impl Lane {
         let mut left = Vec::new();
         for state in states {
             let Place { generation, role } = state.place;
+            if role == Role::Dormant && past.is_some() {
+                self.dormant.push(state);
+                continue;
+            }
             let deployment = if generation == 0 { None } else { self.recall(past, &state.name, generation)? };
             match (deployment, role) {
-                (None, Role::Live) => left.push(state),
+                (None, Role::Live | Role::Dormant) => left.push(state),
                 (None, Role::Warm) => {}
-                (Some(deployment), Role::Live) => {
+                (Some(deployment), Role::Live | Role::Dormant) => {
                     let seat = self.seat(deployment, quantities, Some(state))?;
                     self.seats.push(seat);
                 }
@@ -161,8 +165,8 @@ impl Lane {
             }
         }
         self.seats.sort_by(|a, b| a.deployment.name.cmp(&b.deployment.name));
-        let (dormant, gone) = left.into_iter().partition(|state| dormant.contains(&state.name));
-        self.dormant = dormant;
+        let (dormant, gone): (Vec<_>, _) = left.into_iter().partition(|state| dormant.contains(&state.name));
+        self.dormant.extend(dormant);
         self.replay.gone = gone;
         Ok(())
     }
@@ -222,7 +226,10 @@ impl Lane {
                 }
             }
         }
-        detectors.extend(self.dormant.iter().cloned());
+        detectors.extend(self.dormant.iter().cloned().map(|mut state| {
+            state.place.role = Role::Dormant;
+            state
+        }));
         self.tape = None;
         let settings = serde_json::to_string(&self.settings)
             .map_err(|error| LaneError::Inconsistent { lane: self.name.clone(), what: error.to_string() })?;

@@ -26,8 +26,14 @@ const EVENTS_MAX: usize = 512;
 const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 const LISTEN_WAIT: Duration = Duration::from_millis(1);
 
-/// What all lanes are to run, by name.
-pub type Wanted = BTreeMap<String, Arc<Deployment>>;
+/// What all lanes are to run.
+#[derive(Default)]
+pub struct Wanted {
+    /// By name.
+    pub deployments: BTreeMap<String, Arc<Deployment>>,
+    /// Not to run, and to keep what they know.
+    pub dormant: Vec<String>,
+}
 
 /// What has become of changes in a lane.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -94,7 +100,7 @@ type Done = Result<(Apprentice, Receiver<Event>), Fault>;
 
 enum Next {
     Bring(Arc<Deployment>),
-    Remove { detector: String },
+    Remove { detector: String, is_kept: bool },
 }
 
 impl Changes {
@@ -112,8 +118,8 @@ impl Changes {
         let Some(wanted) = lock(&shared.wanted).clone() else { return Ok(()) };
         match next(lane, &wanted, ours) {
             None => self.seen = version,
-            Some(Next::Remove { detector }) => {
-                lane.remove(&detector, false)?;
+            Some(Next::Remove { detector, is_kept }) => {
+                lane.remove(&detector, is_kept)?;
                 tracing::info!(lane = lane.name(), detector, position = lane.next(), "runs no more");
                 ours.note(&detector, Outcome::Removed);
             }
@@ -262,8 +268,9 @@ impl Changes {
 /// The first thing that is not as it should be. What was refused here is not tried again.
 fn next(lane: &Lane, wanted: &Wanted, ours: &LaneShared) -> Option<Next> {
     let running: BTreeMap<&str, u64> = lane.generations().collect();
-    if let Some(detector) = running.keys().find(|name| !wanted.contains_key(**name)) {
-        return Some(Next::Remove { detector: (*detector).to_owned() });
+    if let Some(detector) = running.keys().find(|name| !wanted.deployments.contains_key(**name)) {
+        let is_kept = wanted.dormant.iter().any(|dormant| dormant == detector);
+        return Some(Next::Remove { detector: (*detector).to_owned(), is_kept });
     }
     let report = lock(&ours.changes);
     let is_refused = |deployment: &Deployment| {
@@ -277,7 +284,7 @@ fn next(lane: &Lane, wanted: &Wanted, ours: &LaneShared) -> Option<Next> {
         running.get(deployment.name.as_str()).is_none_or(|generation| *generation < deployment.generation)
             && !is_refused(deployment)
     };
-    wanted.values().find(is_newer).cloned().map(Next::Bring)
+    wanted.deployments.values().find(is_newer).cloned().map(Next::Bring)
 }
 
 fn refuse(deployment: &Deployment, fault: Fault, lane: &Lane, ours: &LaneShared) {

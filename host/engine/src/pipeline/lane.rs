@@ -77,7 +77,7 @@ impl Thread {
         let Opening { origin, source, format, mut feed, .. } = opening;
         let mut parts = template.parts(&self.lane, origin, source, format);
         if let Some(wanted) = &*lock(&self.openings.shared.wanted) {
-            parts.deployments = wanted.values().cloned().collect();
+            parts.deployments = wanted.deployments.values().cloned().collect();
         }
         let Some(Begun { lane, commit }) = self.load(&parts, &mut *feed)? else { return Ok(()) };
         let is_new = commit.is_none();

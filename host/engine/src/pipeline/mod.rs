@@ -225,10 +225,11 @@ impl Pipeline {
     }
 
     /// What all lanes are to run from now on. Each comes to it in its own time, with what its detectors know; a
-    /// snapshot tells how far they are.
-    pub fn want(&self, deployments: Vec<Arc<Deployment>>) {
-        let wanted =
-            deployments.into_iter().map(|deployment| (deployment.name.clone(), deployment)).collect();
+    /// snapshot tells how far they are. `dormant` are names that are not to run, and keep what they know for when
+    /// they are.
+    pub fn want(&self, deployments: Vec<Arc<Deployment>>, dormant: Vec<String>) {
+        let named = deployments.into_iter().map(|deployment| (deployment.name.clone(), deployment));
+        let wanted = Wanted { deployments: named.collect(), dormant };
         *lock(&self.shared.wanted) = Some(Arc::new(wanted));
         self.shared.wanted_version.fetch_add(1, Ordering::AcqRel);
     }

@@ -1,0 +1,418 @@
+//! From files in the directory to what all lanes run, while they run.
+//!
+//! The directory is an inbox: what changes in it is admitted, or refused with the reason, and what is admitted is
+//! proposed. What is to run is the roster in the store, which all processes follow; a lane that cannot follow takes it
+//! back for all.
+//!
+//! - `inbox` when a file is whole
+//! - `memory` what this process has seen in its directory, so that only what changed since is proposed
+//! - `archive` what ran and runs, by generation
+
+mod archive;
+mod inbox;
+mod memory;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use gridwatch_core::checkpoint::Role;
+use gridwatch_core::roster::{Proposal, Roster, Slot, Unmoved};
+use gridwatch_core::sink::Store;
+use gridwatch_engine::deployment::{Deployment, Deployments};
+use gridwatch_engine::foundry::rosters::{RosterLogError, Rosters};
+use gridwatch_engine::pipeline::Snapshot;
+use gridwatch_sandbox::Sandbox;
+use notify::{RecursiveMode, Watcher};
+
+use crate::admission::{self, Admitted, Candidate, Found, Refused, Verdict};
+use crate::cli::Failure;
+use crate::http::Latch;
+use crate::wiring::{Label, Running};
+
+use archive::Archive;
+use inbox::{Inbox, stamp_of};
+use memory::Memory;
+
+/// The directory is looked at so often at least, whatever its watcher says; and not more often than that, so that
+/// what looks the same twice has been left alone for a while.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// What other processes have proposed is seen after so long.
+const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two tries to reach the store.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What is looked at, and where it is kept.
+pub struct Foundry {
+    dir: PathBuf,
+    sandbox: Arc<Sandbox>,
+    rosters: Rosters,
+    archive: Arc<Archive>,
+    inbox: Inbox,
+    memory: Memory,
+    /// The generation that lanes are told to run, and since when.
+    followed: Roster,
+    since: BTreeMap<String, (u64, Instant)>,
+    /// What lies in the directory and may not run.
+    refused: BTreeMap<String, Refused>,
+    disabled: Vec<String>,
+}
+
+/// What a run begins with.
+pub struct Beginning {
+    pub deployments: Vec<Arc<Deployment>>,
+    /// Names that are there and do not run now: what they knew is kept.
+    pub dormant: Vec<String>,
+    pub past: Arc<dyn Deployments>,
+}
+
+impl Foundry {
+    /// Looks at the directory, proposes what changed since this process was last here, and says what is to run.
+    /// `instance` tells processes of a group apart. A store that is away is waited for while `goes_on` says so.
+    pub fn begin(
+        dir: PathBuf,
+        instance: &str,
+        store: Arc<dyn Store>,
+        goes_on: impl Fn() -> bool,
+    ) -> Result<(Foundry, Beginning), Failure> {
+        let sandbox = Arc::new(admission::sandbox().map_err(|error| Failure::Start(error.to_string()))?);
+        let found = admission::scan(&dir).map_err(|error| Failure::Start(error.to_string()))?;
+        let inbox = Inbox::of(found.iter().map(|found| (found.name.clone(), stamp_of(found))));
+        let candidates = admission::admit(&sandbox, found);
+        let rosters = Rosters::new(store.clone());
+        let archive = Arc::new(Archive::new(rosters.clone(), sandbox.clone()));
+        let mut memory = Memory::new(instance);
+        patiently(&goes_on, || memory.load(&*store))?;
+        let mut foundry = Foundry {
+            dir,
+            sandbox,
+            rosters,
+            archive,
+            inbox,
+            memory,
+            followed: Roster::default(),
+            since: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            disabled: Vec::new(),
+        };
+        let gone: Vec<String> = foundry
+            .memory
+            .names()
+            .filter(|name| !candidates.iter().any(|here| here.name == **name))
+            .cloned()
+            .collect();
+        let roster = patiently(&goes_on, || {
+            let roster = foundry.rosters.latest()?;
+            foundry.take(&candidates, &roster, &*store)?;
+            gone.iter().try_for_each(|name| foundry.miss(name, &*store))?;
+            foundry.rosters.latest()
+        })?;
+        let deployments = patiently(&goes_on, || foundry.archive.all(&roster))?;
+        foundry.note(&roster);
+        foundry.followed = roster;
+        let runs = |name: &String| deployments.iter().any(|deployment| deployment.name == *name);
+        let dormant = candidates.iter().map(|candidate| candidate.name.clone()).filter(|name| !runs(name));
+        let beginning = Beginning { dormant: dormant.collect(), past: foundry.archive.clone(), deployments };
+        Ok((foundry, beginning))
+    }
+
+    /// Those that run, as metrics name them.
+    pub fn labels(&self) -> Vec<Label> {
+        self.archive.labels(&self.followed)
+    }
+
+    /// Says what lies in the directory and may not run.
+    pub fn tell(&self, latch: &Latch) {
+        let refused: Vec<String> =
+            self.refused.iter().map(|(name, refused)| format!("{name}: {}", refused.reason)).collect();
+        if refused.is_empty() {
+            latch.ready();
+        } else {
+            latch.failed(format!("not admitted: {}", refused.join("; ")));
+        }
+    }
+
+    /// Names of those that are to run.
+    pub fn running(&self) -> Vec<&str> {
+        self.followed.plans().map(|(name, _)| name).collect()
+    }
+
+    pub fn refused(&self) -> impl Iterator<Item = &str> {
+        self.refused.keys().map(String::as_str)
+    }
+
+    /// From here on, on a thread of its own, until the watch is dropped.
+    pub fn watch(self, store: Arc<dyn Store>, running: Running, latch: Latch) -> Result<Watch, Failure> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let ours = stop.clone();
+        let thread = std::thread::Builder::new()
+            .name("foundry".to_owned())
+            .spawn(move || self.work(&*store, &running, &latch, &ours))
+            .map_err(|error| Failure::Start(format!("the foundry's thread: {error}")))?;
+        Ok(Watch { stop, thread: Some(thread) })
+    }
+
+    fn work(mut self, store: &dyn Store, running: &Running, latch: &Latch, stop: &AtomicBool) {
+        let (wake, woken) = std::sync::mpsc::channel();
+        // Without a watcher the directory is looked at all the same, a little later.
+        let mut watcher = notify::recommended_watcher(move |_| {
+            let _ = wake.send(());
+        })
+        .ok();
+        if let Some(watcher) = &mut watcher
+            && let Err(error) = watcher.watch(&self.dir, RecursiveMode::NonRecursive)
+        {
+            tracing::debug!(%error, "the directory is not watched; it is looked at now and then");
+        }
+        let (mut followed, mut looked) = (Instant::now(), Instant::now());
+        while !stop.load(Ordering::Acquire) {
+            // A watcher that is gone leaves the wait; what it has seen is seen by looking.
+            if woken.recv_timeout(LOOK_INTERVAL).is_err() && watcher.is_none() {
+                std::thread::sleep(LOOK_INTERVAL);
+            }
+            std::thread::sleep(LOOK_INTERVAL.saturating_sub(looked.elapsed()));
+            while woken.try_recv().is_ok() {}
+            looked = Instant::now();
+            let is_due = looked >= followed + FOLLOW_INTERVAL;
+            let done = self.look(store, latch).and_then(|changed| {
+                let took_back = self.take_back(&running.snapshot())?;
+                if changed || took_back || is_due {
+                    followed = looked;
+                    self.follow(running)?;
+                }
+                Ok(())
+            });
+            if let Err(error) = done {
+                tracing::warn!("what is to run cannot be seen or changed now, tries again: {error}");
+                std::thread::sleep(RETRY_INTERVAL);
+            }
+        }
+    }
+
+    /// What has settled in the directory since the last look; true where something was proposed.
+    fn look(&mut self, store: &dyn Store, latch: &Latch) -> Result<bool, RosterLogError> {
+        // A directory that is away takes nobody's detectors with it.
+        let Ok(found) = admission::scan_quietly(&self.dir) else { return Ok(false) };
+        let looked =
+            self.inbox.look(found.iter().map(|found| (found.name.clone(), stamp_of(found))).collect());
+        if looked.settled.is_empty() && looked.gone.is_empty() {
+            return Ok(false);
+        }
+        let settled: Vec<Found> =
+            found.into_iter().filter(|found| looked.settled.contains(&found.name)).collect();
+        let candidates = admission::admit(&self.sandbox, settled);
+        let mut proposed = false;
+        let roster = self.rosters.latest()?;
+        let taken = self.take(&candidates, &roster, store);
+        if taken.is_err() {
+            // They are looked at again.
+            candidates.iter().for_each(|candidate| self.inbox.forget(&candidate.name));
+        }
+        proposed |= taken?;
+        for name in &looked.gone {
+            self.refused.remove(name);
+            self.disabled.retain(|disabled| disabled != name);
+            self.miss(name, store)?;
+            proposed = true;
+        }
+        self.tell(latch);
+        Ok(proposed)
+    }
+
+    /// Proposes what is new to this process; what is refused is said. True where something was proposed.
+    fn take(
+        &mut self,
+        candidates: &[Candidate],
+        roster: &Roster,
+        store: &dyn Store,
+    ) -> Result<bool, RosterLogError> {
+        let mut proposed = false;
+        for candidate in candidates {
+            let name = &candidate.name;
+            self.refused.remove(name);
+            self.disabled.retain(|disabled| disabled != name);
+            match &candidate.verdict {
+                Verdict::Refused(refused) => {
+                    let runs = roster.slots.get(name).is_some_and(|slot| slot.plan.is_some());
+                    tracing::error!(
+                        detector = name,
+                        file = %candidate.file.display(),
+                        "not admitted{}: {}",
+                        if runs { "; the one before it goes on" } else { "" },
+                        refused.reason
+                    );
+                    self.refused.insert(name.clone(), refused.clone());
+                }
+                Verdict::Disabled => {
+                    self.disabled.push(name.clone());
+                    proposed |= self.remove(name)?;
+                }
+                Verdict::Admitted(admitted) => proposed |= self.deploy(name, admitted, roster)?,
+            }
+        }
+        self.memory.save(store)?;
+        Ok(proposed)
+    }
+
+    fn deploy(&mut self, name: &str, admitted: &Admitted, roster: &Roster) -> Result<bool, RosterLogError> {
+        let plan = admitted.plan();
+        self.archive.keep(name, admitted);
+        let is_new = self.memory.is_new(name, &plan);
+        let runs = roster.slots.get(name).and_then(|slot| slot.plan.as_ref());
+        if runs == Some(&plan) || !is_new {
+            self.memory.note(name, &plan);
+            return Ok(false);
+        }
+        if self.memory.is_blank() && runs.is_some() {
+            tracing::warn!(
+                detector = name,
+                "the file here differs from what runs, and this process has not seen it change: what runs goes on. \
+                 Copy the file once more to have it run"
+            );
+            self.memory.note(name, &plan);
+            return Ok(false);
+        }
+        self.rosters.keep_module(&admitted.bytes)?;
+        let proposal = Proposal::Deploy { name: name.to_owned(), plan: plan.clone() };
+        let proposed = self.propose(proposal)?;
+        self.memory.note(name, &plan);
+        Ok(proposed)
+    }
+
+    fn remove(&mut self, name: &str) -> Result<bool, RosterLogError> {
+        self.memory.forget(name);
+        self.propose(Proposal::Remove { name: name.to_owned() })
+    }
+
+    /// A file is there no more.
+    fn miss(&mut self, name: &str, store: &dyn Store) -> Result<(), RosterLogError> {
+        self.remove(name)?;
+        self.memory.save(store)
+    }
+
+    /// True where it made a generation.
+    fn propose(&self, proposal: Proposal) -> Result<bool, RosterLogError> {
+        match self.rosters.propose(&proposal) {
+            Ok(roster) => {
+                tracing::info!(generation = roster.generation, "proposed: {}", in_words(&proposal));
+                Ok(true)
+            }
+            Err(RosterLogError::Unmoved(unmoved @ (Unmoved::RolledBack { .. } | Unmoved::Full { .. }))) => {
+                tracing::error!("{unmoved}");
+                Ok(false)
+            }
+            Err(RosterLogError::Unmoved(unmoved)) => {
+                tracing::debug!("nothing to change: {unmoved}");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells the lanes what is to run, if that has changed.
+    fn follow(&mut self, running: &Running) -> Result<(), RosterLogError> {
+        let roster = self.rosters.latest()?;
+        if roster.generation == self.followed.generation {
+            return Ok(());
+        }
+        let deployments = self.archive.all(&roster)?;
+        self.note(&roster);
+        self.followed = roster;
+        running.relabel(self.labels());
+        running.want(deployments, self.disabled.clone());
+        Ok(())
+    }
+
+    fn note(&mut self, roster: &Roster) {
+        for (name, slot) in &roster.slots {
+            let known = self.since.get(name).map(|(generation, _)| *generation);
+            if known != Some(slot.generation) {
+                self.since.insert(name.clone(), (slot.generation, Instant::now()));
+            }
+        }
+    }
+
+    /// What a lane cannot run is run by none. True where something was taken back.
+    fn take_back(&self, snapshot: &Snapshot) -> Result<bool, RosterLogError> {
+        let mut took_back = false;
+        for (name, slot) in &self.followed.slots {
+            let Some(plan) = &slot.plan else { continue };
+            let Some(reason) = self.failure(name, slot, snapshot) else { continue };
+            let fingerprint = Some(plan.fingerprint());
+            let back = Proposal::RollBack { name: name.clone(), fingerprint, reason: reason.clone() };
+            tracing::error!(
+                detector = name,
+                generation = slot.generation,
+                "is taken back everywhere: {reason}"
+            );
+            took_back |= match slot.previous {
+                Some(_) => self.propose(back)?,
+                None => self.propose(Proposal::Remove { name: name.clone() })?,
+            };
+        }
+        Ok(took_back)
+    }
+
+    /// Why some lane cannot run what it should; a fault counts as long as there is a way back.
+    fn failure(&self, name: &str, slot: &Slot, snapshot: &Snapshot) -> Option<String> {
+        let window = slot.plan.as_ref().map_or(0, |plan| plan.rollback_window_ms);
+        let is_young =
+            self.since.get(name).is_some_and(|(_, since)| since.elapsed() < Duration::from_millis(window));
+        snapshot.lanes.iter().find_map(|lane| {
+            let refused =
+                lane.changes.refused.get(name).filter(|refused| refused.generation == slot.generation);
+            if let Some(refused) = refused {
+                return Some(format!("lane {}: {}", lane.lane, refused.fault));
+            }
+            let seat = lane.detectors.iter().find(|seat| {
+                seat.detector == *name && seat.role == Role::Live && seat.generation == slot.generation
+            })?;
+            let reason = seat.quarantine.as_ref().filter(|_| is_young && slot.previous.is_some())?;
+            Some(format!("lane {}: {reason}", lane.lane))
+        })
+    }
+}
+
+/// Ends with its drop.
+pub struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the foundry's thread has panicked");
+        }
+    }
+}
+
+/// Again and again while the store is away.
+fn patiently<T>(
+    goes_on: &impl Fn() -> bool,
+    mut work: impl FnMut() -> Result<T, RosterLogError>,
+) -> Result<T, Failure> {
+    loop {
+        match work() {
+            Err(RosterLogError::Store(error)) if goes_on() => {
+                tracing::warn!("what is to run cannot be seen yet, tries again: {error}");
+                std::thread::sleep(RETRY_INTERVAL);
+            }
+            done => return done.map_err(|error| Failure::Start(error.to_string())),
+        }
+    }
+}
+
+fn in_words(proposal: &Proposal) -> String {
+    match proposal {
+        Proposal::Deploy { name, plan } => format!("{name} is to run as {}", plan.digest),
+        Proposal::Remove { name } => format!("{name} is to run no more"),
+        Proposal::RollBack { name, reason, .. } => format!("{name} is to go back: {reason}"),
+    }
+}
