@@ -14,6 +14,7 @@ mod input;
 mod kafka;
 mod kafka_tools;
 mod registry;
+mod reload;
 mod restart;
 mod schemas;
 mod servers;

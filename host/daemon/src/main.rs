@@ -56,6 +56,7 @@ fn perform(command: Command, process_start: Instant) -> Result<(), Failure> {
         }
         Command::Simulate(args) => commands::simulate(&args),
         Command::Run(args) => commands::run(&args, process_start),
+        Command::Rollback(args) => commands::rollback(&args),
         Command::Replay(args) => commands::replay(&args),
         Command::Detectors(args) => commands::detectors(&args),
         Command::Demo(args) => commands::demo(&args),

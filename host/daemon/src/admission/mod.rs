@@ -167,6 +167,8 @@ fn candidate(sandbox: &Sandbox, examiner: &Examiner, found: &Found) -> Candidate
 /// `None` where it is switched off; then its module is not even looked at.
 fn judge(sandbox: &Sandbox, examiner: &Examiner, found: &Found) -> Result<Option<Admitted>, Refused> {
     scan::check_name(&found.name).map_err(refused("name"))?;
+    scan::check_place(&found.file).map_err(refused("link"))?;
+    scan::check_place(&found.settings_file()).map_err(refused("link"))?;
     let settings = settings(&found.settings_file())?;
     if !settings.enabled {
         return Ok(None);

@@ -95,6 +95,20 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Who may write into the directory must not be able to have files read that lie elsewhere.
+pub fn check_place(file: &Path) -> Result<(), String> {
+    let (Some(dir), Ok(place)) = (file.parent(), file.canonicalize()) else { return Ok(()) };
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    let is_link = file.is_symlink();
+    if is_link && !dir.canonicalize().is_ok_and(|dir| place.starts_with(dir)) {
+        return Err(format!(
+            "it is a link that leads out of the directory, to {}; copy the file itself",
+            place.display()
+        ));
+    }
+    Ok(())
+}
+
 /// The file, whole.
 pub fn bytes_of(file: &Path) -> Result<Vec<u8>, String> {
     let read = || -> io::Result<Vec<u8>> {

@@ -28,6 +28,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// List what would run, and why not what does not
     Detectors(DetectorsArgs),
+    /// Have what ran before under a detector's name run again, with its state
+    Rollback(RollbackArgs),
     /// Look after schemas in a schema registry
     Schemas {
         #[command(subcommand)]
@@ -57,6 +59,22 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub instance: Option<String>,
     /// Print the account at the end as JSON on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// The detector: its file's name without ".wasm"
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The configuration file of the processes that run it
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Why; said to who tries the same file again
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Print what was done as JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -9,7 +9,7 @@ mod tests;
 
 pub use args::{
     Arguments, Command, ConfigCommand, DeadLettersCommand, DemoArgs, DetectorsArgs, Edge, KafkaArgs, Key,
-    RegisterArgs, ReplayArgs, ReplayLettersArgs, RunArgs, SchemasCommand, SimulateArgs,
+    RegisterArgs, ReplayArgs, ReplayLettersArgs, RollbackArgs, RunArgs, SchemasCommand, SimulateArgs,
 };
 pub use failure::Failure;
 pub use out::{Out, say};

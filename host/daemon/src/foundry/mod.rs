@@ -262,6 +262,15 @@ impl Foundry {
         self.archive.keep(name, admitted);
         let is_new = self.memory.is_new(name, &plan);
         let runs = roster.slots.get(name).and_then(|slot| slot.plan.as_ref());
+        let slot = roster.slots.get(name);
+        if let Some(rejected) = slot.and_then(|slot| slot.rejected.as_ref())
+            && rejected.fingerprint == plan.fingerprint()
+        {
+            let unmoved = Unmoved::RolledBack { name: name.to_owned(), reason: rejected.reason.clone() };
+            tracing::error!("{unmoved}");
+            self.memory.note(name, &plan);
+            return Ok(false);
+        }
         if runs == Some(&plan) || !is_new {
             self.memory.note(name, &plan);
             return Ok(false);

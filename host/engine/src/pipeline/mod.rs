@@ -175,6 +175,10 @@ impl Pipeline {
         let template = LaneTemplate { delivery: sink.delivery(), ..template };
         let shared = Arc::new(Shared::default());
         let mut pipeline = Pipeline { shared: shared.clone(), threads: Vec::new() };
+        if template.past.is_some() {
+            // Lanes begin as they were, and come to it from there.
+            pipeline.want(template.deployments.clone(), template.dormant.clone());
+        }
         let (parcels, parcels_in) = bounded(pace.lane_queue_batches_max.max(1));
         let (controls, controls_in) = unbounded();
         let (notices, notices_in) = unbounded();
