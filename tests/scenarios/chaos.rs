@@ -65,6 +65,11 @@ fn whatever_the_registry_does_readings_are_checked_by_their_schemas() {
 }
 
 #[test]
+fn detectors_are_swapped_under_load_and_nothing_is_lost_or_doubled() {
+    play("swap");
+}
+
+#[test]
 fn wrong_clocks_and_a_silent_lane_harm_nobody_else() {
     play("clock");
 }

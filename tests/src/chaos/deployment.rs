@@ -72,6 +72,14 @@ impl Deployment {
         self.registry.clone_from(&disturbed.registry);
     }
 
+    /// What stands beside a detector, all at once.
+    pub fn settings(&self, detector: &str, toml: &str) {
+        let to = self.folder.join("detectors").join(detector).with_extension("toml");
+        let part = to.with_extension("part");
+        std::fs::write(&part, toml).unwrap();
+        std::fs::rename(part, to).unwrap();
+    }
+
     /// Through a proxy, for example.
     pub fn through(mut self, brokers: &str) -> Deployment {
         brokers.clone_into(&mut self.brokers);

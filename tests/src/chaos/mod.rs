@@ -27,6 +27,7 @@ mod process;
 mod registry;
 mod stage;
 mod store;
+mod swap;
 mod verdict;
 mod watch;
 
@@ -79,7 +80,7 @@ impl Order {
 type Scenario = fn(&Order) -> Verdict;
 
 /// All of them, in the order in which they tell most.
-pub const SCENARIOS: [(&str, Scenario); 12] = [
+pub const SCENARIOS: [(&str, Scenario); 13] = [
     ("kill", kill::exactly_once),
     ("kill-at-least", kill::at_least_once),
     ("group", group::exactly_once),
@@ -91,6 +92,7 @@ pub const SCENARIOS: [(&str, Scenario); 12] = [
     ("network-at-least", broker::unreachable_at_least_once),
     ("store", store::play),
     ("registry", registry::play),
+    ("swap", swap::play),
     ("clock", clock::play),
 ];
 

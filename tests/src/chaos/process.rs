@@ -173,6 +173,16 @@ impl Process {
         String::from_utf8_lossy(&text).lines().filter(|line| line.contains(what)).count()
     }
 
+    /// The numbers behind `figure` in lines of its log that say `what`.
+    pub fn figures(&self, what: &str, figure: &str) -> Vec<f64> {
+        let text = std::fs::read(self.folder.join("log")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let lines = text.lines().filter(|line| line.contains(what));
+        let words =
+            lines.filter_map(|line| line.split(figure).nth(1)?.split_whitespace().next()?.parse().ok());
+        words.collect()
+    }
+
     fn log_tail(&self) -> String {
         let text = std::fs::read(self.folder.join("log")).unwrap_or_default();
         String::from_utf8_lossy(&text[text.len().saturating_sub(3_000)..]).into_owned()

@@ -55,6 +55,7 @@ pub struct Foundry {
     memory: Memory,
     /// The generation that lanes are told to run, and since when.
     followed: Roster,
+    deployments: Vec<Arc<Deployment>>,
     since: BTreeMap<String, (u64, Instant)>,
     /// What lies in the directory and may not run.
     refused: BTreeMap<String, Refused>,
@@ -94,6 +95,7 @@ impl Foundry {
             inbox,
             memory,
             followed: Roster::default(),
+            deployments: Vec::new(),
             since: BTreeMap::new(),
             refused: BTreeMap::new(),
             disabled: Vec::new(),
@@ -113,6 +115,7 @@ impl Foundry {
         let deployments = patiently(&goes_on, || foundry.archive.all(&roster))?;
         foundry.note(&roster);
         foundry.followed = roster;
+        foundry.deployments.clone_from(&deployments);
         let runs = |name: &String| deployments.iter().any(|deployment| deployment.name == *name);
         let dormant = candidates.iter().map(|candidate| candidate.name.clone()).filter(|name| !runs(name));
         let beginning = Beginning { dormant: dormant.collect(), past: foundry.archive.clone(), deployments };
@@ -167,7 +170,8 @@ impl Foundry {
         {
             tracing::debug!(%error, "the directory is not watched; it is looked at now and then");
         }
-        let (mut followed, mut looked) = (Instant::now(), Instant::now());
+        // At once: what has changed while nobody was here is taken up by lanes that begin as they were.
+        let (mut followed, mut looked): (Option<Instant>, _) = (None, Instant::now());
         while !stop.load(Ordering::Acquire) {
             // A watcher that is gone leaves the wait; what it has seen is seen by looking.
             if woken.recv_timeout(LOOK_INTERVAL).is_err() && watcher.is_none() {
@@ -176,11 +180,11 @@ impl Foundry {
             std::thread::sleep(LOOK_INTERVAL.saturating_sub(looked.elapsed()));
             while woken.try_recv().is_ok() {}
             looked = Instant::now();
-            let is_due = looked >= followed + FOLLOW_INTERVAL;
+            let is_due = followed.is_none_or(|followed| looked >= followed + FOLLOW_INTERVAL);
             let done = self.look(store, latch).and_then(|changed| {
                 let took_back = self.take_back(&running.snapshot())?;
                 if changed || took_back || is_due {
-                    followed = looked;
+                    followed = Some(looked);
                     self.follow(running)?;
                 }
                 Ok(())
@@ -321,17 +325,17 @@ impl Foundry {
         }
     }
 
-    /// Tells the lanes what is to run, if that has changed.
+    /// Tells the lanes what is to run.
     fn follow(&mut self, running: &Running) -> Result<(), RosterLogError> {
+        let read_at = Instant::now();
         let roster = self.rosters.latest()?;
-        if roster.generation == self.followed.generation {
-            return Ok(());
+        if roster.generation != self.followed.generation {
+            self.deployments = self.archive.all(&roster)?;
+            self.note(&roster);
+            self.followed = roster;
+            running.relabel(self.labels());
         }
-        let deployments = self.archive.all(&roster)?;
-        self.note(&roster);
-        self.followed = roster;
-        running.relabel(self.labels());
-        running.want(deployments, self.disabled.clone());
+        running.want(self.deployments.clone(), self.disabled.clone(), read_at);
         Ok(())
     }
 

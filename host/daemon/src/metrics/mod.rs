@@ -23,6 +23,9 @@ pub fn text(sample: &Sample) -> String {
     for detector in &sample.detectors {
         add_detector(&mut page, detector);
     }
+    for (detector, outcome, count) in &sample.swaps {
+        page.add(&table::SWAPS, &[detector, outcome], *count as f64);
+    }
     if let Some(registry) = &sample.registry {
         page.add(&table::SCHEMAS_KNOWN, &[], registry.known_ids as f64);
         page.add(&table::SCHEMAS_WAITING, &[], registry.waiting_ids as f64);
@@ -56,6 +59,7 @@ fn add_lane(page: &mut Page, lane: &LaneSample) {
         (&table::LANE_LAG, lane.lag_readings.map(|lag| lag as f64)),
         (&table::WATERMARK_LAG, lane.watermark_lag_seconds),
         (&table::CHECKPOINT_AGE, lane.checkpoint_age_seconds),
+        (&table::SWAP_PAUSE, lane.swap_pause_seconds_max),
     ];
     for (metric, value) in known {
         if let Some(value) = value {

@@ -9,6 +9,8 @@ use gridwatch_core::account::Account;
 pub struct Sample {
     pub lanes: Vec<LaneSample>,
     pub detectors: Vec<DetectorSample>,
+    /// Detector, what became of a change, how often.
+    pub swaps: Vec<(String, &'static str, u64)>,
     /// Where there is one.
     pub registry: Option<RegistrySample>,
     /// By client; empty where the source is no topic.
@@ -35,6 +37,8 @@ pub struct LaneSample {
     pub watermark_lag_seconds: Option<f64>,
     /// `None` before the first checkpoint.
     pub checkpoint_age_seconds: Option<f64>,
+    /// `None` before the first swap.
+    pub swap_pause_seconds_max: Option<f64>,
 }
 
 /// A detector, over all lanes.

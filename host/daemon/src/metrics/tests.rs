@@ -27,6 +27,7 @@ fn sample() -> Sample {
         lag_readings: Some(100),
         watermark_lag_seconds: Some(1.5),
         checkpoint_age_seconds: None,
+        swap_pause_seconds_max: Some(0.25),
     };
     let detector = DetectorSample {
         name: "limits".into(),
@@ -50,7 +51,8 @@ fn sample() -> Sample {
         rebalances: 6,
     };
     let kafka = vec![("consumer", figures)];
-    Sample { lanes: vec![lane], detectors: vec![detector], registry: Some(registry), kafka }
+    let swaps = vec![("limits".to_owned(), "swapped", 8)];
+    Sample { lanes: vec![lane], detectors: vec![detector], swaps, registry: Some(registry), kafka }
 }
 
 #[test]
@@ -86,6 +88,8 @@ fn the_page_is_what_prometheus_reads() {
         gridwatch_kafka_failed_requests_total{client="consumer"} 4
         gridwatch_kafka_queued_messages{client="consumer"} 5
         gridwatch_kafka_rebalances_total{client="consumer"} 6
+        gridwatch_swaps_total{detector="limits",outcome="swapped"} 8
+        gridwatch_swap_pause_seconds_max{lane="0"} 0.25
         gridwatch_log_lines_dropped_total{detector="limits"} 2"#]]
     .assert_eq(&values.join("\n"));
 }

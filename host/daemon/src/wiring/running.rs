@@ -43,9 +43,9 @@ impl Running {
     }
 
     /// What all lanes are to run from now on, and who does not run but keeps what it knows.
-    pub fn want(&self, deployments: Vec<Arc<Deployment>>, dormant: Vec<String>) {
+    pub fn want(&self, deployments: Vec<Arc<Deployment>>, dormant: Vec<String>, read_at: Instant) {
         if let Some(pipeline) = &self.lock().pipeline {
-            pipeline.want(deployments, dormant);
+            pipeline.want(deployments, dormant, read_at);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gridwatch_core::account::Account;
 use gridwatch_core::checkpoint::Role;
@@ -37,6 +37,7 @@ pub fn sample(snapshot: &Snapshot, labels: &[Label]) -> Sample {
     Sample {
         lanes: snapshot.lanes.iter().map(|lane| lane_sample(lane, now_ms)).collect(),
         detectors: labels.iter().map(|label| detector_sample(snapshot, label)).collect(),
+        swaps: swaps_of(snapshot),
         registry: None,
         kafka: Vec::new(),
     }
@@ -50,7 +51,16 @@ fn lane_sample(lane: &LaneSnapshot, now_ms: i64) -> LaneSample {
         lag_readings: lane.lag,
         watermark_lag_seconds: lane.watermark.map(|watermark| (now_ms - watermark) as f64 / 1000.0),
         checkpoint_age_seconds: lane.checkpoint_age_seconds,
+        swap_pause_seconds_max: lane.changes.pauses.iter().max().map(Duration::as_secs_f64),
     }
+}
+
+fn swaps_of(snapshot: &Snapshot) -> Vec<(String, &'static str, u64)> {
+    let mut swaps = snapshot.changes_gone.clone();
+    for ((detector, outcome), count) in snapshot.lanes.iter().flat_map(|lane| &lane.changes.outcomes) {
+        *swaps.entry((detector.clone(), *outcome)).or_default() += count;
+    }
+    swaps.into_iter().map(|((detector, outcome), count)| (detector, outcome.name(), count)).collect()
 }
 
 fn detector_sample(snapshot: &Snapshot, label: &Label) -> DetectorSample {

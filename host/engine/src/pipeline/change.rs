@@ -27,19 +27,23 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 const LISTEN_WAIT: Duration = Duration::from_millis(1);
 
 /// What all lanes are to run.
-#[derive(Default)]
 pub struct Wanted {
+    /// When it was asked for. A lane that was somebody else's may be ahead of what was known before it came.
+    pub read_at: Instant,
     /// By name.
     pub deployments: BTreeMap<String, Arc<Deployment>>,
     /// Not to run, and to keep what they know.
     pub dormant: Vec<String>,
 }
 
+/// How often what has become of changes, by detector and outcome.
+pub type Outcomes = BTreeMap<(String, Outcome), u64>;
+
 /// What has become of changes in a lane.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ChangeReport {
-    /// By detector and outcome.
-    pub outcomes: BTreeMap<(String, Outcome), u64>,
+    #[serde(skip)]
+    pub outcomes: Outcomes,
     /// How long the lane stood still for each that took a seat, the last ones.
     pub pauses: Vec<Duration>,
     /// Of the generation that is wanted: why it does not run here.
@@ -77,8 +81,8 @@ pub struct Refused {
 }
 
 /// A lane's changes, in its thread.
-#[derive(Default)]
 pub struct Changes {
+    opened: Instant,
     /// Of what is wanted, as of when there was nothing left to do.
     seen: u64,
     under_way: Option<UnderWay>,
@@ -104,6 +108,11 @@ enum Next {
 }
 
 impl Changes {
+    /// Of a lane that is open from now on.
+    pub fn new() -> Self {
+        Changes { opened: Instant::now(), seen: 0, under_way: None, warm_since: BTreeMap::new() }
+    }
+
     /// Between two steps of the worker.
     pub fn step(&mut self, worker: &mut Worker, shared: &Shared, ours: &LaneShared) -> Result<(), LaneError> {
         let lane = worker.lane_mut();
@@ -116,6 +125,9 @@ impl Changes {
             return Ok(());
         }
         let Some(wanted) = lock(&shared.wanted).clone() else { return Ok(()) };
+        if wanted.read_at < self.opened {
+            return Ok(());
+        }
         match next(lane, &wanted, ours) {
             None => self.seen = version,
             Some(Next::Remove { detector, is_kept }) => {

@@ -108,7 +108,7 @@ impl Thread {
     fn work(&self, worker: &mut Worker) -> Result<(), WorkerError> {
         let mut hand_on = |parcel| self.hand_on(parcel);
         let mut shown = Duration::ZERO;
-        let mut changes = Changes::default();
+        let mut changes = Changes::new();
         loop {
             if self.shared.is_ordered(Order::Abandon) {
                 return Ok(());

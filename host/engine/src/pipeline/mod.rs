@@ -34,7 +34,7 @@ use crate::start::StartError;
 use crate::worker::{Worker, WorkerError};
 
 use change::Wanted;
-pub use change::{ChangeReport, Outcome, Refused};
+pub use change::{ChangeReport, Outcome, Outcomes, Refused};
 
 /// How long a thread waits for something before it looks whether it is to stop.
 const WAIT_MAX: Duration = Duration::from_millis(50);
@@ -101,6 +101,9 @@ pub struct Snapshot {
     pub lanes: Vec<LaneSnapshot>,
     /// What was counted on lanes that are not ours any more.
     pub gone: Account,
+    /// Of these lanes, too.
+    #[serde(skip)]
+    pub changes_gone: Outcomes,
     pub outlet: OutletSnapshot,
     /// Lanes that are ours but are still being loaded.
     pub opening: usize,
@@ -125,6 +128,7 @@ struct Shared {
     listened: Mutex<Option<Instant>>,
     lanes: Mutex<BTreeMap<LaneId, Arc<LaneShared>>>,
     gone: Mutex<Account>,
+    changes_gone: Mutex<Outcomes>,
     outlet: Mutex<OutletSnapshot>,
     failure: Mutex<Option<PipelineError>>,
     /// What all lanes are to run, where that changes while they do.
@@ -175,10 +179,6 @@ impl Pipeline {
         let template = LaneTemplate { delivery: sink.delivery(), ..template };
         let shared = Arc::new(Shared::default());
         let mut pipeline = Pipeline { shared: shared.clone(), threads: Vec::new() };
-        if template.past.is_some() {
-            // Lanes begin as they were, and come to it from there.
-            pipeline.want(template.deployments.clone(), template.dormant.clone());
-        }
         let (parcels, parcels_in) = bounded(pace.lane_queue_batches_max.max(1));
         let (controls, controls_in) = unbounded();
         let (notices, notices_in) = unbounded();
@@ -222,6 +222,7 @@ impl Pipeline {
             opening: lanes.len() - snapshots.len(),
             lanes: snapshots,
             gone: lock(&self.shared.gone).clone(),
+            changes_gone: lock(&self.shared.changes_gone).clone(),
             outlet: *lock(&self.shared.outlet),
             assigned: self.shared.assigned.load(Ordering::Acquire),
             intake_silence: lock(&self.shared.listened).map_or(Duration::ZERO, |at| at.elapsed()),
@@ -230,10 +231,11 @@ impl Pipeline {
 
     /// What all lanes are to run from now on. Each comes to it in its own time, with what its detectors know; a
     /// snapshot tells how far they are. `dormant` are names that are not to run, and keep what they know for when
-    /// they are.
-    pub fn want(&self, deployments: Vec<Arc<Deployment>>, dormant: Vec<String>) {
+    /// they are. `read_at` is when somebody began to find out: lanes that are opened later wait for what is found out
+    /// later, since whoever had them before may have known more.
+    pub fn want(&self, deployments: Vec<Arc<Deployment>>, dormant: Vec<String>, read_at: Instant) {
         let named = deployments.into_iter().map(|deployment| (deployment.name.clone(), deployment));
-        let wanted = Wanted { deployments: named.collect(), dormant };
+        let wanted = Wanted { read_at, deployments: named.collect(), dormant };
         *lock(&self.shared.wanted) = Some(Arc::new(wanted));
         self.shared.wanted_version.fetch_add(1, Ordering::AcqRel);
     }
@@ -290,6 +292,10 @@ impl Shared {
             let mut account = lane.snapshot().account;
             account.given_up += std::mem::take(&mut account.pending);
             lock(&self.gone).add(&account);
+            let mut gone = lock(&self.changes_gone);
+            for (change, count) in &lock(&lane.changes).outcomes {
+                *gone.entry(change.clone()).or_default() += count;
+            }
         }
     }
 }
