@@ -183,7 +183,8 @@ impl FileFeed {
     }
 
     fn no_header(&self) -> SourceError {
-        self.format_error("is empty: a CSV file begins with a line that names its columns".into())
+        let wait = if self.follows() { "; begin to follow it once that is written" } else { "" };
+        self.format_error(format!("is empty: a CSV file begins with a line that names its columns{wait}"))
     }
 
     /// The next record. `may_read` is false where what is held must be handed over first.

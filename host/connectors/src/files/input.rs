@@ -48,6 +48,8 @@ pub(super) enum Found {
 pub(super) struct Input {
     source: Source,
     identity: Option<Identity>,
+    /// The end was reached: what is read behind it is looked at twice.
+    was_at_end: bool,
     pub(super) gzip: bool,
 }
 
@@ -66,7 +68,15 @@ struct Identity {
     path: PathBuf,
     device_and_inode: Option<(u64, u64)>,
     read: Arc<AtomicU64>,
+    /// The same file, to look at what was read once more.
+    file: File,
+    /// The last bytes that were read of it; not of what is packed in it.
+    tail: Vec<u8>,
+    end_of_tail: u64,
 }
+
+/// Enough to tell a file that goes on from one that was cut and written anew in its place.
+const TAIL_BYTES: usize = 64;
 
 pub(super) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
@@ -93,14 +103,18 @@ impl Input {
             return Err(SourceError::Read { place: place_of(path), what });
         }
         let read = Arc::new(AtomicU64::new(0));
+        let again = file.try_clone().map_err(|error| read_error(path, &error))?;
         let identity = Identity {
             path: path.to_owned(),
             device_and_inode: device_and_inode(&metadata),
             read: read.clone(),
+            file: again,
+            tail: Vec::new(),
+            end_of_tail: 0,
         };
         let counted = Counted { inner: file, progress: progress.clone(), read };
         let (reader, gzip) = unpack(counted).map_err(|error| open_error(path, &error))?;
-        Ok(Input { source: Source::Direct(reader), identity: Some(identity), gzip })
+        Ok(Input { source: Source::Direct(reader), identity: Some(identity), was_at_end: false, gzip })
     }
 
     fn on_thread(stream: impl Read + Send + 'static, progress: Arc<Progress>) -> io::Result<Input> {
@@ -108,7 +122,7 @@ impl Input {
         let counted = Counted { inner: stream, progress, read: Arc::default() };
         std::thread::Builder::new().name("stdin".into()).spawn(move || send(counted, &sender))?;
         let source = Source::Thread { blocks, rest: Vec::new(), taken: 0 };
-        Ok(Input { source, identity: None, gzip: false })
+        Ok(Input { source, identity: None, was_at_end: false, gzip: false })
     }
 
     /// Reads what is there, waiting at most `wait` where that can be.
@@ -134,7 +148,18 @@ impl Input {
                 bytes
             }
         };
-        Ok(if bytes == 0 { Found::End } else { Found::Bytes(bytes) })
+        if bytes == 0 {
+            self.was_at_end = true;
+            return Ok(Found::End);
+        }
+        if let Some(identity) = self.identity.as_mut().filter(|_| !self.gzip) {
+            if std::mem::take(&mut self.was_at_end) && !identity.goes_on() {
+                let what = "was cut and written anew in its place after it had been read to its end";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+            identity.note(&room[..bytes]);
+        }
+        Ok(Found::Bytes(bytes))
     }
 
     /// Whether the path still leads to the file that is open here, with all that was read of it: what
@@ -151,6 +176,28 @@ impl Input {
         let read = identity.read.load(Ordering::Relaxed);
         (metadata.len() < read)
             .then(|| format!("the followed file was cut to {} bytes after {read} were read", metadata.len()))
+    }
+}
+
+impl Identity {
+    fn note(&mut self, read: &[u8]) {
+        self.tail.extend_from_slice(&read[read.len().saturating_sub(TAIL_BYTES)..]);
+        self.tail.drain(..self.tail.len().saturating_sub(TAIL_BYTES));
+        self.end_of_tail += read.len() as u64;
+    }
+
+    /// What stood at the end when it was read stands there still.
+    #[cfg(unix)]
+    fn goes_on(&self) -> bool {
+        use std::os::unix::fs::FileExt;
+        let mut now = vec![0; self.tail.len()];
+        let end = self.end_of_tail;
+        self.file.read_exact_at(&mut now, end - self.tail.len() as u64).is_ok() && now == self.tail
+    }
+
+    #[cfg(not(unix))]
+    fn goes_on(&self) -> bool {
+        true
     }
 }
 

@@ -295,12 +295,13 @@ fn a_growing_file_is_followed_line_by_line() {
 fn a_followed_file_that_is_replaced_or_cut_is_an_error() {
     let folder = TempDir::new().unwrap();
     type Spoil = fn(&Path);
-    let spoil: [(&str, Spoil); 3] = [
+    let spoil: [(&str, Spoil); 4] = [
         ("replaced by another", |path| {
             std::fs::rename(path, path.with_extension("old")).unwrap();
             std::fs::write(path, "{c}\n").unwrap();
         }),
         ("cut to 0 bytes", |path| std::fs::write(path, "").unwrap()),
+        ("written anew", |path| std::fs::write(path, "{c}\n{d}\n{e}\n").unwrap()),
         ("not there any more", |path| std::fs::remove_file(path).unwrap()),
     ];
     for (what, spoil) in spoil {
