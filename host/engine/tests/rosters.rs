@@ -54,11 +54,11 @@ fn who_proposes_at_once_is_heard_one_after_the_other() {
 fn only_the_last_generations_are_kept() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let rosters = Rosters::new(store.clone());
-    for n in 0..120 {
+    for n in 0..1_020 {
         rosters.propose(&deploy("a", &n.to_string())).unwrap();
     }
-    assert_eq!(store.list("rosters/").unwrap().len(), 100);
-    assert_eq!(rosters.latest().unwrap().generation, 120);
+    assert_eq!(store.list("rosters/").unwrap().len(), 1_000);
+    assert_eq!(rosters.latest().unwrap().generation, 1_020);
 }
 
 #[test]
