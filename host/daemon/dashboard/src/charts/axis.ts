@@ -1,0 +1,33 @@
+// Labels of time axes, 24 hours a day, in the zone that was chosen. Charts count in milliseconds.
+
+import uPlot from 'uplot'
+import type { Zone } from '../format/time'
+import { clock, dateTime } from '../format/time'
+import { short } from '../format/number'
+
+export function tzDate(zone: Zone): (ms: number) => Date {
+  return (ms) => (zone === 'utc' ? uPlot.tzDate(new Date(ms), 'Etc/UTC') : new Date(ms))
+}
+
+export function timeLabels(zone: Zone): (u: uPlot, splits: number[], axis: number, space: number, step: number) => string[] {
+  return (_u, splits, _axis, _space, step) => {
+    let day = ''
+    return splits.map((ms) => {
+      const [date = '', time = ''] = dateTime(ms, zone).split(' ')
+      const label = step >= 86_400_000 ? date.slice(5) : step >= 60_000 ? time.slice(0, 5) : clock(ms, zone)
+      const turned = date !== day && step < 86_400_000
+      day = date
+      return turned ? `${label}\n${date}` : label
+    })
+  }
+}
+
+export function valueLabels(_u: uPlot, splits: number[]): string[] {
+  const span = Math.abs((splits.at(-1) ?? 0) - (splits[0] ?? 0))
+  const top = Math.max(...splits.map(Math.abs), 0)
+  // Where ticks are closer than what `short` keeps, more places are needed to tell them apart.
+  if (top >= 1000 && span / top > 0.02) return splits.map(short)
+  const step = Math.abs((splits[1] ?? 0) - (splits[0] ?? 0))
+  const places = step > 0 && step < 1 ? Math.min(6, Math.ceil(-Math.log10(step))) : 0
+  return splits.map((value) => value.toLocaleString('en', { maximumFractionDigits: places }))
+}

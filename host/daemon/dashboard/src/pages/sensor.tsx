@@ -1,0 +1,137 @@
+import { useMemo } from 'preact/hooks'
+import type { SensorDetail, Window } from '../api/types'
+import { ContextPlot } from '../charts/context'
+import { measured, none, plural } from '../format/number'
+import { Anomalies } from '../parts/anomalies'
+import { Empty, Facts, Panel, Trouble } from '../parts/panel'
+import { Time } from '../parts/time'
+import { useSignal } from '@preact/signals'
+import { query } from '../api/client'
+import { to } from '../router'
+import { AnomalyList } from '../state/anomalies'
+import { useAsk } from '../state/ask'
+import { everything } from '../state/filter'
+
+const spans: [string, number][] = [
+  ['10 min', 600],
+  ['1 h', 3600],
+  ['6 h', 21_600],
+  ['1 d', 86_400],
+]
+
+export function SensorPage({ id }: { id: string }) {
+  const answer = useAsk<SensorDetail>(`/sensors/${encodeURIComponent(id)}`, {}, 5).value
+  const span = useSignal(21_600)
+  const sensor = answer.value?.sensor_id === id ? answer.value : null
+  const list = useMemo(() => new AnomalyList({ ...everything, sensor: id }), [id])
+  if (sensor === null) {
+    return (
+      <div class="page">
+        <h1>{id}</h1>
+        {answer.status === 404 ? (
+          <Empty title="This sensor is not known here">Its readings may be in another process’s lanes, or it has sent none yet. <a href={to('sensors')}>Search sensors</a></Empty>
+        ) : answer.error !== null ? (
+          <Trouble words={answer.error} />
+        ) : (
+          <Empty title="Asking…" />
+        )}
+      </div>
+    )
+  }
+  return (
+    <div class="page">
+      <div class="page-head">
+        <h1>
+          {sensor.sensor_id}
+          {sensor.open_episodes > 0 && <span class="chip bad">▲ {plural(sensor.open_episodes, 'open episode')}</span>}
+        </h1>
+        <div class="page-actions">
+          <div class="segments" role="group" aria-label="Span">
+            {spans.map(([name, seconds]) => (
+              <button type="button" key={name} aria-pressed={span.value === seconds} onClick={() => (span.value = seconds)}>
+                {name}
+              </button>
+            ))}
+          </div>
+        </div>
+      </div>
+      {sensor.quantities.length === 0 ? (
+        <Panel title="Readings">
+          <Empty title="It has sent no quantity yet" />
+        </Panel>
+      ) : (
+        <div class="plots">
+          {sensor.quantities.slice(0, 16).map((quantity) => (
+            <Quantity key={quantity.name} sensor={sensor} name={quantity.name} unit={quantity.unit} span={span.value} />
+          ))}
+        </div>
+      )}
+      <div class="columns two">
+        <Panel title="Anomalies of this sensor" class="sensor-anomalies">
+          <Anomalies list={list} label={`Anomalies of ${id}, newest first`} />
+        </Panel>
+        <div class="stack">
+          <Panel title="What is known of it">
+            <Facts
+              facts={[
+                ['Lane', sensor.lane],
+                ['Last reading', <Time at={sensor.last_seen} form="precise" />],
+                ...Object.entries(sensor.attributes).map(([name, value]): [string, preact.ComponentChildren] => [
+                  name,
+                  <a href={`#/sensors${query({ q: `${name}=${value}` })}`}>{value}</a>,
+                ]),
+              ]}
+            />
+          </Panel>
+          <Panel title="Neighbours">
+            {sensor.neighbours.length === 0 ? (
+              <Empty title="None share its feeder" />
+            ) : (
+              <ul class="tags">
+                {sensor.neighbours.map((other) => (
+                  <li key={other}>
+                    <a href={to('sensor', other)}>{other}</a>
+                  </li>
+                ))}
+              </ul>
+            )}
+          </Panel>
+        </div>
+      </div>
+    </div>
+  )
+}
+
+function Quantity({ sensor, name, unit, span }: { sensor: SensorDetail; name: string; unit: string | null; span: number }) {
+  const around = sensor.last_seen
+  // Follows the sensor in steps of a fifteenth of the span, so that the plot moves, but not with each reading.
+  const step = (span * 1000) / 15
+  const end = around === null ? null : new Date(Math.ceil(Date.parse(around) / step) * step).toISOString()
+  const answer = useAsk<Window>(end === null ? null : `/sensors/${encodeURIComponent(sensor.sensor_id)}/window`, {
+    around: end,
+    before: span,
+    after: 0,
+    quantity: name,
+    neighbours: false,
+  }).value
+  const window = answer.value
+  const values = window?.points.values ?? []
+  const last = values.findLast((value) => value !== null) ?? null
+  return (
+    <section class="panel plot-small">
+      <header class="panel-head">
+        <h2>{name}</h2>
+        <b class="last">{last === null ? none : measured(last, unit)}</b>
+      </header>
+      <div class="plot-small-space">
+        {window !== null && window.points.timestamps.length > 0 ? (
+          <ContextPlot window={window} height={150} neighbours={false} score={false} label={`${name} of ${sensor.sensor_id}, ${plural(values.length, 'reading')}`} />
+        ) : answer.error !== null ? (
+          <Trouble words={answer.error} />
+        ) : (
+          <Empty title={window === null ? 'Asking…' : 'No reading is kept of this time'}>{window?.why ?? undefined}</Empty>
+        )}
+      </div>
+    </section>
+  )
+}

@@ -1,0 +1,157 @@
+// What an operator may do to a detector. Each says what it will do, asks, and needs the token of [api] token_file.
+
+import { useSignal } from '@preact/signals'
+import { useEffect, useRef } from 'preact/hooks'
+import type { Detector, Mode } from '../api/types'
+import { ApiError, post } from '../api/client'
+import { refreshDetectors } from '../state/stream'
+import { token } from '../state/settings'
+
+interface Plan {
+  title: string
+  words: string
+  path: string
+  body: unknown
+  verb: string
+}
+
+const modeWords: Record<Mode, string> = {
+  live: 'Its findings are published again.',
+  shadow: 'It goes on judging, but nothing of what it finds is published. Its open episodes are cleared.',
+  off: 'It stops in all lanes of all processes. Its open episodes are cleared.',
+}
+
+function plans(detector: Detector): Plan[] {
+  const base = `/detectors/${encodeURIComponent(detector.name)}`
+  const all: Plan[] = []
+  const back = detector.rollback_to
+  if (back !== null) {
+    all.push({
+      title: 'Roll back',
+      words: `${detector.name} ${back.version} (${back.digest.replace(/^sha256:/, '').slice(0, 10)}) runs again instead of ${detector.version}, in all lanes of all processes, with what it knows. ${detector.version} is then refused until its file changes.`,
+      path: `${base}/rollback`,
+      body: {},
+      verb: 'Roll back',
+    })
+  }
+  if (detector.fate === 'quarantined' || detector.fate === 'mixed' || detector.lanes.quarantined > 0) {
+    all.push({
+      title: 'Release',
+      words: `${detector.name} leaves quarantine and judges again, from the readings that come now. If its fault comes back, so does the quarantine.`,
+      path: `${base}/release`,
+      body: {},
+      verb: 'Release',
+    })
+  }
+  for (const mode of ['live', 'shadow', 'off'] as const) {
+    if (mode === detector.mode) continue
+    all.push({
+      title: mode === 'off' ? 'Switch off' : mode === 'live' ? 'Go live' : 'Into the shadow',
+      words: `${detector.name} ${detector.version}: mode ${detector.mode} becomes ${mode}. ${modeWords[mode]}`,
+      path: `${base}/mode`,
+      body: { mode },
+      verb: mode === 'off' ? 'Switch off' : mode === 'live' ? 'Go live' : 'Into the shadow',
+    })
+  }
+  return all
+}
+
+export function Actions({ detector }: { detector: Detector }) {
+  const plan = useSignal<Plan | null>(null)
+  const said = useSignal('')
+  return (
+    <>
+      {plans(detector).map((one) => (
+        <button type="button" key={one.title} onClick={() => (plan.value = one)}>
+          {one.title}…
+        </button>
+      ))}
+      <span class="said" role="status">
+        {said.value}
+      </span>
+      {plan.value !== null && (
+        <Confirm
+          plan={plan.value}
+          close={(words) => {
+            plan.value = null
+            said.value = words
+          }}
+        />
+      )}
+    </>
+  )
+}
+
+function Confirm({ plan, close }: { plan: Plan; close: (words: string) => void }) {
+  const dialog = useRef<HTMLDialogElement>(null)
+  const typed = useSignal('')
+  const asksToken = useSignal(token.get() === null)
+  const error = useSignal<string | null>(null)
+  const busy = useSignal(false)
+  useEffect(() => {
+    dialog.current?.showModal()
+  }, [])
+  const run = async (): Promise<void> => {
+    const secret = asksToken.value ? typed.value.trim() : (token.get() ?? '')
+    if (secret === '') {
+      error.value = 'The token is missing: it is in the file that [api] token_file names.'
+      return
+    }
+    busy.value = true
+    error.value = null
+    try {
+      const answer = await post<{ generation?: number }>(plan.path, plan.body, secret)
+      token.set(secret)
+      void refreshDetectors()
+      close(answer.generation === undefined ? 'Done.' : `Accepted as generation ${answer.generation}; lanes follow.`)
+    } catch (problem) {
+      const status = problem instanceof ApiError ? problem.status : 0
+      if (status === 401 || status === 403) {
+        token.set(null)
+        asksToken.value = true
+        error.value = status === 401 ? `This token is not the right one. ${(problem as Error).message}` : (problem as Error).message
+      } else error.value = (problem as Error).message
+      busy.value = false
+    }
+  }
+  return (
+    <dialog ref={dialog} onClose={() => close('')} aria-labelledby="confirm-title">
+      <form
+        method="dialog"
+        onSubmit={(event) => {
+          event.preventDefault()
+          void run()
+        }}
+      >
+        <h2 id="confirm-title">{plan.title}?</h2>
+        <p>{plan.words}</p>
+        {asksToken.value && (
+          <label>
+            Token
+            <input
+              type="password"
+              autocomplete="off"
+              value={typed.value}
+              onInput={(event) => (typed.value = event.currentTarget.value)}
+              placeholder="from [api] token_file"
+            />
+            <small>It is kept until this tab closes.</small>
+          </label>
+        )}
+        {error.value !== null && (
+          <p class="trouble" role="alert">
+            {error.value}
+          </p>
+        )}
+        <div class="dialog-end">
+          <button type="button" onClick={() => dialog.current?.close()}>
+            Cancel
+          </button>
+          <button type="submit" class="primary" disabled={busy.value}>
+            {plan.verb}
+          </button>
+        </div>
+      </form>
+    </dialog>
+  )
+}
