@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test build guests host setup fmt lint unit scenarios clean \
+.PHONY: help demo test test-browser build guests dashboard host setup fmt lint unit scenarios clean \
         bench-border bench-replay bench-start bench-memory bench-kafka bench-latency \
         chaos fuzz servers servers-stop
 
@@ -18,12 +18,15 @@ help: ## What there is to make
 demo: build ## The whole of it on simulated readings; DURATION=20s, SEED=n, JSON=1
 	@target/release/gridwatch demo $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json)
 
-build: guests host ## The binary target/release/gridwatch and detectors/*.wasm
+build: guests dashboard host ## The binary target/release/gridwatch and detectors/*.wasm
 
 guests: setup ## The built-in detectors, as WebAssembly, into detectors/
 	@detectors/build.sh $(BUILT_IN) >&2
 
-host: setup
+dashboard: ## The dashboard, which the binary embeds; left out where there is no Node
+	@host/daemon/dashboard/build
+
+host: setup dashboard
 	@.ci/patiently 'building target/release/gridwatch: 10 to 20 minutes on two cores the first time, then seconds' \
 		$(CARGO) build $(PROFILE) --quiet --bin gridwatch
 
@@ -32,6 +35,10 @@ setup:
 
 test: ## Everything: format, lints, unit, property, simulation, scenarios
 	@.ci/test
+
+test-browser: build ## The dashboard in a real browser, on real processes; screenshots in target/browser
+	@.ci/setup browser
+	@tests/browser/run
 
 fmt:
 	@$(CARGO) fmt --all

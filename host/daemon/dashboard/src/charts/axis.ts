@@ -11,12 +11,13 @@ export function tzDate(zone: Zone): (ms: number) => Date {
 
 export function timeLabels(zone: Zone): (u: uPlot, splits: number[], axis: number, space: number, step: number) => string[] {
   return (_u, splits, _axis, _space, step) => {
-    let day = ''
-    return splits.map((ms) => {
-      const [date = '', time = ''] = dateTime(ms, zone).split(' ')
-      const label = step >= 86_400_000 ? date.slice(5) : step >= 60_000 ? time.slice(0, 5) : clock(ms, zone)
-      const turned = date !== day && step < 86_400_000
-      day = date
+    const days = splits.map((ms) => dateTime(ms, zone).slice(0, 10))
+    return splits.map((ms, i) => {
+      const date = days[i] ?? ''
+      if (step >= 86_400_000) return date.slice(5)
+      const label = step >= 60_000 ? clock(ms, zone).slice(0, 5) : clock(ms, zone)
+      // The day below its first label, unless the next day begins too soon to leave it room.
+      const turned = i === 0 ? days[2] === date || splits.length < 3 : date !== days[i - 1]
       return turned ? `${label}\n${date}` : label
     })
   }

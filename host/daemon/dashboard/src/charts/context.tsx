@@ -24,6 +24,7 @@ interface Props {
   height?: number
   neighbours?: boolean
   score?: boolean
+  hint?: boolean
   label: string
 }
 
@@ -51,7 +52,7 @@ export function range(own: Column[], others: Column[]): [number, number] {
   return [low - margin, high + margin]
 }
 
-export function ContextPlot({ window, mark, height = 320, neighbours = true, score = true, label }: Props) {
+export function ContextPlot({ window, mark, height = 320, neighbours = true, score = true, hint = true, label }: Props) {
   const palette = ink.value
   const at = useSignal<number | null>(null)
   const { points, trace } = window
@@ -139,7 +140,7 @@ export function ContextPlot({ window, mark, height = 320, neighbours = true, sco
     padding: [10, 8, 0, 0],
     scales: {
       x: { range: span },
-      y: { range: (u) => range(u.data.slice(1, 5) as Column[], u.data.slice(5) as Column[]) },
+      y: { range: (u) => range(u.data.slice(1, 5) as Column[], [...(u.data.slice(5) as Column[]), [mark?.value]]) },
     },
     axes: [
       { ...axis, grid: { stroke: palette.grid, width: 1 }, values: timeLabels(zone.peek()), size: hasScore ? 8 : 34, ...(hasScore ? { values: () => [] } : {}) },
@@ -170,7 +171,7 @@ export function ContextPlot({ window, mark, height = 320, neighbours = true, sco
   const readout = (): string => {
     const index = at.value
     const time = index === null ? undefined : data[0][index]
-    if (index === null || time === undefined) return 'point at the plot to read it; drag to look closer, double-click for all'
+    if (index === null || time === undefined) return hint ? 'point at the plot to read it; drag to look closer, double-click for all' : ''
     const value = (column: number): number | null | undefined => data[column]?.[index]
     const own = points.timestamps.indexOf(time)
     const parts = [`${dateTime(time, zone.value, true)}`, `${window.quantity} ${measured(value(4), window.unit)}`]

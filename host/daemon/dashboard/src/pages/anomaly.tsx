@@ -106,10 +106,12 @@ function Shown({ anomaly }: { anomaly: Anomaly }) {
         <Panel title="Where it comes from">
           <Facts facts={origin} />
         </Panel>
-        <Panel title={anomaly.sensor_id ? 'The sensor' : 'The group'}>
-          {extra.length === 0 ? <Empty title="No attributes are known" /> : <Facts facts={extra.map(([name, value]) => [name, value])} />}
-        </Panel>
-        <EpisodePanel anomaly={anomaly} />
+        <div class="stack">
+          <EpisodePanel anomaly={anomaly} />
+          <Panel title={anomaly.sensor_id ? 'The sensor' : 'The group'}>
+            {extra.length === 0 ? <Empty title="No attributes are known" /> : <Facts facts={extra.map(([name, value]) => [name, value])} />}
+          </Panel>
+        </div>
       </div>
     </div>
   )
@@ -124,7 +126,7 @@ function published(anomaly: Anomaly): Partial<Anomaly> {
 function Score({ value }: { value: number }) {
   return (
     <span class="score">
-      <meter min={0} max={1} value={value} aria-label="score" /> {measured(Math.round(value * 1000) / 1000)}
+      <i class="score-bar" aria-hidden="true"><i style={{ width: `${Math.min(1, Math.max(0, value)) * 100}%` }} /></i> {measured(Math.round(value * 1000) / 1000)}
     </span>
   )
 }

@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact'
 
 import type { DetectorDetail, HistoryEntry, LogLine, Page } from '../api/types'
 import { query } from '../api/client'
-import { bytes, count, nanoseconds, percent, plural } from '../format/number'
+import { bytes, count, nanoseconds, percent } from '../format/number'
 import { Actions } from '../parts/actions'
 import { Copy } from '../parts/copy'
 import { Digest, FateMark, ModeMark } from '../parts/marks'
@@ -105,7 +105,7 @@ function running(detector: DetectorDetail): [string, ComponentChildren][] {
     ['Generation', count(detector.generation)],
     ['Contract', detector.contract],
     ['Imports', detector.imports.length === 0 ? 'none' : detector.imports.join(', ')],
-    ['Lanes', `${plural(detector.lanes.running, 'runs', 'run')}${detector.lanes.quarantined > 0 ? `, ${count(detector.lanes.quarantined)} quarantined` : ''}`],
+    ['Lanes', `runs in ${count(detector.lanes.running)}${detector.lanes.quarantined > 0 ? `, quarantined in ${count(detector.lanes.quarantined)}` : ''}`],
     ['Warm until', detector.warm_until === null ? 'no older version is kept warm' : <Time at={detector.warm_until} />],
     ['Before it', back === null ? 'nothing to go back to' : <>{back.version} <Digest digest={back.digest} /></>],
   ]

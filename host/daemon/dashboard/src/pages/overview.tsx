@@ -3,17 +3,17 @@ import type { ComponentChildren } from 'preact'
 import type { Lane, Severity } from '../api/types'
 import { Sparkline } from '../charts/sparkline'
 import { Timeline } from '../charts/timeline'
-import { count, none, short } from '../format/number'
+import { bytes, count, nanoseconds, none, short } from '../format/number'
 import { duration } from '../format/time'
 import { Anomalies } from '../parts/anomalies'
 import { Episodes } from '../parts/episodes'
 import { Filters } from '../parts/filters'
-import { SeverityMark } from '../parts/marks'
+import { FateMark, SeverityMark } from '../parts/marks'
 import { Empty, Panel } from '../parts/panel'
 import { Time } from '../parts/time'
 import { to } from '../router'
 import { mainList } from '../state/anomalies'
-import { lanes, overview, rates } from '../state/stream'
+import { detectors, lanes, overview, rates } from '../state/stream'
 
 const severities: Severity[] = ['critical', 'warning', 'info']
 
@@ -26,6 +26,7 @@ export function OverviewPage() {
       <div class="overview-left">
         <OverTime />
         <Lanes />
+        <Running />
       </div>
       <section class="panel overview-list">
         <header class="panel-head">
@@ -107,7 +108,7 @@ function Tiles({ showOpen }: { showOpen: () => void }) {
         value={short(said?.readings_per_second)}
         note={said === null ? none : `${count(said.readings_total)} since the start`}
       >
-        <Sparkline values={rates.value} slots={300} label="Readings a second over the last five minutes" />
+        <Sparkline values={rates.value} slots={Math.max(60, rates.value.length)} label="Readings a second over the last minutes" />
       </Tile>
       <Tile
         id="lag"
@@ -125,8 +126,8 @@ function Tiles({ showOpen }: { showOpen: () => void }) {
             'no reading yet'
           ) : (
             <>
-              <Time at={said.watermark} form="full" />
-              {fast !== null && fast > 1.5 && <> · {short(fast)} × real time</>}
+              <Time at={said.watermark} form="date" />
+              {fast !== null && fast > 1.5 && <> · {short(Number(fast.toPrecision(2)))} × real time</>}
             </>
           )
         }
@@ -189,6 +190,54 @@ function OverTime() {
   )
 }
 
+/** Detectors in short; each has a page. */
+function Running() {
+  const all = detectors.value
+  return (
+    <Panel title="Detectors" aside={<a href={to('detectors')}>all</a>} class="lanes">
+      {all === null || all.length === 0 ? (
+        <Empty title={all === null ? 'Asking…' : 'No detector runs'}>
+          {all === null ? undefined : 'Copy a .wasm file into the detectors directory: it is tried out, and runs within seconds if it is sound.'}
+        </Empty>
+      ) : (
+        <div class="scroll" tabIndex={0} role="region" aria-label="Detectors">
+          <table>
+            <thead>
+              <tr>
+                <th>Detector</th>
+                <th>Fate</th>
+                <th>Version</th>
+                <th class="n">Cost a reading</th>
+                <th class="n">Raised</th>
+                <th class="n">Open</th>
+                <th class="n">State</th>
+              </tr>
+            </thead>
+            <tbody>
+              {all.slice(0, 40).map((detector) => (
+                <tr key={detector.name}>
+                  <th scope="row">
+                    <a href={to('detector', detector.name)}>{detector.name}</a>
+                  </th>
+                  <td title={detector.why ?? undefined}>
+                    <FateMark fate={detector.fate} />
+                    {detector.mode !== 'live' && <span class={`chip mode-${detector.mode}`}>{detector.mode}</span>}
+                  </td>
+                  <td>{detector.version}</td>
+                  <td class="n">{nanoseconds(detector.cost?.ns_per_reading)}</td>
+                  <td class="n">{short(detector.anomalies.raised + detector.anomalies.single)}</td>
+                  <td class="n">{count(detector.open_episodes)}</td>
+                  <td class="n">{bytes(detector.state_bytes)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Panel>
+  )
+}
+
 const trouble: Partial<Record<Lane['state'], string>> = {
   opening: 'loads its checkpoint',
   replaying: 'reads again what came since its checkpoint',
@@ -213,7 +262,7 @@ function Lanes() {
                 <th class="n">Lag</th>
                 <th class="n">Position</th>
                 <th>Watermark</th>
-                <th class="n">Checkpoint</th>
+                <th class="n" title="Age of the last checkpoint">Checkpoint</th>
                 <th class="n">Sensors</th>
               </tr>
             </thead>
@@ -230,7 +279,7 @@ function Lanes() {
                   <td>
                     <Time at={lane.watermark} form="day" />
                   </td>
-                  <td class="n">{lane.checkpoint_age_seconds === null ? none : `${duration(lane.checkpoint_age_seconds)} old`}</td>
+                  <td class="n">{duration(lane.checkpoint_age_seconds)}</td>
                   <td class="n">{short(lane.sensors)}</td>
                 </tr>
               ))}

@@ -125,7 +125,7 @@ function Quantity({ sensor, name, unit, span }: { sensor: SensorDetail; name: st
       </header>
       <div class="plot-small-space">
         {window !== null && window.points.timestamps.length > 0 ? (
-          <ContextPlot window={window} height={150} neighbours={false} score={false} label={`${name} of ${sensor.sensor_id}, ${plural(values.length, 'reading')}`} />
+          <ContextPlot window={window} height={150} neighbours={false} score={false} hint={false} label={`${name} of ${sensor.sensor_id}, ${plural(values.length, 'reading')}`} />
         ) : answer.error !== null ? (
           <Trouble words={answer.error} />
         ) : (

@@ -2,7 +2,7 @@
 
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
-import type { Anomaly, SensorDetail, Window } from '../api/types'
+import type { Anomaly, SensorDetail, Severity, Window } from '../api/types'
 import { ContextPlot, type Mark } from '../charts/context'
 import { measured, plural } from '../format/number'
 import { dateTime } from '../format/time'
@@ -106,6 +106,11 @@ export function Reading({ sensor, anomaly, aside }: { sensor: string; anomaly: A
   )
 }
 
+function worst(window: Window): Severity {
+  const found = window.episodes.map((episode) => episode.severity)
+  return found.includes('critical') ? 'critical' : found.includes('warning') ? 'warning' : 'info'
+}
+
 /** What each line means. */
 function Key({ window, neighbours }: { window: Window; neighbours: boolean }) {
   const trace = window.trace
@@ -132,7 +137,7 @@ function Key({ window, neighbours }: { window: Window; neighbours: boolean }) {
       )}
       {window.episodes.length > 0 && (
         <li>
-          <i class="swatch episode" /> {plural(window.episodes.length, 'episode')}
+          <i class={`swatch episode ${worst(window)}`} /> {plural(window.episodes.length, 'episode')}
         </li>
       )}
     </ul>

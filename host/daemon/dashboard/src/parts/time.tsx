@@ -5,9 +5,9 @@ import { zone } from '../state/settings'
 type Moment = string | number | null | undefined
 
 /** A time in the zone that was chosen; the other one is in its title. */
-export function Time({ at, form = 'full' }: { at: Moment; form?: 'full' | 'day' | 'clock' | 'precise' }) {
+export function Time({ at, form = 'full' }: { at: Moment; form?: 'full' | 'day' | 'date' | 'clock' | 'precise' }) {
   const text =
-    form === 'day' ? dayTime(at, zone.value) : form === 'clock' ? clock(at, zone.value) : dateTime(at, zone.value, form === 'precise')
+    form === 'date' ? dateTime(at, zone.value).slice(0, 10) : form === 'day' ? dayTime(at, zone.value) : form === 'clock' ? clock(at, zone.value) : dateTime(at, zone.value, form === 'precise')
   const other = zone.value === 'utc' ? 'local' : 'utc'
   const title = `${dateTime(at, zone.value, true)} ${zone.value === 'utc' ? 'UTC' : 'local'} (${dateTime(at, other, true)} ${other === 'utc' ? 'UTC' : 'local'})`
   return (
