@@ -129,14 +129,15 @@ export interface Comparison extends Difference {
 
 export interface Detector {
   name: string
-  version: string
-  digest: string
+  /** Of the module that runs; null where none does. */
+  version: string | null
+  digest: string | null
   generation: number | null
   mode: Mode
   fate: 'running' | 'quarantined' | 'refused' | 'starting' | 'disabled' | 'mixed'
   why?: string | null
   lanes: { running: number; quarantined: number }
-  contract: string
+  contract: string | null
   imports: string[]
   memory_bytes: number | null
   state_bytes: number | null
@@ -146,9 +147,9 @@ export interface Detector {
   skipped_total: number
   faults: Record<string, number>
   open_episodes: number
-  shadow: Comparison | null
+  shadow?: Comparison | null
   warm_until: string | null
-  rollback_to: { generation: number; version: string; digest: string } | null
+  rollback_to: { generation: number | null; version: string | null; digest: string } | null
 }
 
 export interface HistoryEntry {
@@ -164,7 +165,7 @@ export interface HistoryEntry {
 export interface DetectorDetail extends Detector {
   parameters: Record<string, unknown> | null
   parameters_schema: Record<string, unknown> | null
-  limits: Record<string, unknown>
+  limits: Record<string, unknown> | null
   kinds: { name: string; description?: string }[]
   history: HistoryEntry[]
   logs_total: number
@@ -172,7 +173,7 @@ export interface DetectorDetail extends Detector {
 
 export interface LogLine {
   at: string
-  event_time: string | null
+  event_time?: string | null
   lane: string
   level: string
   message: string
@@ -220,5 +221,5 @@ export interface Window {
 export interface DeadLetters {
   total: number
   by_reason: Record<string, number>
-  samples: { at: string; reason: string; detail: string | null; source: unknown; bytes: string; is_base64: boolean }[]
+  samples: { at: string; reason: string; detail: string | null; source: unknown; bytes: string; is_base64: boolean; bytes_total?: number }[]
 }

@@ -1,5 +1,5 @@
 import type { DeadLetters } from '../api/types'
-import { count, percent } from '../format/number'
+import { bytes, count, percent } from '../format/number'
 import { Empty, Panel, Trouble } from '../parts/panel'
 import { Time } from '../parts/time'
 import { useAsk } from '../state/ask'
@@ -88,6 +88,7 @@ export function DeadLettersPage() {
                   {sample.detail && <p>{sample.detail}</p>}
                   <pre tabIndex={0} role="region" aria-label={`Bytes of a record, ${sample.reason}`}>
                     {sample.is_base64 ? `base64 ${sample.bytes}` : sample.bytes}
+                    {(sample.bytes_total ?? 0) > sample.bytes.length && !sample.is_base64 ? `… ${bytes(sample.bytes_total)} in all` : ''}
                   </pre>
                 </li>
               ))}

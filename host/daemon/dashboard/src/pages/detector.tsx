@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact'
 
 import type { DetectorDetail, HistoryEntry, LogLine, Page } from '../api/types'
 import { query } from '../api/client'
-import { bytes, count, nanoseconds, percent } from '../format/number'
+import { bytes, count, nanoseconds, none, percent } from '../format/number'
 import { Actions } from '../parts/actions'
 import { Copy } from '../parts/copy'
 import { Digest, FateMark, ModeMark } from '../parts/marks'
@@ -16,7 +16,7 @@ import { news } from '../state/stream'
 
 export function DetectorPage({ name }: { name: string }) {
   const heard = news.value?.detector === name ? news.value.entry.at : ''
-  const answer = useAsk<DetectorDetail>(`/detectors/${encodeURIComponent(name)}`, heard === '' ? {} : { seen: heard }, 2).value
+  const answer = useAsk<DetectorDetail>(`/detectors/${encodeURIComponent(name)}`, {}, 2, heard).value
   const detector = answer.value
   if (detector === null) {
     return (
@@ -74,7 +74,7 @@ export function DetectorPage({ name }: { name: string }) {
           )}
         </Panel>
       </div>
-      <ShadowPanel shadow={detector.shadow} />
+      <ShadowPanel shadow={detector.shadow ?? null} />
       <div class="columns two">
         <Panel title="History" aside={<span class="muted">newest first</span>}>
           <History entries={detector.history} />
@@ -86,7 +86,7 @@ export function DetectorPage({ name }: { name: string }) {
           <Json value={detector.parameters} empty="It runs with its defaults; NAME.toml beside the file would change them." />
         </Panel>
         <Panel title="Limits">
-          <Facts facts={Object.entries(detector.limits).map(([limit, value]) => [limit, limitText(limit, value)])} />
+          <Facts facts={Object.entries(detector.limits ?? {}).map(([limit, value]) => [limit, limitText(limit, value)])} />
         </Panel>
       </div>
     </div>
@@ -103,11 +103,11 @@ function running(detector: DetectorDetail): [string, ComponentChildren][] {
   return [
     ['Digest', <Digest digest={detector.digest} />],
     ['Generation', count(detector.generation)],
-    ['Contract', detector.contract],
+    ['Contract', detector.contract ?? none],
     ['Imports', detector.imports.length === 0 ? 'none' : detector.imports.join(', ')],
     ['Lanes', `runs in ${count(detector.lanes.running)}${detector.lanes.quarantined > 0 ? `, quarantined in ${count(detector.lanes.quarantined)}` : ''}`],
     ['Warm until', detector.warm_until === null ? 'no older version is kept warm' : <Time at={detector.warm_until} />],
-    ['Before it', back === null ? 'nothing to go back to' : <>{back.version} <Digest digest={back.digest} /></>],
+    ['Before it', back === null ? 'nothing to go back to' : <>{back.version ?? ''} <Digest digest={back.digest} /></>],
   ]
 }
 

@@ -1,5 +1,5 @@
 import type { Detector } from '../api/types'
-import { bytes, count, nanoseconds, percent, short } from '../format/number'
+import { bytes, count, nanoseconds, none, percent, short } from '../format/number'
 import { Digest, FateMark, ModeMark } from '../parts/marks'
 import { Empty } from '../parts/panel'
 import { go, to } from '../router'
@@ -69,7 +69,7 @@ export function DetectorsPage() {
                         <a href={to('detector', detector.name)} tabIndex={-1}>
                           {detector.name}
                         </a>
-                        {detector.shadow !== null && <span class="chip mode-shadow">shadow beside it</span>}
+                        {detector.shadow && <span class="chip mode-shadow">shadow beside it</span>}
                       </th>
                       <td title={detector.why ?? undefined}>
                         <FateMark fate={detector.fate} />
@@ -77,7 +77,7 @@ export function DetectorsPage() {
                       <td>
                         <ModeMark mode={detector.mode} />
                       </td>
-                      <td>{detector.version}</td>
+                      <td>{detector.version ?? none}</td>
                       <td>
                         <Digest digest={detector.digest} />
                       </td>

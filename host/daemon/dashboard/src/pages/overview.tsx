@@ -137,7 +137,7 @@ function Tiles({ showOpen }: { showOpen: () => void }) {
         <ul>
           {severities.map((severity) => (
             <li key={severity}>
-              <button type="button" onClick={showOpen} aria-label={`${count(open?.[severity])} open, ${severity}: show them`}>
+              <button type="button" onClick={showOpen} title="Show them">
                 <b class={(open?.[severity] ?? 0) > 0 ? severity : 'calm'}>{short(open?.[severity])}</b>
                 <SeverityMark severity={severity} word />
               </button>
@@ -223,7 +223,7 @@ function Running() {
                     <FateMark fate={detector.fate} />
                     {detector.mode !== 'live' && <span class={`chip mode-${detector.mode}`}>{detector.mode}</span>}
                   </td>
-                  <td>{detector.version}</td>
+                  <td>{detector.version ?? none}</td>
                   <td class="n">{nanoseconds(detector.cost?.ns_per_reading)}</td>
                   <td class="n">{short(detector.anomalies.raised + detector.anomalies.single)}</td>
                   <td class="n">{count(detector.open_episodes)}</td>

@@ -86,7 +86,7 @@ export function SensorsPage() {
             <input
               type="search"
               class="wide"
-              placeholder="Part of an id or attribute, or location=feeder-03   /"
+              placeholder="Part of an id or attribute, or location=feeder-03"
               aria-label="Search sensors by a part of their id or of an attribute, or by name=value"
               value={text.value}
               onInput={(event) => search(event.currentTarget.value)}

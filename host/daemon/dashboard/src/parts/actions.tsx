@@ -28,7 +28,7 @@ function plans(detector: Detector): Plan[] {
   if (back !== null) {
     all.push({
       title: 'Roll back',
-      words: `${detector.name} ${back.version} (${back.digest.replace(/^sha256:/, '').slice(0, 10)}) runs again instead of ${detector.version}, in all lanes of all processes, with what it knows. ${detector.version} is then refused until its file changes.`,
+      words: `${detector.name} ${back.version ?? ''} (${back.digest.replace(/^sha256:/, '').slice(0, 10)}) runs again instead of ${detector.version ?? 'none'}, in all lanes of all processes, with what it knows. What runs now is then refused until its file changes.`,
       path: `${base}/rollback`,
       body: {},
       verb: 'Roll back',
@@ -47,7 +47,7 @@ function plans(detector: Detector): Plan[] {
     if (mode === detector.mode) continue
     all.push({
       title: mode === 'off' ? 'Switch off' : mode === 'live' ? 'Go live' : 'Into the shadow',
-      words: `${detector.name} ${detector.version}: mode ${detector.mode} becomes ${mode}. ${modeWords[mode]}`,
+      words: `${detector.name} ${detector.version ?? ''}: mode ${detector.mode} becomes ${mode}. ${modeWords[mode]}`,
       path: `${base}/mode`,
       body: { mode },
       verb: mode === 'off' ? 'Switch off' : mode === 'live' ? 'Go live' : 'Into the shadow',

@@ -38,7 +38,7 @@ export function Filters({ list, changed }: { list: AnomalyList; changed?: (filte
     <div class="filters" role="group" aria-label="Filter anomalies">
       <input
         type="search"
-        placeholder="Sensor, kind, words…  /"
+        placeholder="Sensor, kind, words…"
         aria-label="Filter by sensor, kind or words"
         value={filter.text}
         onInput={(event) => {

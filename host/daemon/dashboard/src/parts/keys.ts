@@ -36,7 +36,7 @@ function onKeyDown(event: KeyboardEvent, help: () => void): void {
   if (document.querySelector('dialog[open]') !== null) return
   if (event.key === 'Escape') {
     if (typing) target.blur()
-    else if (target !== document.body && !target.closest('[data-list]')) target.blur()
+    else if (target !== document.body && target.tagName !== 'MAIN' && !target.closest('[data-list]')) target.blur()
     else if (location.hash.split('/').length > 2) history.back()
     return
   }

@@ -1,5 +1,5 @@
-// A question whose answer a component shows: asked again when what it depends on changes, when the connection came
-// back, and, if wanted, every so often. The last good answer stays while a new one is on its way.
+// A question whose answer a component shows: asked again when what it depends on (`also` what it does not name)
+// changes, when the connection came back, and, if wanted, every so often. The last good answer stays while a new one is on its way.
 
 import { useSignal, type Signal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
@@ -13,7 +13,7 @@ export interface Answer<T> {
   loading: boolean
 }
 
-export function useAsk<T>(path: string | null, parameters: Query = {}, everySeconds = 0): Signal<Answer<T>> {
+export function useAsk<T>(path: string | null, parameters: Query = {}, everySeconds = 0, also = ''): Signal<Answer<T>> {
   const answer = useSignal<Answer<T>>({ value: null, error: null, status: 0, loading: true })
   const key = JSON.stringify([path, parameters])
   const again = epoch.value
@@ -41,6 +41,6 @@ export function useAsk<T>(path: string | null, parameters: Query = {}, everySeco
       control.abort()
       clearTimeout(timer)
     }
-  }, [key, again, everySeconds])
+  }, [key, again, everySeconds, also])
   return answer
 }

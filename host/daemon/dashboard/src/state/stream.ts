@@ -127,7 +127,8 @@ async function first(signal: AbortSignal): Promise<void> {
   })
 }
 
-async function listen(): Promise<never> {
+/** Returns where the server ends the stream in good order, as it does with old ones. */
+async function listen(): Promise<void> {
   const control = new AbortController()
   let silence = setTimeout(() => control.abort(), silenceMsMax)
   const heard = (): void => {
@@ -151,7 +152,7 @@ async function listen(): Promise<never> {
     const parser = new EventParser()
     for (;;) {
       const { done, value } = await reader.read()
-      if (done) throw new ApiError(0, 'it ended the connection')
+      if (done) return
       heard()
       const events = parser.push(value)
       batch(() => events.forEach(take))
@@ -172,6 +173,9 @@ export async function connect(): Promise<void> {
     const before = Date.now()
     try {
       await listen()
+      attempt = 0
+      // Come back at once: only if that fails something is wrong. Not in a tight circle, though.
+      if (Date.now() - before < 1000) await new Promise((resolve) => setTimeout(resolve, 1000))
     } catch (error) {
       if (link.value.state === 'live' && Date.now() - before > 10_000) attempt = 0
       const why = error instanceof ApiError ? error.message : 'it does not answer'

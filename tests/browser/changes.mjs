@@ -1,0 +1,100 @@
+// What happens while somebody looks: detectors come and are refused, the process goes away and comes back.
+
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { inPage, open, shot } from './browser.mjs'
+import { rebuilt, token, until } from './host.mjs'
+
+async function swapped({ browser, simulated }) {
+  await inPage(browser, simulated, {}, async (page) => {
+    await open(page, simulated, '/detectors')
+    const digest = page.locator('tr[data-detector=limits] .digest')
+    const before = await digest.getAttribute('title')
+    writeFileSync(simulated.wasm('limits'), rebuilt(simulated.wasm('limits'), 'a new build'))
+    await page.locator('.news', { hasText: 'limits' }).waitFor()
+    await until('the new digest in the table', 20_000, async () => (await digest.getAttribute('title')) !== before)
+    await page.locator('tr[data-detector=limits]').click()
+    const entry = page.locator('.history li', { hasText: 'swapped' }).first()
+    await entry.waitFor()
+    assert.match(await entry.innerText(), /by directory/)
+    await shot(page, 'swapped', { fullPage: true })
+  })
+}
+
+async function refused({ browser, simulated }) {
+  await inPage(browser, simulated, {}, async (page) => {
+    await open(page, simulated, '/detector/physics')
+    const good = readFileSync(simulated.wasm('physics'))
+    const digest = await page.locator('.facts .digest').first().getAttribute('title')
+    writeFileSync(simulated.wasm('physics'), 'this is no module')
+    const entry = page.locator('.history li', { hasText: 'refused' }).first()
+    await entry.waitFor()
+    assert.ok((await entry.locator('p').innerText()).length > 10, 'it says why')
+    assert.equal(await page.locator('.facts .digest').first().getAttribute('title'), digest, 'the one that ran goes on')
+    await shot(page, 'refused', { fullPage: true })
+    writeFileSync(simulated.wasm('physics'), good)
+    // A name that never ran is there, too, with the reason.
+    writeFileSync(simulated.wasm('nonsense'), 'neither is this')
+    await page.keyboard.press('3')
+    await page.locator('tr[data-detector=nonsense]', { hasText: 'refused' }).waitFor()
+    await page.locator('.whys', { hasText: 'nonsense' }).waitFor()
+  })
+}
+
+async function rolledBack({ browser, simulated }) {
+  await inPage(browser, simulated, {}, async (page) => {
+    await open(page, simulated, '/detector/limits')
+    const digest = page.locator('.facts .digest').first()
+    await digest.waitFor()
+    const before = await digest.getAttribute('title')
+    await page.getByRole('button', { name: /Roll back/ }).click()
+    await page.getByRole('dialog').waitFor()
+    await page.getByLabel('Token').fill('a wrong one')
+    await page.getByRole('dialog').getByRole('button', { name: 'Roll back' }).click()
+    await page.locator('dialog .trouble').waitFor()
+    await page.getByLabel('Token').fill(token)
+    await page.getByRole('dialog').getByRole('button', { name: 'Roll back' }).click()
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    await until('what ran before runs again', 20_000, async () => (await digest.getAttribute('title')) !== before)
+    assert.equal(await page.evaluate(() => sessionStorage.length), 1, 'the token is kept for this tab')
+    assert.equal(await page.evaluate(() => JSON.stringify(localStorage).includes('sesame')), false)
+  })
+}
+
+async function lostAndRegained({ browser, simulated, figures }) {
+  await inPage(browser, simulated, {}, async (page) => {
+    await open(page, simulated)
+    await page.locator('.row').first().waitFor()
+    const before = Date.now()
+    await simulated.stop('SIGKILL')
+    await page.locator('.banner-lost').waitFor()
+    figures.lost_noticed_seconds = (Date.now() - before) / 1000
+    assert.ok(await page.locator('.frame.stale').isVisible(), 'what is old looks old')
+    assert.match(await page.locator('.banner-lost').innerText(), /Connection lost[\s\S]*What you see is of \d\d:\d\d:\d\d/)
+    await shot(page, 'lost')
+    // Pages that are gone to meanwhile say so, too, instead of being empty.
+    await page.keyboard.press('5')
+    await page.locator('.trouble', { hasText: 'gridwatch does not answer' }).waitFor()
+    await page.keyboard.press('1')
+    await simulated.start()
+    const back = Date.now()
+    await page.locator('[data-link=live]').waitFor()
+    figures.regained_seconds = (Date.now() - back) / 1000
+    await page.locator('.banner-lost').waitFor({ state: 'detached' })
+    const { items } = await until('the new process has found something', 60_000, async () => {
+      const page = await simulated.get('/anomalies?limit=5')
+      return page.items.length > 0 && page
+    })
+    await page.locator(`.row[data-key="${items.at(-1).id}"]`).waitFor()
+    await page.keyboard.press('5')
+    await page.locator('h1', { hasText: 'Dead letters' }).waitFor()
+    await page.locator('.trouble').waitFor({ state: 'detached' })
+  })
+}
+
+export const changes = [
+  ['a detector that is swapped is seen at once', swapped],
+  ['one that is refused is seen, with the reason', refused],
+  ['a rollback asks for the token once', rolledBack],
+  ['a lost connection is said, and regained', lostAndRegained],
+]
