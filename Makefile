@@ -15,8 +15,9 @@ BUILT_IN := limits physics shift vitals
 help: ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 18
 
-demo: build ## The whole of it on simulated readings; DURATION=20s, SEED=n, JSON=1
-	@target/release/gridwatch demo $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED)) $(if $(JSON),--json)
+demo: build ## Simulated readings with faults, live until Ctrl-C; scored with any of DURATION=20s, SEED=n, JSON=1
+	@exec target/release/gridwatch demo $(if $(DURATION)$(SEED)$(JSON),--duration $(or $(DURATION),20s)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(JSON),--json)
 
 build: guests dashboard host ## The binary target/release/gridwatch and detectors/*.wasm
 

@@ -2,7 +2,7 @@
 //!
 //! The only crate that reads arguments, the environment and configuration files. `cli` says what may be
 //! asked for, `config` turns a file into checked types, `admission` turns files into detectors that may run,
-//! `wiring` makes lanes of both, `commands` has one file for each command, `http` and `metrics` show what runs, `account` says at the end what became of every reading.
+//! `wiring` makes lanes of both, `service` is what runs, `commands` has one file for each command, `http` and `metrics` show what runs, `account` says at the end what became of every reading.
 
 mod account;
 mod admission;
@@ -13,6 +13,7 @@ mod foundry;
 mod http;
 mod logging;
 mod metrics;
+mod service;
 mod wiring;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use gridwatch_connectors::simulator::{Scenario, Simulation};
+use gridwatch_connectors::simulator::{After, Scenario, Simulation};
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -99,7 +99,7 @@ fn run(
         faults_per_kind: FAULTS_PER_KIND,
         ..Scenario::default()
     };
-    let mut simulation = Simulation::new(scenario).unwrap().endless();
+    let mut simulation = Simulation::new(scenario).unwrap().then(After::Quiet);
     let mut line = Vec::new();
     let (start, mut number) = (Instant::now(), 0);
     while !stop.load(Ordering::Relaxed) {

@@ -181,6 +181,16 @@ pub(super) struct Fault {
     pub how: How,
 }
 
+impl Fault {
+    pub fn postpone(&mut self, slots: u64) {
+        self.first += slots;
+        self.end += slots;
+        if let How::Spike { slots: meant, .. } = &mut self.how {
+            meant.iter_mut().for_each(|slot| *slot += slots);
+        }
+    }
+}
+
 pub(super) fn names_of(set: QuantitySet) -> Vec<String> {
     (0..QUANTITIES.len()).filter(|q| set & (1 << q) != 0).map(|q| QUANTITIES[q].to_string()).collect()
 }

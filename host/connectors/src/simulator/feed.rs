@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gridwatch_core::Timestamp;
 use gridwatch_core::record::{Chunk, Feed, FeedStatus, Position, RecordMeta, SourceError};
 
 use super::reading::SimReading;
 use super::run::{Simulation, World};
-use super::scenario::ScenarioError;
+use super::scenario::{After, ScenarioError};
 
 /// Handed over at once at most.
 const CHUNK_RECORDS_MAX: usize = 4_096;
@@ -48,8 +49,9 @@ impl Clock for SystemClock {
 pub enum Pace {
     /// As fast as the reader reads.
     Free,
-    /// `speed` seconds of event time a second. 1 is real time; must be a finite number above 0.
-    Times { speed: f64, clock: Box<dyn Clock> },
+    /// `speed` seconds of event time a second. 1 is real time; must be a finite number above 0. What arrives before
+    /// `free_until` is not waited for.
+    Times { speed: f64, clock: Box<dyn Clock>, free_until: Timestamp },
 }
 
 /// Where event time and the clock were tied together: at the first poll, and anew after a seek.
@@ -63,7 +65,7 @@ pub struct SimulatorFeed {
     world: Arc<World>,
     lane: u32,
     lanes: u32,
-    endless: bool,
+    after: After,
     simulation: Simulation,
     pace: Pace,
     tie: Option<Tie>,
@@ -73,13 +75,12 @@ pub struct SimulatorFeed {
 }
 
 impl SimulatorFeed {
-    /// Lane `lane` of `lanes`: the feeders whose number leaves `lane` when divided by `lanes`. `endless` goes on
-    /// after the scenario's time, without faults.
+    /// Lane `lane` of `lanes`: the feeders whose number leaves `lane` when divided by `lanes`.
     pub fn new(
         world: Arc<World>,
         lane: u32,
         lanes: u32,
-        endless: bool,
+        after: After,
         pace: Pace,
     ) -> Result<Self, ScenarioError> {
         if let Pace::Times { speed, .. } = pace
@@ -87,8 +88,8 @@ impl SimulatorFeed {
         {
             return Err(ScenarioError::Field { field: "speed", rule: "must be a number above 0".into() });
         }
-        let simulation = start(&world, lane, lanes, endless)?;
-        Ok(Self { world, lane, lanes, endless, simulation, pace, tie: None, held: None, position: 0 })
+        let simulation = start(&world, lane, lanes, after)?;
+        Ok(Self { world, lane, lanes, after, simulation, pace, tie: None, held: None, position: 0 })
     }
 
     fn next(&mut self) -> Option<SimReading> {
@@ -97,9 +98,12 @@ impl SimulatorFeed {
 
     /// How long until `reading` is due; zero if it is.
     fn early(&mut self, reading: &SimReading) -> Duration {
-        let Pace::Times { speed, clock } = &mut self.pace else {
+        let Pace::Times { speed, clock, free_until } = &mut self.pace else {
             return Duration::ZERO;
         };
+        if reading.arrived < *free_until {
+            return Duration::ZERO;
+        }
         let now = clock.now();
         let tie = self.tie.get_or_insert(Tie { clock: now, event_ms: reading.arrived });
         let due_s = (reading.arrived - tie.event_ms).max(0) as f64 / 1000.0 / *speed;
@@ -122,9 +126,8 @@ impl SimulatorFeed {
     }
 }
 
-fn start(world: &Arc<World>, lane: u32, lanes: u32, endless: bool) -> Result<Simulation, ScenarioError> {
-    let simulation = Simulation::lane(world.clone(), lane, lanes)?;
-    Ok(if endless { simulation.endless() } else { simulation })
+fn start(world: &Arc<World>, lane: u32, lanes: u32, after: After) -> Result<Simulation, ScenarioError> {
+    Ok(Simulation::lane(world.clone(), lane, lanes)?.then(after))
 }
 
 impl Feed for SimulatorFeed {
@@ -132,7 +135,7 @@ impl Feed for SimulatorFeed {
     /// beyond the end is the end.
     fn seek(&mut self, position: Position) -> Result<(), SourceError> {
         if position < self.position {
-            self.simulation = start(&self.world, self.lane, self.lanes, self.endless)
+            self.simulation = start(&self.world, self.lane, self.lanes, self.after)
                 .map_err(|error| SourceError::Read { place: "simulator".into(), what: error.to_string() })?;
             self.held = None;
             self.position = 0;
@@ -198,7 +201,7 @@ mod tests {
 
     #[test]
     fn seeking_is_skipping() {
-        let mut feed = SimulatorFeed::new(world(), 1, 2, false, Pace::Free).unwrap();
+        let mut feed = SimulatorFeed::new(world(), 1, 2, After::End, Pace::Free).unwrap();
         let all = drain(&mut feed);
         assert!(all.len() > 10_000);
         assert!(all.iter().enumerate().all(|(n, (position, _))| *position == n as u64));
@@ -226,8 +229,8 @@ mod tests {
     #[test]
     fn a_paced_feed_gives_what_is_due_and_no_more() {
         let clock = HandClock::default();
-        let pace = Pace::Times { speed: 60.0, clock: Box::new(clock.clone()) };
-        let mut feed = SimulatorFeed::new(world(), 0, 1, true, pace).unwrap();
+        let pace = Pace::Times { speed: 60.0, clock: Box::new(clock.clone()), free_until: 0 };
+        let mut feed = SimulatorFeed::new(world(), 0, 1, After::Quiet, pace).unwrap();
         let mut chunk = Chunk::default();
         assert_eq!(feed.poll(&mut chunk, Duration::ZERO).unwrap(), FeedStatus::Idle);
         assert_eq!(chunk.records.len(), 1, "only the first is due at once");
@@ -248,8 +251,8 @@ mod tests {
 
     #[test]
     fn an_endless_feed_goes_on_where_a_bounded_one_ends() {
-        let bounded = drain(&mut SimulatorFeed::new(world(), 0, 1, false, Pace::Free).unwrap());
-        let mut feed = SimulatorFeed::new(world(), 0, 1, true, Pace::Free).unwrap();
+        let bounded = drain(&mut SimulatorFeed::new(world(), 0, 1, After::End, Pace::Free).unwrap());
+        let mut feed = SimulatorFeed::new(world(), 0, 1, After::Quiet, Pace::Free).unwrap();
         feed.seek(bounded.len() as u64).unwrap();
         let mut chunk = Chunk::default();
         assert_eq!(feed.poll(&mut chunk, Duration::ZERO).unwrap(), FeedStatus::More);
@@ -257,11 +260,27 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_before_is_not_waited_for() {
+        let from = world().scenario().start + 3_600_000;
+        let pace = Pace::Times { speed: 1.0, clock: Box::new(HandClock::default()), free_until: from };
+        let mut feed = SimulatorFeed::new(world(), 0, 1, After::End, pace).unwrap();
+        let (mut chunk, mut arrived) = (Chunk::default(), Vec::new());
+        while feed.poll(&mut chunk, Duration::ZERO).unwrap() == FeedStatus::More {
+            arrived.extend(chunk.records.iter().filter_map(|record| record.stored));
+            chunk.clear();
+        }
+        arrived.extend(chunk.records.iter().filter_map(|record| record.stored));
+        assert!(arrived.len() > 5_000, "an hour of 84 sensors: {}", arrived.len());
+        let waited = arrived.iter().filter(|arrived| **arrived >= from).count();
+        assert!((1..=3).contains(&waited), "only the first, and what comes in the same moment: {waited}");
+    }
+
+    #[test]
     fn a_speed_or_lane_that_cannot_be_is_refused() {
         for speed in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            let pace = Pace::Times { speed, clock: Box::new(HandClock::default()) };
-            assert!(SimulatorFeed::new(world(), 0, 1, false, pace).is_err(), "{speed}");
+            let pace = Pace::Times { speed, clock: Box::new(HandClock::default()), free_until: 0 };
+            assert!(SimulatorFeed::new(world(), 0, 1, After::End, pace).is_err(), "{speed}");
         }
-        assert!(SimulatorFeed::new(world(), 2, 2, false, Pace::Free).is_err());
+        assert!(SimulatorFeed::new(world(), 2, 2, After::End, Pace::Free).is_err());
     }
 }

@@ -65,6 +65,8 @@ pub(super) struct Injector {
     faults: Vec<Fault>,
     /// The fault that is on or comes next.
     at: usize,
+    /// After the last fault comes the first one again, so many slots after it came before.
+    period: Option<u64>,
     recent: Recent,
     stream: Option<Stream>,
     /// What was last sent before the fault.
@@ -80,11 +82,17 @@ impl Injector {
             interval_h: f64::from(interval_ms) / 3_600_000.0,
             faults,
             at: 0,
+            period: None,
             recent: Recent::default(),
             stream: None,
             held: [0.0; QUANTITIES.len()],
             held_time: 0,
         }
+    }
+
+    /// Faults come again after so many slots, which are more than lie between the first's start and the last's end.
+    pub fn recur(&mut self, period: u64) {
+        self.period = Some(period);
     }
 
     /// Moves to `slot`, which ascends; true if a fault is on.
@@ -93,6 +101,10 @@ impl Injector {
             self.at += 1;
             self.recent = Recent::default();
             self.stream = None;
+            if let Some(period) = self.period.filter(|_| self.at == self.faults.len()) {
+                self.at = 0;
+                self.faults.iter_mut().for_each(|fault| fault.postpone(period));
+            }
         }
         self.active(slot).is_some()
     }

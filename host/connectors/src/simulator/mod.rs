@@ -41,5 +41,5 @@ pub use reading::{
     REACTIVE_POWER, SimReading, TEMPERATURE, VOLTAGE, VOLTAGE_L1,
 };
 pub use run::{Simulation, World};
-pub use scenario::{START_DEFAULT, Scenario, ScenarioError};
+pub use scenario::{After, START_DEFAULT, Scenario, ScenarioError};
 pub use sensor::{Role, Sensor};

@@ -11,7 +11,7 @@ use super::inject::{Fate, Injector};
 use super::plan::plan;
 use super::random::hashed;
 use super::reading::{QUANTITIES, SimReading};
-use super::scenario::{Scenario, ScenarioError};
+use super::scenario::{After, Scenario, ScenarioError};
 use super::sensor::{Sensor, feeder_name};
 
 /// A message is on its way for between these shares of an interval, plus a millisecond.
@@ -158,9 +158,14 @@ impl Simulation {
         })
     }
 
-    /// Goes on for ever after the scenario's time, without faults.
-    pub fn endless(mut self) -> Self {
-        self.slots = None;
+    pub fn then(mut self, after: After) -> Self {
+        if after != After::End {
+            self.slots = None;
+        }
+        if after == After::Recurring {
+            let period = self.world.scenario.recurrence_slots();
+            self.injectors.iter_mut().flatten().for_each(|injector| injector.recur(period));
+        }
         self
     }
 

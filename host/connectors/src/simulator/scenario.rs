@@ -70,6 +70,17 @@ impl Default for Scenario {
     }
 }
 
+/// What comes after a scenario's time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum After {
+    #[default]
+    End,
+    /// It goes on without faults.
+    Quiet,
+    /// It goes on, and the faults that followed the learning days come again and again.
+    Recurring,
+}
+
 /// Why a scenario cannot be simulated, in words that say what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScenarioError {
@@ -105,6 +116,15 @@ impl Scenario {
     /// Whole reporting intervals in the scenario's time.
     pub fn slots(&self) -> u64 {
         (self.days * DAY_MS as f64 / f64::from(self.interval_ms)) as u64
+    }
+
+    /// From a fault to the same one again, where they recur: all but the learning days. Whole days where those are.
+    pub fn recurrence_ms(&self) -> i64 {
+        self.recurrence_slots() as i64 * i64::from(self.interval_ms)
+    }
+
+    pub(super) fn recurrence_slots(&self) -> u64 {
+        (self.slots() - self.slots_of_hours(self.learning_days * 24.0).min(self.slots())).max(1)
     }
 
     pub(super) fn slots_of_hours(&self, hours: f64) -> u64 {

@@ -106,6 +106,33 @@ fn readings_outside_labels_are_those_of_the_run_without_faults() {
 }
 
 #[test]
+fn faults_that_recur_befall_the_same_sensors_a_period_later() {
+    let scenario = Scenario { seed: 22, days: 2.0, faults_per_kind: 1, ..Scenario::default() };
+    let period = scenario.recurrence_ms();
+    assert_eq!(period, 86_400_000, "all but the day of learning");
+    let per_period = u64::from(scenario.sensors()) * 1440;
+    let touched = |after: After, readings: u64| {
+        let simulation = Simulation::new(scenario.clone()).unwrap().then(after);
+        let touched = simulation
+            .take(readings as usize)
+            .filter_map(|reading| Some((reading.fault?, reading.sensor, reading.taken - scenario.start)));
+        touched.collect::<Vec<_>>()
+    };
+    let once = touched(After::End, u64::MAX);
+    assert!(once.len() > 300, "{}", once.len());
+    assert_eq!(touched(After::Quiet, 4 * per_period), once);
+    let again = touched(After::Recurring, 4 * per_period);
+    // What is lost on its way and a meter's jitter are another time's.
+    let of = |round: i64| {
+        let round = (scenario.learning_days as i64 + round) * 86_400_000;
+        let of = again.iter().filter(|(.., at)| (round..round + period).contains(at));
+        of.map(|(fault, sensor, _)| (*fault, *sensor)).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(of(0), once.iter().map(|(fault, sensor, _)| (*fault, *sensor)).collect());
+    assert_eq!((of(1), of(2)), (of(0), of(0)));
+}
+
+#[test]
 fn labels_hold_to_their_ranges_and_keep_apart() {
     for seed in 100..120 {
         let scenario = Scenario { seed, ..Scenario::default() };

@@ -68,9 +68,9 @@ pub struct RollbackArgs {
     /// The detector: its file's name without ".wasm"
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// The configuration file of the processes that run it
+    /// The configuration file of the processes that run it; without it, the demo that runs in this directory
     #[arg(short, long, value_name = "FILE")]
-    pub config: PathBuf,
+    pub config: Option<PathBuf>,
     /// Why; said to who tries the same file again
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -79,19 +79,23 @@ pub struct RollbackArgs {
     pub json: bool,
 }
 
+/// Where a demo keeps its state unless told otherwise.
+pub const DEMO_STATE: &str = ".gridwatch";
+
 #[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Same seed, same readings
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// End after so long (real time)
-    #[arg(long, value_parser = parse_duration, default_value = "20s")]
-    pub duration: Duration,
+    /// Show a week in so long (real time), for example "20s", say how many faults were found, and end; without it
+    /// the demo goes on until Ctrl-C
+    #[arg(long, value_parser = parse_duration)]
+    pub duration: Option<Duration>,
     /// Where detectors (*.wasm) lie; "detectors" unless told otherwise
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Keep compiled code here, and checkpoints and anomalies while it runs
-    #[arg(long, value_name = "DIR", default_value = ".gridwatch")]
+    /// Keep checkpoints, anomalies and what is to run here
+    #[arg(long, value_name = "DIR", default_value = DEMO_STATE)]
     pub state: PathBuf,
     /// Print the result as JSON on standard output
     #[arg(long)]

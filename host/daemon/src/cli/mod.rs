@@ -8,8 +8,9 @@ mod out;
 mod tests;
 
 pub use args::{
-    Arguments, Command, ConfigCommand, DeadLettersCommand, DemoArgs, DetectorsArgs, Edge, KafkaArgs, Key,
-    RegisterArgs, ReplayArgs, ReplayLettersArgs, RollbackArgs, RunArgs, SchemasCommand, SimulateArgs,
+    Arguments, Command, ConfigCommand, DEMO_STATE, DeadLettersCommand, DemoArgs, DetectorsArgs, Edge,
+    KafkaArgs, Key, RegisterArgs, ReplayArgs, ReplayLettersArgs, RollbackArgs, RunArgs, SchemasCommand,
+    SimulateArgs,
 };
 pub use failure::Failure;
 pub use out::{Out, say};

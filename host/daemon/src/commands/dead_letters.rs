@@ -30,7 +30,7 @@ pub fn replay_dead_letters(args: &ReplayLettersArgs) -> Result<(), Failure> {
         let file = config.file.display();
         return Err(Failure::Arguments(format!("{file}: dead letters of a [source] of kind \"kafka\" only")));
     };
-    let runtime = super::run::http_runtime()?;
+    let runtime = crate::service::http_runtime()?;
     let signals =
         Signals::watch(runtime.handle()).map_err(|error| Failure::Start(format!("signals: {error}")))?;
     let settings = settings(args, &config, kafka)?;

@@ -22,12 +22,16 @@ pub use schemas::register_schemas;
 pub use simulate::simulate;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gridwatch_connectors::kafka::ToolError;
+use gridwatch_core::sink::Store;
 use gridwatch_sandbox::Sandbox;
 
 use crate::admission::{self, Candidate};
-use crate::cli::Failure;
+use crate::cli::{DEMO_STATE, Failure};
+use crate::config;
+use crate::wiring;
 
 /// What went wrong before anything was sent.
 fn connecting(error: ToolError) -> Failure {
@@ -35,6 +39,22 @@ fn connecting(error: ToolError) -> Failure {
         ToolError::Properties { .. } => Failure::Arguments(error.to_string()),
         error => Failure::Start(error.to_string()),
     }
+}
+
+/// What a configuration's processes share; without one, what the demo shares that runs in this directory.
+fn store_of(config: Option<&Path>) -> Result<Arc<dyn Store>, Failure> {
+    if let Some(file) = config {
+        return wiring::store(&config::load(file)?);
+    }
+    let state = demo::live_state(Path::new(DEMO_STATE));
+    if !state.is_dir() {
+        return Err(Failure::Arguments(format!(
+            "no demo has run in this directory (there is no {}): say which processes are meant with -c FILE, or do this \
+             where `gridwatch demo` runs",
+            state.display()
+        )));
+    }
+    demo::store(&state)
 }
 
 /// Where detectors lie when nobody says: here, or where `make` puts them, seen from the binary
@@ -70,7 +90,7 @@ fn detectors_in(sandbox: &Sandbox, dir: &Path) -> Result<Vec<Candidate>, Failure
     Ok(candidates)
 }
 
-fn no_detector(dir: &Path, refused: usize) -> Failure {
+pub fn no_detector(dir: &Path, refused: usize) -> Failure {
     Failure::Start(format!(
         "no detector to run in {} ({refused} refused); make the built-in ones with `detectors/build.sh all` (or \
          `make build`), and look at them with `gridwatch detectors --dir {}`",

@@ -24,7 +24,7 @@ const LOOK_EVERY: u64 = 256;
 
 /// Sends until the simulation ends, or somebody asks for the end. All that was sent is acknowledged then.
 pub fn produce(brokers: &str, args: &SimulateArgs, mut simulation: Simulation) -> Result<(), Failure> {
-    let runtime = super::run::http_runtime()?;
+    let runtime = crate::service::http_runtime()?;
     let signals =
         Signals::watch(runtime.handle()).map_err(|error| Failure::Start(format!("signals: {error}")))?;
     let properties = properties(brokers, &args.kafka)?;

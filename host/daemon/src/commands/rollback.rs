@@ -5,13 +5,10 @@ use gridwatch_engine::foundry::rosters::{RosterLogError, Rosters};
 use serde_json::json;
 
 use crate::cli::{Failure, Out, RollbackArgs};
-use crate::config;
-use crate::wiring;
 
 /// It needs no running process: whoever runs follows the roster in the store.
 pub fn rollback(args: &RollbackArgs) -> Result<(), Failure> {
-    let config = config::load(&args.config)?;
-    let rosters = Rosters::new(wiring::store(&config)?);
+    let rosters = Rosters::new(super::store_of(args.config.as_deref())?);
     let reason = args.reason.clone().unwrap_or_else(|| "by hand".to_owned());
     let proposal = Proposal::RollBack { name: args.name.clone(), fingerprint: None, reason };
     let roster = rosters.propose(&proposal).map_err(|error| match error {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use gridwatch_connectors::simulator::{Scenario, ScenarioError, Simulation, World};
+use gridwatch_connectors::simulator::{After, Scenario, ScenarioError, Simulation, World};
 
 use super::produce;
 use crate::cli::{Failure, Out, SimulateArgs};
@@ -31,7 +31,7 @@ pub fn simulate(args: &SimulateArgs) -> Result<(), Failure> {
     }
     let mut simulation = Simulation::lane(world, 0, 1).map_err(wrong)?;
     if endless {
-        simulation = simulation.endless();
+        simulation = simulation.then(After::Quiet);
     }
     match &args.kafka.brokers {
         Some(brokers) => produce::produce(brokers, args, simulation),

@@ -38,16 +38,26 @@ pub struct Probes {
     pub ready: Readiness,
 }
 
+/// What to do where a port is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ports {
+    /// It is an error.
+    Exactly,
+    /// The next free one does as well.
+    NextFree,
+}
+
 /// Binds both ports before anything is served, so that a port in use ends the start at once. Needs a
 /// tokio runtime.
 pub async fn start(
     api_listen: SocketAddr,
     metrics_listen: SocketAddr,
+    ports: Ports,
     probes: Probes,
     page: MetricsPage,
 ) -> Result<Servers, BindError> {
-    let api = server::bind("api", api_listen).await?;
-    let metrics = server::bind("metrics", metrics_listen).await?;
+    let api = server::bind("api", api_listen, ports).await?;
+    let metrics = server::bind("metrics", metrics_listen, ports).await?;
     let (stop, stopped) = watch::channel(false);
     let servers = Servers {
         api: api.local_addr().unwrap_or(api_listen),

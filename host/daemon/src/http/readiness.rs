@@ -40,7 +40,7 @@ impl Readiness {
 }
 
 /// One condition's handle.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Latch {
     name: &'static str,
     readiness: Readiness,

@@ -17,7 +17,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
+use super::Ports;
+
 const CONNECTIONS_MAX: usize = 64;
+/// Beyond the one that was asked for.
+const PORTS_TRIED: u16 = 64;
 const BODY_BYTES_MAX: usize = 64 << 10;
 const HEAD_BYTES_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 64;
@@ -37,8 +41,20 @@ pub struct BindError {
 }
 
 /// Listens; `table` is the configuration table to change if that cannot be.
-pub async fn bind(table: &'static str, listen: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(listen).await.map_err(|source| {
+pub async fn bind(table: &'static str, listen: SocketAddr, ports: Ports) -> Result<TcpListener, BindError> {
+    let mut bound = TcpListener::bind(listen).await;
+    if ports == Ports::NextFree {
+        let next = (1..=PORTS_TRIED).filter_map(|step| listen.port().checked_add(step));
+        for port in next {
+            match &bound {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    bound = TcpListener::bind(SocketAddr::new(listen.ip(), port)).await;
+                }
+                _ => break,
+            }
+        }
+    }
+    bound.map_err(|source| {
         let advice = match source.kind() {
             io::ErrorKind::AddrInUse => {
                 "is another gridwatch running? stop it, or choose another port there (0: any free one)"

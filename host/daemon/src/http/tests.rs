@@ -14,7 +14,9 @@ fn any_port() -> SocketAddr {
 
 async fn started(ready: Readiness) -> Servers {
     let probes = Probes { ready, ..Probes::default() };
-    start(any_port(), any_port(), probes, Arc::new(|| "gridwatch_up 1\n".to_owned())).await.unwrap()
+    start(any_port(), any_port(), Ports::Exactly, probes, Arc::new(|| "gridwatch_up 1\n".to_owned()))
+        .await
+        .unwrap()
 }
 
 /// Status line and body.
@@ -55,7 +57,7 @@ async fn a_process_that_is_stuck_is_not_alive() {
     let probes = Probes::default();
     let intake = probes.alive.condition("intake");
     intake.failed("has not come back for 61 s");
-    let servers = start(any_port(), any_port(), probes, Arc::new(String::new)).await.unwrap();
+    let servers = start(any_port(), any_port(), Ports::Exactly, probes, Arc::new(String::new)).await.unwrap();
     let (status, body) = ask(servers.api, "/healthz").await;
     assert_eq!(status, 503);
     assert_eq!(
@@ -77,7 +79,7 @@ async fn metrics_have_a_port_of_their_own() {
 #[tokio::test]
 async fn a_port_in_use_is_told_with_what_to_change() {
     let servers = started(Readiness::default()).await;
-    let error = start(any_port(), servers.metrics, Probes::default(), Arc::new(String::new))
+    let error = start(any_port(), servers.metrics, Ports::Exactly, Probes::default(), Arc::new(String::new))
         .await
         .unwrap_err()
         .to_string();

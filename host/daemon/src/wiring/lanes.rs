@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gridwatch_connectors::files::{FileFeed, FileFeedOptions, FileFormat, Part, Progress};
 use gridwatch_connectors::kafka::{Group, KafkaIntake};
-use gridwatch_connectors::simulator::{Pace, SimulatorFeed, SystemClock, World};
+use gridwatch_connectors::simulator::{After, Pace, SimulatorFeed, SystemClock, World};
 use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
 use gridwatch_core::decode::DecodeSettings;
@@ -186,10 +186,13 @@ fn simulated(source: &SimulatorSource, base: &LaneBase<'_>) -> Result<Lanes, Fai
     simulator_lanes(
         &world,
         source.lanes,
-        source.endless,
+        if source.endless { After::Quiet } else { After::End },
         |_| match source.speed {
             None => Pace::Free,
-            Some(speed) => Pace::Times { speed, clock: Box::new(SystemClock::default()) },
+            Some(speed) => {
+                let clock = Box::new(SystemClock::default());
+                Pace::Times { speed, clock, free_until: world.scenario().start }
+            }
         },
         base,
     )
@@ -200,7 +203,7 @@ fn simulated(source: &SimulatorSource, base: &LaneBase<'_>) -> Result<Lanes, Fai
 pub fn simulator_lanes(
     world: &Arc<World>,
     lanes: u32,
-    endless: bool,
+    after: After,
     pace: impl Fn(u32) -> Pace,
     base: &LaneBase<'_>,
 ) -> Result<Lanes, Failure> {
@@ -213,7 +216,7 @@ pub fn simulator_lanes(
     };
     let (mut openings, mut sources) = (Vec::new(), BTreeMap::new());
     for lane in 0..lanes {
-        let feed = SimulatorFeed::new(world.clone(), lane, lanes, endless, pace(lane))
+        let feed = SimulatorFeed::new(world.clone(), lane, lanes, after, pace(lane))
             .map_err(|error| Failure::Arguments(error.to_string()))?;
         let name = format!("simulator-{lane}");
         let origin = Origin::Simulator { simulator: name.clone() };

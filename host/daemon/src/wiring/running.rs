@@ -9,7 +9,6 @@ use gridwatch_engine::pipeline::{Pipeline, PipelineError, Snapshot};
 
 use super::Registered;
 use super::sample::{Label, sample};
-use crate::admission::Candidate;
 use crate::metrics::{self, Sample};
 
 /// How often somebody who waits looks whether it is over.
@@ -31,13 +30,6 @@ struct Shared {
 
 impl Running {
     /// Detectors as `/metrics` names them.
-    pub fn label(&self, candidates: &[Candidate]) {
-        self.lock().labels = candidates
-            .iter()
-            .filter_map(|candidate| Some(Label::of(&candidate.name, candidate.admitted()?)))
-            .collect();
-    }
-
     pub fn relabel(&self, labels: Vec<Label>) {
         self.lock().labels = labels;
     }

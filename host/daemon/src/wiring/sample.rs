@@ -9,7 +9,7 @@ use gridwatch_core::checkpoint::Role;
 use gridwatch_core::judge::Module;
 use gridwatch_engine::pipeline::{LaneSnapshot, Snapshot};
 
-use crate::admission::{Admitted, GuestLines};
+use crate::admission::GuestLines;
 use crate::metrics::{DetectorSample, LaneSample, Sample};
 
 /// What metrics say of a detector and snapshots do not.
@@ -22,10 +22,6 @@ pub struct Label {
 }
 
 impl Label {
-    pub fn of(name: &str, admitted: &Admitted) -> Self {
-        Label::new(name, &*admitted.module, admitted.log.clone())
-    }
-
     pub fn new(name: &str, module: &dyn Module, log: Arc<GuestLines>) -> Self {
         let (version, digest) = (module.descriptor().version.clone(), module.digest().to_owned());
         Label { name: name.to_owned(), version, digest, log }

@@ -14,6 +14,8 @@ use serde::Deserialize;
 
 /// Kept for the score. A healthy run has some thousands.
 const FOUND_MAX: usize = 1_000_000;
+/// Kept where nothing is scored.
+const ANSWERED_MAX: usize = 1_000;
 /// Kept until they are shown.
 const LINES_MAX: usize = 64;
 
@@ -28,8 +30,8 @@ pub struct Heard {
 struct Shared {
     found: Vec<Found>,
     beyond: u64,
-    /// Numbers of faults that something was raised for.
-    answered: BTreeSet<usize>,
+    /// Faults that something was raised for, and in which round.
+    answered: BTreeSet<(i64, usize)>,
     lines: Vec<Line>,
     lines_beyond: u64,
 }
@@ -96,10 +98,15 @@ impl Heard {
         };
         let injected = truth.at(&found);
         let mut shared = self.lock();
-        let is_first = injected.is_some_and(|number| shared.answered.insert(number));
+        let is_first =
+            injected.is_some_and(|injected| shared.answered.insert((injected.round, injected.number)));
         let line = Line {
             is_repeat: !is_first,
-            text: words(&message, &found, injected.map(|number| &self.world.labels()[number])),
+            text: words(
+                &message,
+                &found,
+                injected.map(|injected| (&self.world.labels()[injected.number], injected.later_ms)),
+            ),
         };
         if shared.lines.len() < LINES_MAX {
             shared.lines.push(line);
@@ -129,12 +136,21 @@ impl Heard {
         (shared.found.clone(), shared.beyond)
     }
 
+    /// Nothing is to be scored: what was shown needs not be kept.
+    pub fn forget(&self) {
+        let mut shared = self.lock();
+        shared.found.clear();
+        while shared.answered.len() > ANSWERED_MAX {
+            shared.answered.pop_first();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn words(message: &Message, found: &Found, injected: Option<&Label>) -> String {
+fn words(message: &Message, found: &Found, injected: Option<(&Label, i64)>) -> String {
     let what = format!(
         "{:8} {:6} {}/{} {} {}",
         message.severity.name(),
@@ -148,8 +164,9 @@ fn words(message: &Message, found: &Found, injected: Option<&Label>) -> String {
         message.quantity.as_deref().unwrap_or("")
     );
     let truth = match injected {
-        Some(label) => {
-            format!("injected: {} since {} ({})", label.kind.name(), minute(label.start), label.what)
+        Some((label, later_ms)) => {
+            let since = minute(label.start + later_ms);
+            format!("injected: {} since {since} ({})", label.kind.name(), label.what)
         }
         None => "nothing injected there".to_owned(),
     };
@@ -162,8 +179,20 @@ pub fn minute(timestamp: Timestamp) -> String {
     text.get(..16).map_or(text.clone(), str::to_owned)
 }
 
+/// A fault, and which coming of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Injected {
+    number: usize,
+    round: i64,
+    /// After what its label says.
+    later_ms: i64,
+}
+
 /// Faults by whom they befall.
 struct Truth {
+    /// The scenario's end, and after how long its faults come again, where they do.
+    end: Timestamp,
+    period: i64,
     by_sensor: BTreeMap<String, Vec<(usize, Timestamp, Timestamp)>>,
 }
 
@@ -180,17 +209,26 @@ impl Truth {
                 by_sensor.entry(subject.clone()).or_default().push(span);
             }
         }
-        Truth { by_sensor }
+        let scenario = world.scenario();
+        let end = scenario.start + scenario.slots() as i64 * i64::from(scenario.interval_ms);
+        Truth { end, period: scenario.recurrence_ms(), by_sensor }
     }
 
-    /// The number of the fault that a finding is most likely about: the one that began last.
-    fn at(&self, found: &Found) -> Option<usize> {
-        self.by_sensor
-            .get(&found.subject)?
-            .iter()
-            .filter(|(_, start, end)| (*start..*end).contains(&found.timestamp))
-            .max_by_key(|(_, start, _)| *start)
-            .map(|(number, _, _)| *number)
+    /// The fault that a finding is most likely about: the one that began last.
+    fn at(&self, found: &Found) -> Option<Injected> {
+        // Of a fault that came again, its first coming tells all but the time; its end may lie in the next round.
+        let rounds = (found.timestamp - self.end).div_euclid(self.period) + 1;
+        let rounds = [rounds, rounds - 1].map(|round| round.max(0));
+        let spans = self.by_sensor.get(&found.subject)?;
+        let injected = rounds.iter().flat_map(|&round| {
+            let later_ms = round * self.period;
+            let at = found.timestamp - later_ms;
+            let on = spans.iter().filter(move |(_, start, end)| (*start..*end).contains(&at));
+            on.map(move |(number, start, _)| {
+                (start + later_ms, Injected { number: *number, round, later_ms })
+            })
+        });
+        injected.max_by_key(|(start, _)| *start).map(|(_, injected)| injected)
     }
 }
 
@@ -242,6 +280,25 @@ mod tests {
         assert!(lines[2].is_repeat && lines[2].text.contains(&injected));
         assert_eq!(heard.found().0.len(), 3);
         assert!(heard.take_lines().0.is_empty(), "shown once");
+    }
+
+    #[test]
+    fn what_comes_again_is_told_by_its_new_time() {
+        let heard = heard();
+        let label = heard.world.labels()[0].clone();
+        let later = label.start + 3 * heard.world.scenario().recurrence_ms();
+        let observer = heard.observer();
+        for _ in 0..2 {
+            observer(&[
+                anomaly(&label.sensor_id, "raised", label.start),
+                anomaly(&label.sensor_id, "raised", later),
+            ]);
+        }
+        let (lines, _) = heard.take_lines();
+        let since = format!("injected: {} since {} (", label.kind.name(), minute(later));
+        let told: Vec<&Line> = lines.iter().filter(|line| line.text.contains(&since)).collect();
+        assert_eq!(told.len(), 2, "{lines:?}");
+        assert_eq!(lines.iter().filter(|line| !line.is_repeat).count(), 2, "the first answer to each");
     }
 
     #[test]
