@@ -11,6 +11,7 @@ import { Filters } from '../parts/filters'
 import { FateMark, SeverityMark } from '../parts/marks'
 import { Empty, Panel } from '../parts/panel'
 import { Time } from '../parts/time'
+import { useTall } from '../parts/narrow'
 import { to } from '../router'
 import { mainList } from '../state/anomalies'
 import { detectors, lanes, overview, rates } from '../state/stream'
@@ -165,6 +166,7 @@ function Tiles({ showOpen }: { showOpen: () => void }) {
 
 function OverTime() {
   const by = useSignal<'detector' | 'severity'>('detector')
+  const tall = useTall()
   const timeline = overview.value?.timeline
   return (
     <Panel
@@ -180,11 +182,11 @@ function OverTime() {
       }
     >
       {timeline === undefined ? (
-        <div class="timeline-space">
+        <div class={tall ? 'timeline-space tall' : 'timeline-space'}>
           <Empty title="Asking…" />
         </div>
       ) : (
-        <Timeline figures={timeline} by={by.value} height={190} />
+        <Timeline figures={timeline} by={by.value} height={tall ? 320 : 190} />
       )}
     </Panel>
   )

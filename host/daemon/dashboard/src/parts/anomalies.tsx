@@ -40,15 +40,13 @@ function Row({ anomaly, wide }: { anomaly: Anomaly; wide: boolean }) {
         {anomaly.quantity ?? ''}
       </span>
       {wide && (
-        <>
-          <span role="gridcell" class="c-value">
-            {anomaly.value === null || anomaly.value === undefined ? '' : measured(anomaly.value)}
-          </span>
-          <span role="gridcell" class="c-words">
-            {anomaly.explanation ?? ''}
-          </span>
-        </>
+        <span role="gridcell" class="c-value">
+          {anomaly.value === null || anomaly.value === undefined ? '' : measured(anomaly.value)}
+        </span>
       )}
+      <span role="gridcell" class="c-words">
+        {anomaly.explanation ?? ''}
+      </span>
       <span role="gridcell" class="c-phase">
         <PhaseMark phase={anomaly.phase} />
       </span>
@@ -63,7 +61,8 @@ function Head({ wide }: { wide: boolean }) {
     ['c-kind', 'Kind'],
     ['c-subject', 'Sensor or group'],
     ['c-quantity', 'Quantity'],
-    ...(wide ? ([['c-value', 'Value'], ['c-words', 'Explanation']] as [string, string][]) : []),
+    ...(wide ? ([['c-value', 'Value']] as [string, string][]) : []),
+    ['c-words', 'Explanation'],
     ['c-phase', 'Phase'],
   ]
   return (

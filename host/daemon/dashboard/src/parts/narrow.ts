@@ -1,14 +1,20 @@
 import { useEffect, useState } from 'preact/hooks'
 
-const query = matchMedia('(max-width: 640px)')
+const narrow = matchMedia('(max-width: 640px)')
+const tall = matchMedia('(min-height: 1000px)')
 
-/** Whether this is a phone's width. */
-export function useNarrow(): boolean {
-  const [narrow, setNarrow] = useState(query.matches)
+function useMedia(query: MediaQueryList): boolean {
+  const [matches, setMatches] = useState(query.matches)
   useEffect(() => {
-    const changed = (): void => setNarrow(query.matches)
+    const changed = (): void => setMatches(query.matches)
     query.addEventListener('change', changed)
     return () => query.removeEventListener('change', changed)
-  }, [])
-  return narrow
+  }, [query])
+  return matches
 }
+
+/** Whether this is a phone's width. */
+export const useNarrow = (): boolean => useMedia(narrow)
+
+/** Whether this is a screen with room below, as on a wall. */
+export const useTall = (): boolean => useMedia(tall)
