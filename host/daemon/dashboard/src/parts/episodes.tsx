@@ -46,6 +46,7 @@ export function Episodes({ sensor, detector }: { sensor?: string; detector?: str
               <span role="columnheader" class="c-kind">Kind</span>
               <span role="columnheader" class="c-subject">Sensor or group</span>
               <span role="columnheader" class="c-quantity">Quantity</span>
+              <span role="columnheader" class="c-words">Explanation</span>
               <span role="columnheader" class="c-phase">Lasts</span>
             </>
           )
@@ -69,6 +70,9 @@ export function Episodes({ sensor, detector }: { sensor?: string; detector?: str
             </span>
             <span role="gridcell" class="c-quantity">
               {episode.quantity ?? ''}
+            </span>
+            <span role="gridcell" class="c-words">
+              {episode.explanation ?? ''}
             </span>
             <span role="gridcell" class="c-phase">
               {Number.isFinite(watermark) ? duration(Math.max(0, (watermark - Date.parse(episode.since)) / 1000)) : ''}
