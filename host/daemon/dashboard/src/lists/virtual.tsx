@@ -32,11 +32,13 @@ export function VirtualList<T>(props: Props<T>) {
   const [height, setHeight] = useState(600)
   const [activeKey, setActiveKey] = useState<string | null>(props.memory?.activeId ?? null)
   const focusing = useRef(false)
+  const reading = useRef(false)
 
   useLayoutEffect(() => {
     const element = box.current
     if (element === null) return
     element.scrollTop = props.memory?.scrollTop ?? 0
+    props.scrolled?.(element.scrollTop > rowHeight / 2)
     const observer = new ResizeObserver(() => setHeight(element.clientHeight))
     observer.observe(element)
     return () => observer.disconnect()
@@ -44,7 +46,10 @@ export function VirtualList<T>(props: Props<T>) {
 
   const span = visible(scrollTop, height, rowHeight, items.length)
   const found = activeKey === null ? -1 : items.findIndex((item) => keyOf(item) === activeKey)
-  const active = found < 0 ? Math.min(span.first, Math.max(0, items.length - 1)) : found
+  const top = Math.min(Math.ceil(scrollTop / rowHeight), Math.max(0, items.length - 1))
+  const active = found < 0 ? top : found
+  // The tabulator enters at the active row, or, where that was scrolled away, at the first that is seen.
+  const entry = active >= span.first && active < span.end ? active : top
 
   useEffect(() => {
     if (items.length > 0 && span.end >= items.length - 20) props.nearEnd?.()
@@ -57,6 +62,9 @@ export function VirtualList<T>(props: Props<T>) {
     focusing.current = false
     element.focus({ preventScroll: true })
   })
+
+  /** The newest row is out of sight, or a row is being read by the keyboard: it must not run away. */
+  const tell = (): void => props.scrolled?.(reading.current || (box.current?.scrollTop ?? 0) > rowHeight / 2)
 
   const remember = (key: string | null): void => {
     setActiveKey(key)
@@ -100,7 +108,7 @@ export function VirtualList<T>(props: Props<T>) {
     if (element === null) return
     setScrollTop(element.scrollTop)
     if (props.memory !== undefined) props.memory.scrollTop = element.scrollTop
-    props.scrolled?.(element.scrollTop > rowHeight / 2)
+    tell()
   }
 
   return (
@@ -115,6 +123,14 @@ export function VirtualList<T>(props: Props<T>) {
       tabIndex={items.length === 0 ? 0 : -1}
       onKeyDown={onKeyDown}
       onScroll={onScroll}
+      onFocusIn={(event) => {
+        reading.current = (event.target as HTMLElement).matches('.row:focus-visible')
+        tell()
+      }}
+      onFocusOut={() => {
+        reading.current = false
+        tell()
+      }}
     >
       {props.head !== undefined && (
         <div class="list-head" role="row">
@@ -137,8 +153,8 @@ export function VirtualList<T>(props: Props<T>) {
                 class={`row ${props.rowClass?.(item) ?? ''}`}
                 aria-rowindex={index + 1}
                 data-key={key}
-                data-active={index === active ? '' : undefined}
-                tabIndex={index === active ? 0 : -1}
+                data-active={index === entry ? '' : undefined}
+                tabIndex={index === entry ? 0 : -1}
                 style={{ transform: `translateY(${index * rowHeight}px)`, height: `${rowHeight}px` }}
                 onFocus={() => remember(key)}
                 onClick={(event) => {

@@ -1,5 +1,6 @@
 // The bar above a list of anomalies.
 
+import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import type { Severity } from '../api/types'
 import { count } from '../format/number'
@@ -21,6 +22,14 @@ function kinds(list: AnomalyList): string[] {
 export function Filters({ list, changed }: { list: AnomalyList; changed?: (filter: Filter) => void }) {
   const filter = list.filter.value
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
+  // What is being typed; the filter follows it a moment later.
+  const typed = useSignal(filter.text)
+  const sent = useRef(filter.text)
+  useEffect(() => {
+    if (filter.text === sent.current) return
+    sent.current = filter.text
+    typed.value = filter.text
+  }, [filter.text])
   useEffect(() => () => clearTimeout(timer.current), [])
   const set = (part: Partial<Filter>): void => {
     const next = { ...list.filter.value, ...part }
@@ -40,11 +49,15 @@ export function Filters({ list, changed }: { list: AnomalyList; changed?: (filte
         type="search"
         placeholder="Sensor, kind, words…"
         aria-label="Filter by sensor, kind or words"
-        value={filter.text}
+        value={typed.value}
         onInput={(event) => {
-          const text = event.currentTarget.value.trim()
+          typed.value = event.currentTarget.value
+          const text = typed.value.trim()
           clearTimeout(timer.current)
-          timer.current = setTimeout(() => set({ text }), 150)
+          timer.current = setTimeout(() => {
+            sent.current = text
+            set({ text })
+          }, 150)
         }}
       />
       <div class="toggles" role="group" aria-label="Severity">

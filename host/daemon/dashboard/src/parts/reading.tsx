@@ -44,7 +44,8 @@ export function Reading({ sensor, anomaly, aside }: { sensor: string; anomaly: A
   }).value
   const window = answer.value !== null && answer.value.quantity === shown ? answer.value : null
   const dense = window !== null && chosen.value === null && window.points.timestamps.length > 2000
-  if (dense) queueMicrotask(() => (chosen.value = fitting(Math.max(lasted, 1))))
+  const sparse = window !== null && chosen.value === null && window.points.timestamps.length < 12 && first < 86_400
+  if (dense || sparse) queueMicrotask(() => (chosen.value = dense ? fitting(Math.max(lasted, 1)) : 86_400))
   const mark: Mark = {
     at,
     value: shown === anomaly.quantity && anomaly.sensor_id === sensor ? (anomaly.value ?? null) : null,

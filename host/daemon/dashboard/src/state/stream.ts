@@ -44,7 +44,6 @@ let buffered: Anomaly[] = []
 let skipped = 0
 let flushing = false
 let lastEventId: string | null = null
-let process = ''
 let wake: (() => void) | null = null
 
 function flush(): void {
@@ -64,9 +63,6 @@ function soon(): void {
 function takeOverview(said: Overview): void {
   overview.value = said
   rates.value = [...rates.value.slice(1 - rateSeconds), said.readings_per_second]
-  const running = `${said.instance} ${said.started_at}`
-  if (process !== '' && process !== running) epoch.value += 1
-  process = running
 }
 
 function takeDetector(said: Detector): void {
