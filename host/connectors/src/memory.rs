@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use gridwatch_core::record::{Chunk, Feed, FeedStatus, Position, RecordMeta, SourceError};
+use gridwatch_core::record::{Chunk, Feed, FeedStatus, Past, Position, RecordMeta, SourceError};
 use gridwatch_core::sink::{
     Commit, Commits, Delivery, LaneCommit, LaneId, Outgoing, Sink, SinkError, Store, StoreError,
 };
@@ -109,6 +109,14 @@ impl Feed for MemoryFeed {
     fn lag(&self) -> Option<u64> {
         let records = locked(&self.shared).list.len();
         Some(records.saturating_sub(self.position) as u64)
+    }
+}
+
+impl Past for MemoryFeed {
+    fn open(&self, _lane: &str, position: Position) -> Result<Box<dyn Feed>, SourceError> {
+        let mut feed = self.clone();
+        feed.seek(position)?;
+        Ok(Box::new(feed))
     }
 }
 

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::Timestamp;
 use crate::anomaly::EpisodeKey;
 use crate::clock::LaneClock;
+use crate::decision::Chronicle;
 use crate::finding::Severity;
 use crate::judge::{Saved, States};
 use crate::reading::Quantity;
@@ -16,14 +17,16 @@ use crate::record::Position;
 use crate::sensors::SavedSensors;
 
 const MAGIC: &[u8; 4] = b"GWCP";
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
+/// Without the chronicle.
+const VERSION_3: u16 = 3;
 /// Without generations and roles.
 const VERSION_2: u16 = 2;
 /// Without what comes after the detectors.
 const VERSION_1: u16 = 1;
 const HEADER_BYTES: usize = 4 + 2 + 32;
 
-/// Versions 1 to 3.
+/// Versions 1 to 4.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     pub lane: String,
@@ -43,6 +46,9 @@ pub struct Checkpoint {
     /// fields of version 1, which are read by themselves.
     #[serde(skip)]
     pub schemas_unknown: Vec<u32>,
+    /// What was decided up to here. Of version 4: it follows the fields of version 3.
+    #[serde(skip)]
+    pub chronicle: Chronicle,
 }
 
 /// A file of the source, or the whole of it, told from others by its name and its beginning.
@@ -149,6 +155,7 @@ impl Checkpoint {
             tick,
             detectors,
             schemas_unknown,
+            chronicle,
         } = self;
         let states = detectors.iter().flat_map(|detector| &detector.states);
         let states_bytes: usize = states.map(|(_, states)| states.bytes.len() + 5 * states.ends.len()).sum();
@@ -163,7 +170,7 @@ impl Checkpoint {
         for detector in detectors {
             bytes = append(bytes, &detector)?;
         }
-        bytes = append(bytes, &(schemas_unknown, places))?;
+        bytes = append(bytes, &(schemas_unknown, places, chronicle))?;
         let digest = Sha256::digest(&bytes[HEADER_BYTES..]);
         bytes[6..HEADER_BYTES].copy_from_slice(&digest);
         Ok(bytes)
@@ -193,6 +200,11 @@ impl Checkpoint {
             VERSION_1 | VERSION_2 => (nowhere, rest),
             _ => postcard::take_from_bytes(rest).map_err(failed)?,
         };
+        let (chronicle, rest) = match version {
+            VERSION_1..=VERSION_3 => (Chronicle::default(), rest),
+            _ => postcard::take_from_bytes(rest).map_err(failed)?,
+        };
+        checkpoint.chronicle = chronicle;
         if !rest.is_empty() {
             let what = format!("{} bytes too many", rest.len());
             return Err(CheckpointError::Body { what });

@@ -1,5 +1,7 @@
 //! What readings do not imply: the little that a lane must be told again when it replays.
 
+use std::collections::VecDeque;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
@@ -35,6 +37,67 @@ pub enum What {
     Back { detector: String, generation: u64 },
     /// The detector runs no more; its open episodes are cleared. What it knows is kept, or not.
     Remove { detector: String, is_kept: bool },
+    /// The reading at this position is not shown to the detector, since it fails on it. About the detector as it was
+    /// then: `fingerprint`, as of a quarantine. `capsule` is the digest (hexadecimal) of all it takes to see it fail
+    /// again; empty where there is none.
+    Skip { detector: String, fingerprint: String, reason: String, capsule: String },
+    /// A quarantine in which what the detector knew is kept, for its end.
+    Suspend { detector: String, fingerprint: String, reason: String },
+    /// The end of a quarantine: the detector goes on with what was kept of it, or with nothing.
+    Release { detector: String, is_cold: bool },
+}
+
+impl What {
+    /// Whom it is about, if it is about one detector.
+    pub fn detector(&self) -> Option<&str> {
+        match self {
+            What::Quarantine { detector, .. }
+            | What::Closed { detector }
+            | What::Prepare { detector, .. }
+            | What::Swap { detector, .. }
+            | What::Back { detector, .. }
+            | What::Remove { detector, .. }
+            | What::Skip { detector, .. }
+            | What::Suspend { detector, .. }
+            | What::Release { detector, .. } => Some(detector),
+            What::IdleTick { .. } | What::SchemaUnknown { .. } | What::SchemaKnown { .. } => None,
+        }
+    }
+}
+
+/// What was decided in a lane since its beginning, in the order in which it took effect; the latest of it. It is
+/// counted, so that a checkpoint knows what of it is in it: positions do not tell, where several stand at one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chronicle {
+    decided: u64,
+    latest: VecDeque<Decision>,
+}
+
+/// More than a day of idle ticks, one a minute.
+const CHRONICLE_MAX: usize = 2_000;
+
+impl Chronicle {
+    pub fn note(&mut self, decision: Decision) {
+        if self.latest.len() >= CHRONICLE_MAX {
+            self.latest.pop_front();
+        }
+        self.decided += 1;
+        self.latest.push_back(decision);
+    }
+
+    /// So many were noted, ever.
+    pub fn decided(&self) -> u64 {
+        self.decided
+    }
+
+    /// All but the first `decided`, ascending by position; None where they are not known any more.
+    pub fn since(&self, decided: u64) -> Option<Vec<Decision>> {
+        let wanted = usize::try_from(self.decided.checked_sub(decided)?).ok()?;
+        let from = self.latest.len().checked_sub(wanted)?;
+        let mut decisions: Vec<Decision> = self.latest.range(from..).cloned().collect();
+        decisions.sort_by_key(|decision| decision.position);
+        Some(decisions)
+    }
 }
 
 const VERSION: u8 = 1;
@@ -83,6 +146,12 @@ mod tests {
     const GOLDEN_SWAPS: &[u8] =
         &[1, 4, 7, 5, 1, b's', 2, 9, 6, 1, b's', 2, 10, 7, 1, b's', 0xac, 2, 11, 8, 1, b's', 1];
 
+    /// What came with readings that detectors fail on.
+    const GOLDEN_FAULTS: &[u8] = &[
+        1, 3, 7, 9, 1, b's', 1, b'f', 4, b't', b'r', b'a', b'p', 2, b'0', b'a', 9, 10, 1, b's', 1, b'f', 4,
+        b't', b'r', b'a', b'p', 10, 11, 1, b's', 1,
+    ];
+
     fn sample() -> Vec<Decision> {
         vec![
             Decision {
@@ -126,6 +195,37 @@ mod tests {
         let swaps = swaps.map(|(position, what)| Decision { position, what });
         assert_eq!(encode(&swaps).unwrap(), GOLDEN_SWAPS);
         assert_eq!(decode(GOLDEN_SWAPS).unwrap(), swaps);
+    }
+
+    #[test]
+    fn faults_are_read_and_written() {
+        let (detector, fingerprint, reason) = ("s".to_owned(), "f".to_owned(), "trap".to_owned());
+        let skip = What::Skip {
+            detector: detector.clone(),
+            fingerprint: fingerprint.clone(),
+            reason: reason.clone(),
+            capsule: "0a".into(),
+        };
+        let suspend = What::Suspend { detector: detector.clone(), fingerprint, reason };
+        let faults = [(7, skip), (9, suspend), (10, What::Release { detector, is_cold: true })];
+        let faults = faults.map(|(position, what)| Decision { position, what });
+        assert_eq!(encode(&faults).unwrap(), GOLDEN_FAULTS);
+        assert_eq!(decode(GOLDEN_FAULTS).unwrap(), faults);
+    }
+
+    #[test]
+    fn what_was_decided_since_is_told_by_count() {
+        let mut chronicle = Chronicle::default();
+        let tick = |position| Decision { position, what: What::IdleTick { time: 7 } };
+        for position in [5, 9, 9, 3] {
+            chronicle.note(tick(position));
+        }
+        assert_eq!(chronicle.since(1).unwrap(), [tick(3), tick(9), tick(9)]);
+        assert_eq!(chronicle.since(4).unwrap(), []);
+        assert_eq!(chronicle.since(5), None, "another lane's");
+        (0..CHRONICLE_MAX as u64).for_each(|position| chronicle.note(tick(position)));
+        assert_eq!(chronicle.since(4).map(|decisions| decisions.len()), Some(CHRONICLE_MAX));
+        assert_eq!(chronicle.since(3), None, "it is forgotten by now");
     }
 
     #[test]

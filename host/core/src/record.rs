@@ -174,6 +174,14 @@ pub trait Feed: Send {
     }
 }
 
+/// What a source has given before, read once more, beside whoever reads it now: nothing is taken from anybody, and
+/// nothing is settled.
+pub trait Past: Send + Sync {
+    /// A feed of the lane's records from `position` on. It need not wait for records that are still to come: it may
+    /// end where the source ends now.
+    fn open(&self, lane: &str, position: Position) -> Result<Box<dyn Feed>, SourceError>;
+}
+
 /// Why a source cannot go on. `what` says what failed and what to do, `place` where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {

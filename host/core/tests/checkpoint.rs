@@ -6,6 +6,7 @@ use gridwatch_core::checkpoint::{
     Checkpoint, CheckpointError, DetectorState, OpenEpisode, Place, Role, SourcePart, difference,
 };
 use gridwatch_core::clock::{LaneClock, Seen};
+use gridwatch_core::decision::{Chronicle, Decision, What};
 use gridwatch_core::finding::Severity;
 use gridwatch_core::judge::{Saved, States};
 use gridwatch_core::reading::Quantity;
@@ -14,8 +15,10 @@ use gridwatch_core::sensors::SensorTable;
 const GOLDEN_1: &[u8] = include_bytes!("golden/checkpoint-1.bin");
 const GOLDEN_2: &[u8] = include_bytes!("golden/checkpoint-2.bin");
 const GOLDEN_3: &[u8] = include_bytes!("golden/checkpoint-3.bin");
+const GOLDEN_4: &[u8] = include_bytes!("golden/checkpoint-4.bin");
 
-/// What the golden files hold; version 1 has no schemas, and only version 3 has places.
+/// What the golden files hold; version 1 has no schemas, version 3 is the first that has places, and version 4 the
+/// first with a chronicle.
 fn sample() -> Checkpoint {
     let mut sensors = SensorTable::new(10);
     sensors.add("meter-1", vec![("location".into(), "feeder-07".into())]).unwrap();
@@ -61,6 +64,8 @@ fn sample() -> Checkpoint {
         episodes: vec![],
         place: Place { generation: 7, role: Role::Warm },
     };
+    let mut chronicle = Chronicle::default();
+    chronicle.note(Decision { position: 900, what: What::IdleTick { time: 1_767_225_600_000 } });
     Checkpoint {
         lane: "simulator-0".into(),
         position: 912,
@@ -72,12 +77,18 @@ fn sample() -> Checkpoint {
         tick: Some(1_767_225_600_000),
         detectors: vec![judging, out],
         schemas_unknown: vec![4_711, 7],
+        chronicle,
     }
+}
+
+/// As it was before the past could be lived again.
+fn without_chronicle() -> Checkpoint {
+    Checkpoint { chronicle: Chronicle::default(), ..sample() }
 }
 
 /// As it was before there were rosters.
 fn without_places() -> Checkpoint {
-    let mut checkpoint = sample();
+    let mut checkpoint = without_chronicle();
     checkpoint.detectors.iter_mut().for_each(|detector| detector.place = Place::default());
     checkpoint
 }
@@ -94,18 +105,23 @@ fn version_2_is_read() {
 }
 
 #[test]
-fn version_3_is_written_and_read() {
+fn version_3_is_read() {
+    assert_eq!(Checkpoint::decode(GOLDEN_3).unwrap(), without_chronicle());
+}
+
+#[test]
+fn version_4_is_written_and_read() {
     assert!(
-        sample().encode().unwrap() == GOLDEN_3,
-        "the bytes of version 3 have changed: that takes a version 4"
+        sample().encode().unwrap() == GOLDEN_4,
+        "the bytes of version 4 have changed: that takes a version 5"
     );
-    assert_eq!(Checkpoint::decode(GOLDEN_3).unwrap(), sample());
+    assert_eq!(Checkpoint::decode(GOLDEN_4).unwrap(), sample());
 }
 
 #[test]
 fn a_changed_byte_anywhere_is_noticed() {
-    for at in 0..GOLDEN_3.len() {
-        let mut bytes = GOLDEN_3.to_vec();
+    for at in 0..GOLDEN_4.len() {
+        let mut bytes = GOLDEN_4.to_vec();
         bytes[at] ^= 1;
         assert!(Checkpoint::decode(&bytes).is_err(), "byte {at}");
     }
@@ -124,7 +140,7 @@ fn a_source_that_was_replaced_is_noticed() {
 
 #[test]
 fn another_version_is_named() {
-    let mut bytes = GOLDEN_3.to_vec();
+    let mut bytes = GOLDEN_4.to_vec();
     bytes[5] = 9;
     assert_eq!(Checkpoint::decode(&bytes), Err(CheckpointError::Version { version: 9 }));
 }

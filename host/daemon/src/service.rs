@@ -7,6 +7,7 @@ use std::time::Duration;
 use gridwatch_core::sink::{Sink, Store};
 use gridwatch_engine::outlet::Observer;
 use gridwatch_engine::pipeline::{Pipeline, PipelineError, Plan, Snapshot};
+use gridwatch_engine::settings::PaceSettings;
 use tokio::runtime::Runtime;
 
 use crate::cli::Failure;
@@ -116,7 +117,11 @@ impl<'a> Service<'a> {
             template: lanes.template,
             sink,
             store: work.store.clone(),
-            pace: wiring::pace(&config.engine, work.checkpoint_interval),
+            past: lanes.past,
+            pace: PaceSettings {
+                checkpoint_interval: work.checkpoint_interval,
+                ..wiring::pace(&config.engine, &config.checkpoints)
+            },
             on_missing: wiring::on_missing(config.checkpoints.on_missing),
             observer: work.observer,
         };

@@ -26,7 +26,7 @@ use gridwatch_core::assets::Assets;
 use gridwatch_core::checkpoint::{CheckpointError, DetectorState, SourcePart};
 use gridwatch_core::clock::{LaneClock, Seen};
 use gridwatch_core::dead_letter::DeadLetter;
-use gridwatch_core::decision::{Decision, What};
+use gridwatch_core::decision::{Chronicle, Decision, What};
 use gridwatch_core::decode::{AttributePath, Decoder};
 use gridwatch_core::judge::Fault;
 use gridwatch_core::reading::{Reading, Reason, Rejection};
@@ -132,6 +132,10 @@ pub struct Lane {
     next: Position,
     replay: Replay,
     output: Output,
+    /// What was decided, now or in an earlier life, and took effect.
+    chronicle: Chronicle,
+    /// The last checkpoint that is known to be stored.
+    durable: Option<String>,
     /// The position that was last handed on with its output.
     settled: Position,
     account: Account,
@@ -183,6 +187,21 @@ impl Lane {
 
     pub fn sensors(&self) -> usize {
         self.sensors.len()
+    }
+
+    /// A checkpoint of this lane is stored under this name: from there its past can be lived again.
+    pub fn set_durable(&mut self, name: String) {
+        self.durable = Some(name);
+    }
+
+    /// The last checkpoint that is known to be stored.
+    pub fn durable(&self) -> Option<&str> {
+        self.durable.as_deref()
+    }
+
+    /// What was decided and took effect.
+    pub fn chronicle(&self) -> &Chronicle {
+        &self.chronicle
     }
 
     /// Event time so far, less the allowed lateness.
@@ -369,7 +388,13 @@ impl Lane {
 
     /// Stands between what was judged and what comes next.
     fn decide(&mut self, what: What) {
-        self.output.decisions.push(Decision { position: self.next, what });
+        self.decide_at(self.next, what);
+    }
+
+    fn decide_at(&mut self, position: Position, what: What) {
+        let decision = Decision { position, what };
+        self.chronicle.note(decision.clone());
+        self.output.decisions.push(decision);
     }
 
     fn is_live(&self, position: Position) -> bool {

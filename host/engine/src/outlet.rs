@@ -5,13 +5,15 @@
 //! (see [`crate::vault`]), who reports back; until then commits name the one before.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
+use gridwatch_core::Timestamp;
 use gridwatch_core::decision::{self, Decision, DecisionsError};
 use gridwatch_core::record::Position;
 use gridwatch_core::sink::{Commit, Delivery, LaneCommit, LaneId, Outgoing, Sink, SinkError, Store};
 
 use crate::lane::Output;
-use crate::vault::{Chore, Place, Stored};
+use crate::vault::{Chore, Kept, Place, Stored};
 use crate::worker::Parcel;
 
 /// Bytes of decisions in a commit beyond which a checkpoint is asked for.
@@ -54,6 +56,8 @@ pub struct Outlet {
     observer: Option<Observer>,
     /// Checkpoints that could not be stored since the start.
     checkpoint_failures: u64,
+    /// How far back (event time) some of the lanes' checkpoints are kept.
+    history_window: Duration,
 }
 
 /// Told of messages as they go to the sink; must not wait for anything.
@@ -68,6 +72,10 @@ struct Ledger {
     sequence: u64,
     /// The one before it; kept, in case the newest turns out damaged.
     previous: Option<String>,
+    /// So many were made of it by its owners before.
+    found: u64,
+    /// Those of this owner that are stored and may be kept for the lane's history.
+    ours: Vec<String>,
     /// The last commit does not name `checkpoint` yet.
     is_renamed: bool,
     /// Since the checkpoint.
@@ -80,6 +88,18 @@ struct Ledger {
 }
 
 impl Ledger {
+    /// What is to be kept of the lane's checkpoints, which is all that needs to be remembered of our own.
+    fn history(&mut self, window: Duration) -> Kept {
+        let (window_ms, found) = (window.as_millis() as i64, self.found);
+        let all = Kept { window_ms, found, ours: self.ours.clone() };
+        if let Some(newest) = Place::of(&self.checkpoint) {
+            let is_last = |name: &String| *name == self.checkpoint || Some(name) == self.previous.as_ref();
+            let thinned = all.thinned(&self.ours, newest);
+            self.ours.retain(|name| is_last(name) || thinned.contains(name));
+        }
+        Kept { ours: self.ours.clone(), ..all }
+    }
+
     /// Its decisions fit into no commit.
     fn is_overfull(&self) -> bool {
         self.decision_bytes > DECISION_BYTES_MAX
@@ -107,7 +127,13 @@ impl Outlet {
             chores,
             observer,
             checkpoint_failures: 0,
+            history_window: Duration::ZERO,
         }
+    }
+
+    /// Beside the last two checkpoints of a lane, one an hour is kept for so long.
+    pub fn keeping(self, history_window: Duration) -> Self {
+        Outlet { history_window, ..self }
     }
 
     /// Takes one parcel; answers whether the lane should be saved soon, as its decisions pile up. What comes
@@ -131,8 +157,8 @@ impl Outlet {
     fn take(&mut self, lane: &LaneId, parcel: Parcel) -> Result<(), OutletError> {
         match parcel {
             Parcel::Opened { .. } => Ok(()),
-            Parcel::Checkpoint { position, bytes, ahead } => {
-                self.save(lane, position, bytes, ahead);
+            Parcel::Checkpoint { position, time, bytes, ahead } => {
+                self.save(lane, position, time, bytes, ahead);
                 Ok(())
             }
             Parcel::Output(output) => self.publish(lane, output),
@@ -142,9 +168,12 @@ impl Outlet {
     fn open(&mut self, lane: &LaneId, commit: LaneCommit, is_new: bool) -> Result<(), OutletError> {
         let decisions = decision::decode(&commit.decisions)
             .map_err(|what| OutletError::Decisions { lane: lane.to_string(), what })?;
+        let sequence = Place::of(&commit.checkpoint).map_or(0, |place| place.sequence);
         let ledger = Ledger {
             position: commit.position,
-            sequence: Place::of(&commit.checkpoint).map_or(0, |place| place.sequence),
+            sequence,
+            found: sequence,
+            ours: Vec::new(),
             checkpoint: commit.checkpoint,
             previous: None,
             is_renamed: is_new,
@@ -241,7 +270,8 @@ impl Outlet {
             // Whose commit names an older one still needs that.
             if !left_out.contains(lane) && std::mem::take(&mut ledger.is_renamed) {
                 let keep: Vec<String> = ledger.previous.iter().chain([&ledger.checkpoint]).cloned().collect();
-                self.chores.push(Chore::Sweep { lane: lane.clone(), keep });
+                let history = ledger.history(self.history_window);
+                self.chores.push(Chore::Sweep { lane: lane.clone(), keep, history });
             }
         }
         Ok(Settled::Done)
@@ -316,11 +346,18 @@ impl Outlet {
         }
     }
 
-    fn save(&mut self, lane: &LaneId, position: Position, bytes: Vec<u8>, ahead: Vec<Decision>) {
+    fn save(
+        &mut self,
+        lane: &LaneId,
+        position: Position,
+        time: Option<Timestamp>,
+        bytes: Vec<u8>,
+        ahead: Vec<Decision>,
+    ) {
         let Some(ledger) = self.lanes.get_mut(lane) else { return };
         ledger.position = position;
         ledger.sequence += 1;
-        let name = Place { position, sequence: ledger.sequence }.name(&lane.name, &bytes);
+        let name = Place { position, sequence: ledger.sequence, time }.name(&lane.name, &bytes);
         let saving = Saving { name, decisions: ledger.decisions.len(), ahead };
         if ledger.saving.is_some() {
             ledger.waiting = Some((saving, bytes));
@@ -349,6 +386,7 @@ impl Outlet {
                 if let Some((waiting, _)) = &mut ledger.waiting {
                     waiting.decisions = waiting.decisions + ahead - saving.decisions;
                 }
+                ledger.ours.push(name.clone());
                 if ledger.checkpoint != name {
                     ledger.previous = Some(std::mem::replace(&mut ledger.checkpoint, name));
                     ledger.is_renamed = true;
@@ -364,7 +402,7 @@ impl Outlet {
 
 /// Of a lane that begins here and knows nothing yet.
 pub fn first_checkpoint_name(lane: &str, position: Position, bytes: &[u8]) -> String {
-    Place { position, sequence: 0 }.name(lane, bytes) + FIRST
+    Place { position, sequence: 0, time: None }.name(lane, bytes) + FIRST
 }
 
 const FIRST: &str = "-first";

@@ -52,6 +52,10 @@ pub struct PaceSettings {
     pub lane_queue_batches_max: usize,
     pub commit_interval: Duration,
     pub checkpoint_interval: Duration,
+    /// A lane is saved after so many records in any case: what is lived again after a fault is no more than that.
+    pub checkpoint_records_max: u64,
+    /// Beside the last two checkpoints of a lane, one an hour is kept for so long (event time).
+    pub history_window: Duration,
     /// A lane without readings for this long takes event time to go on; None: never.
     pub idle_after: Option<Duration>,
 }
@@ -64,6 +68,8 @@ impl Default for PaceSettings {
             lane_queue_batches_max: 64,
             commit_interval: Duration::from_millis(500),
             checkpoint_interval: Duration::from_secs(60),
+            checkpoint_records_max: 2_000_000,
+            history_window: Duration::from_secs(86_400),
             idle_after: None,
         }
     }

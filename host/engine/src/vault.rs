@@ -1,6 +1,7 @@
 //! What is done in the checkpoint store, apart from the outlet: a store that is slow or away must not hold
 //! up what is on its way.
 
+use gridwatch_core::Timestamp;
 use gridwatch_core::digest;
 use gridwatch_core::record::Position;
 use gridwatch_core::sink::{LaneId, Store, StoreError};
@@ -16,12 +17,24 @@ pub enum Chore {
         name: String,
         bytes: Vec<u8>,
     },
-    /// Deletes the lane's checkpoints that stand before all of these. Only an owner whose commit names one
-    /// of them may ask for it.
+    /// Deletes the lane's checkpoints that stand before all of these, but for some that its history is lived again
+    /// from. Only an owner whose commit names one of them may ask for it.
     Sweep {
         lane: LaneId,
         keep: Vec<String>,
+        history: Kept,
     },
+}
+
+/// What is kept of a lane's checkpoints beside the last ones: the first of each hour.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Event time, back from the newest of the last ones; zero: none is kept.
+    pub window_ms: i64,
+    /// Beyond this sequence number, which its present owner found, only `ours` are the lane's. What else is there was
+    /// left by one whose commit did not come to be.
+    pub found: u64,
+    pub ours: Vec<String>,
 }
 
 /// How a `Put` ended.
@@ -39,8 +52,8 @@ impl Chore {
                 let result = store.put(&name, bytes);
                 Some(Stored { lane, name, result })
             }
-            Chore::Sweep { lane, keep } => {
-                if let Err(error) = sweep(store, &folder_of(&lane.name), &keep) {
+            Chore::Sweep { lane, keep, history } => {
+                if let Err(error) = sweep(store, &folder_of(&lane.name), &keep, &history) {
                     tracing::warn!(%lane, %error, "old checkpoints cannot be deleted; they do no harm");
                 }
                 None
@@ -59,18 +72,23 @@ pub fn folder_of(lane: &str) -> String {
 pub struct Place {
     pub position: Position,
     pub sequence: u64,
+    /// Event time, where it has begun.
+    pub time: Option<Timestamp>,
 }
 
 /// In a name; what was written before there were any has none.
 const SEQUENCE_DIGITS: usize = 10;
+const TIME_DIGITS: usize = 13;
+/// One checkpoint of each is kept.
+const HOUR_MS: i64 = 3_600_000;
 
 impl Place {
     /// The name of the lane's checkpoint that was made here. Unique by content: another process may have made
     /// another one at the same place.
     pub fn name(self, lane: &str, bytes: &[u8]) -> String {
-        let Place { position, sequence } = self;
-        let digest = digest::short(bytes);
-        format!("{}{position:020}-{sequence:0SEQUENCE_DIGITS$}-{digest}", folder_of(lane))
+        let Place { position, sequence, time } = self;
+        let (folder, digest, time) = (folder_of(lane), digest::short(bytes), time.unwrap_or(0).max(0));
+        format!("{folder}{position:020}-{sequence:0SEQUENCE_DIGITS$}-{time:0TIME_DIGITS$}-{digest}")
     }
 
     /// As the checkpoint's name has it.
@@ -78,17 +96,52 @@ impl Place {
         let mut parts = name.rsplit('/').next()?.split('-');
         let position = parts.next()?.parse().ok()?;
         let sequence = parts.next().filter(|part| part.len() == SEQUENCE_DIGITS);
-        Some(Place { position, sequence: sequence.and_then(|part| part.parse().ok()).unwrap_or(0) })
+        let time = parts.next().filter(|part| part.len() == TIME_DIGITS);
+        Some(Place {
+            position,
+            sequence: sequence.and_then(|part| part.parse().ok()).unwrap_or(0),
+            time: time.and_then(|part| part.parse().ok()).filter(|time| *time > 0),
+        })
     }
 }
 
 /// By place alone: of two checkpoints at one place either may be the one that is named.
-fn sweep(store: &dyn Store, folder: &str, keep: &[String]) -> Result<(), StoreError> {
-    let Some(from) = keep.iter().filter_map(|name| Place::of(name)).min() else { return Ok(()) };
-    for name in store.list(folder)?.iter().filter(|name| Place::of(name).is_some_and(|at| at < from)) {
+fn sweep(store: &dyn Store, folder: &str, keep: &[String], history: &Kept) -> Result<(), StoreError> {
+    let places = || keep.iter().filter_map(|name| Place::of(name));
+    let (Some(from), Some(newest)) = (places().min(), places().max()) else { return Ok(()) };
+    let before = store.list(folder)?.into_iter();
+    let before: Vec<String> = before
+        .filter(|name| {
+            Place::of(name).is_some_and(|at| (at.position, at.sequence) < (from.position, from.sequence))
+        })
+        .collect();
+    let thinned = history.thinned(&before, newest);
+    for name in before.iter().filter(|name| !thinned.contains(*name)) {
         store.delete(name)?;
     }
     store.tidy(folder)
+}
+
+impl Kept {
+    /// Those of `names` that stay, as seen from the `newest` checkpoint.
+    pub fn thinned(&self, names: &[String], newest: Place) -> Vec<String> {
+        let Some(since) = newest.time.map(|time| time - self.window_ms) else { return Vec::new() };
+        let mut placed: Vec<(Place, &String)> = names
+            .iter()
+            .filter_map(|name| Some((Place::of(name)?, name)))
+            .filter(|(place, name)| place.sequence <= self.found || self.ours.contains(name))
+            .collect();
+        placed.sort();
+        let mut hour = None;
+        placed.retain(|(place, _)| {
+            let of_place =
+                place.time.filter(|time| self.window_ms > 0 && *time >= since).map(|time| time / HOUR_MS);
+            let is_first = of_place.is_some() && of_place != hour;
+            hour = of_place.or(hour);
+            is_first
+        });
+        placed.into_iter().map(|(_, name)| name.clone()).collect()
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +154,10 @@ mod tests {
     #[test]
     fn places_are_read_from_names_old_and_new() {
         let place = |name: &str| Place::of(name).map(|place| (place.position, place.sequence));
+        let timed = Place { position: 7, sequence: 2, time: Some(1_767_225_600_000) };
+        assert_eq!(Place::of(&timed.name("a-3", b"")), Some(timed));
+        let timeless = Place { time: None, ..timed };
+        assert_eq!(Place::of(&timeless.name("a-3", b"")), Some(timeless));
         assert_eq!(place("checkpoints/a-3/00000000000000000120-0000000007-ffaa840a47be1998"), Some((120, 7)));
         assert_eq!(
             place("checkpoints/a-3/00000000000000000120-0000000000-ffaa840a47be1998-first"),
@@ -122,7 +179,30 @@ mod tests {
         }
         store.put("checkpoints/a-3/00000000000000000119-0000000009-0000000000000000", Vec::new()).unwrap();
         store.put("checkpoints/a-3/00000000000000000120-ffaa840a47be1998", Vec::new()).unwrap();
-        sweep(&store, "checkpoints/a-3/", &[name(3), name(4)]).unwrap();
+        sweep(&store, "checkpoints/a-3/", &[name(3), name(4)], &Kept::default()).unwrap();
         assert_eq!(store.list("checkpoints/a-3/").unwrap(), [name(3), name(4), name(5)]);
+    }
+
+    /// What explanations and plots begin at; and never one that its owner could not commit.
+    #[test]
+    fn one_an_hour_is_kept_of_the_window_and_none_that_is_not_the_lanes() {
+        const START: i64 = 1_767_225_600_000;
+        let place = |sequence: u64| Place {
+            position: sequence * 100,
+            sequence,
+            time: Some(START + sequence as i64 * HOUR_MS / 4),
+        };
+        let name = |sequence: u64| place(sequence).name("a", b"ours");
+        let store = MemoryStore::new();
+        (1..=40).for_each(|sequence| store.put(&name(sequence), Vec::new()).unwrap());
+        let orphan = Place { position: 3_050, ..place(32) }.name("a", b"another's");
+        store.put(&orphan, Vec::new()).unwrap();
+        let ours = (31..=40).map(name).collect();
+        let history = Kept { window_ms: 5 * HOUR_MS, found: 30, ours };
+        for _ in 0..2 {
+            sweep(&store, "checkpoints/a/", &[name(39), name(40)], &history).unwrap();
+            let kept = store.list("checkpoints/a/").unwrap();
+            assert_eq!(kept, [20, 24, 28, 32, 36, 39, 40].map(name));
+        }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use gridwatch_core::Timestamp;
 use gridwatch_core::checkpoint::CheckpointError;
 use gridwatch_core::decision::Decision;
 use gridwatch_core::record::{Chunk, Feed, FeedStatus, Position, SourceError};
@@ -24,6 +25,8 @@ pub enum Parcel {
     /// The lane as of `position`; all output before it was handed on before.
     Checkpoint {
         position: Position,
+        /// Event time, where it has begun.
+        time: Option<Timestamp>,
         bytes: Vec<u8>,
         /// Committed by an earlier life, and not come to yet: they are not in it.
         ahead: Vec<Decision>,
@@ -56,6 +59,7 @@ pub struct Worker {
     /// When the oldest reading of the batch in the making came.
     waiting_since: Option<Duration>,
     checkpoint_due: Duration,
+    records_since_checkpoint: u64,
     /// When something was last read.
     read_last: Duration,
     /// Event time when something was last read, to let it go on from there.
@@ -79,6 +83,7 @@ impl Worker {
             chunk: Chunk::default(),
             waiting_since: None,
             checkpoint_due: now + pace.checkpoint_interval,
+            records_since_checkpoint: 0,
             read_last: now,
             event_time_last,
         })
@@ -114,6 +119,7 @@ impl Worker {
         for record in self.chunk.iter() {
             self.lane.accept(&record)?;
         }
+        self.records_since_checkpoint += self.chunk.records.len() as u64;
         self.lane.look_for_mapped(&self.chunk);
         let status = polled?;
         if status == FeedStatus::Away {
@@ -145,7 +151,9 @@ impl Worker {
             return Ok(Step::Ended);
         }
         // A candidate that is under way would be forgotten.
-        let due = now >= self.checkpoint_due && !self.lane.is_preparing();
+        let due =
+            now >= self.checkpoint_due || self.records_since_checkpoint >= self.pace.checkpoint_records_max;
+        let due = due && !self.lane.is_preparing();
         if checkpoint_wanted || due {
             self.checkpoint_due = now + self.pace.checkpoint_interval;
             self.checkpoint(hand_on)?;
@@ -174,7 +182,9 @@ impl Worker {
             .map_err(|what| WorkerError::Checkpoint { lane: self.lane.name().to_owned(), what })?;
         self.hand_on_output(hand_on);
         let ahead = self.lane.decisions_ahead();
-        hand_on(Parcel::Checkpoint { position, bytes, ahead });
+        let time = self.lane.event_time();
+        self.records_since_checkpoint = 0;
+        hand_on(Parcel::Checkpoint { position, time, bytes, ahead });
         Ok(())
     }
 

@@ -125,7 +125,9 @@ fn plan(intake: Box<dyn Intake>, sink: Box<dyn Sink>) -> Plan {
     let parts = support::parts(16);
     Plan {
         intake,
+        past: None,
         template: LaneTemplate {
+            history: None,
             settings: parts.settings,
             assets: parts.assets,
             delivery: parts.delivery,

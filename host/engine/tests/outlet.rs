@@ -49,7 +49,9 @@ fn nothing_overtakes_a_decision_that_is_not_committed() {
     assert!(outlet.is_waiting());
     outlet.receive(&lane(), output(20, "plain", 0)).unwrap();
     outlet.receive(&lane(), output(30, "after the second", 1)).unwrap();
-    outlet.receive(&lane(), Parcel::Checkpoint { position: 30, bytes: vec![1], ahead: vec![] }).unwrap();
+    outlet
+        .receive(&lane(), Parcel::Checkpoint { position: 30, time: None, bytes: vec![1], ahead: vec![] })
+        .unwrap();
     assert_eq!(sink.messages(), [], "before its decision is committed");
     sink.fail(busy());
     assert_eq!(outlet.settle().unwrap(), Settled::Later);
@@ -69,13 +71,17 @@ fn decisions_that_fill_a_commit_wait_for_a_checkpoint_and_no_longer() {
     assert_eq!(outlet.settle().unwrap(), Settled::Full);
     assert!(!outlet.is_full(), "the checkpoint has to come through");
     store.fail(StoreError::Failed { name: "x".into(), what: "away".into() });
-    outlet.receive(&lane(), Parcel::Checkpoint { position: 10, bytes: vec![1], ahead: vec![] }).unwrap();
+    outlet
+        .receive(&lane(), Parcel::Checkpoint { position: 10, time: None, bytes: vec![1], ahead: vec![] })
+        .unwrap();
     assert!(outlet.is_full(), "nothing more before it is stored");
     outlet.do_chores(&store);
     assert_eq!(outlet.settle().unwrap(), Settled::Full);
     assert!(!outlet.is_full(), "the next checkpoint has to come through");
     assert!(outlet.receive(&lane(), output(20, "2", 0)).unwrap(), "it is asked for again");
-    outlet.receive(&lane(), Parcel::Checkpoint { position: 20, bytes: vec![2], ahead: vec![] }).unwrap();
+    outlet
+        .receive(&lane(), Parcel::Checkpoint { position: 20, time: None, bytes: vec![2], ahead: vec![] })
+        .unwrap();
     outlet.do_chores(&store);
     assert_eq!(outlet.settle().unwrap(), Settled::Done);
     assert_eq!(texts(&sink.committed()), ["1", "2"]);
@@ -89,7 +95,9 @@ fn a_checkpoint_that_is_named_is_never_swept() {
         store.put(&name(0, "aa"), vec![0]).unwrap();
         let mut outlet = opened(&sink);
         for (position, bytes) in [(5, vec![at]), (5, vec![at, 1]), (5, vec![at, 2]), (9, vec![at, 3])] {
-            outlet.receive(&lane(), Parcel::Checkpoint { position, bytes, ahead: vec![] }).unwrap();
+            outlet
+                .receive(&lane(), Parcel::Checkpoint { position, time: None, bytes, ahead: vec![] })
+                .unwrap();
             outlet.do_chores(&store);
             assert_eq!(outlet.settle().unwrap(), Settled::Done);
             outlet.do_chores(&store);
@@ -117,7 +125,7 @@ fn a_decision_that_is_still_ahead_outlives_a_checkpoint() {
         (commit.position, decision::decode(&commit.decisions).unwrap())
     };
     outlet.receive(&lane(), output(10, "with a decision of its own", 1)).unwrap();
-    let save = |position, bytes, ahead| Parcel::Checkpoint { position, bytes, ahead };
+    let save = |position, bytes, ahead| Parcel::Checkpoint { position, time: None, bytes, ahead };
     outlet.receive(&lane(), save(20, vec![1], ahead.clone())).unwrap();
     // Another on its way behind it counts what the first has left.
     outlet.receive(&lane(), save(30, vec![2], ahead.clone())).unwrap();

@@ -115,6 +115,7 @@ fn gridwatch(input: &Input, feed: &MemoryFeed, modules: &[Arc<dyn Module>]) -> u
         batch_rows_max: ROWS,
         schemas: None,
         past: None,
+        history: None,
     };
     let pace = PaceSettings { batch_delay: Duration::from_secs(1), ..PaceSettings::default() };
     let (id, store) = (LaneId::only("0"), MemoryStore::new());

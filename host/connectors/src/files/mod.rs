@@ -5,6 +5,7 @@ mod feed;
 mod input;
 mod options;
 mod part;
+mod past;
 mod sink;
 #[cfg(test)]
 mod sink_tests;
@@ -16,4 +17,5 @@ pub use feed::FileFeed;
 pub use input::Progress;
 pub use options::{FileFeedOptions, FileFormat};
 pub use part::Part;
+pub use past::FilePast;
 pub use sink::{FileSink, FileSinkOptions, Output};

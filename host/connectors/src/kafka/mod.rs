@@ -5,7 +5,7 @@
 //! together ([`sink`]): in one transaction, or after one another where that is enough. What a commit says
 //! besides the position travels in the offset's metadata ([`metadata`]).
 //!
-//! Tools send with [`publish`], and send dead letters again with [`letters`], which keeps in [`progress`] what
+//! What was read is read once more with [`past`]. Tools send with [`publish`], and send dead letters again with [`letters`], which keeps in [`progress`] what
 //! it has sent.
 //!
 //! librdkafka's batch call and offsets' metadata are reached past `rdkafka`, in [`raw`]; no other room here
@@ -19,6 +19,7 @@ mod identity;
 mod intake;
 mod letters;
 mod metadata;
+mod past;
 mod producer;
 mod progress;
 mod publish;
@@ -31,6 +32,7 @@ pub use figures::ClientFigures;
 pub use group::{Group, connect};
 pub use intake::KafkaIntake;
 pub use letters::{Letters, LettersSettings, Stored};
+pub use past::KafkaPast;
 pub use publish::{Outbound, Publisher, ToolError};
 pub use settings::{KafkaSettings, OnLost, Start};
 pub use sink::KafkaSink;

@@ -84,6 +84,24 @@ impl KafkaSettings {
         config
     }
 
+    /// Of a consumer that is no member of anything.
+    pub(super) fn reader(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("queued.min.messages", "20000").set("queued.max.messages.kbytes", "8192");
+        config.set("fetch.queue.backoff.ms", "10");
+        self.common(&mut config, &PRODUCER_ONLY);
+        // Who does not subscribe does not join; it is the group's right to read that is used.
+        config
+            .set("client.id", format!("gridwatch-{}-past", self.instance))
+            .set("group.id", &self.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("enable.partition.eof", "true")
+            .set("isolation.level", "read_committed");
+        config
+    }
+
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("linger.ms", "2").set("queue.buffering.max.kbytes", "32768");

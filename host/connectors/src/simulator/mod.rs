@@ -24,6 +24,7 @@ mod feed;
 mod feeder;
 mod inject;
 mod load;
+mod past;
 mod plan;
 mod random;
 mod reading;
@@ -36,6 +37,7 @@ mod tests;
 
 pub use fault::{FaultKind, Label};
 pub use feed::{Clock, Pace, SimulatorFeed, SystemClock};
+pub use past::SimulatorPast;
 pub use reading::{
     APPARENT_POWER, CURRENT, CURRENT_L1, FREQUENCY, POWER, POWER_FACTOR, QUANTITIES, QuantitySet,
     REACTIVE_POWER, SimReading, TEMPERATURE, VOLTAGE, VOLTAGE_L1,

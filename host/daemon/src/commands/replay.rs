@@ -8,7 +8,7 @@ use gridwatch_connectors::files::{FileSink, FileSinkOptions, Output};
 use gridwatch_connectors::memory::MemoryStore;
 use gridwatch_engine::deployment::Deployment;
 use gridwatch_engine::pipeline::{Pipeline, Plan, Snapshot};
-use gridwatch_engine::settings::OnMissing;
+use gridwatch_engine::settings::{OnMissing, PaceSettings};
 use serde_json::json;
 
 use crate::account::{self, grouped};
@@ -119,7 +119,12 @@ fn stream(args: &ReplayArgs, config: &Config, lanes: Lanes) -> Result<Ended, Fai
         template: lanes.template,
         sink: Box::new(sink),
         store: Arc::new(MemoryStore::new()),
-        pace: wiring::pace(&config.engine, CHECKPOINT_INTERVAL),
+        past: lanes.past,
+        pace: PaceSettings {
+            checkpoint_interval: CHECKPOINT_INTERVAL,
+            history_window: Duration::ZERO,
+            ..wiring::pace(&config.engine, &config.checkpoints)
+        },
         on_missing: OnMissing::Halt,
         observer: None,
     };

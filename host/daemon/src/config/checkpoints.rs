@@ -13,6 +13,10 @@ pub struct Checkpoints {
     pub place: Place,
     /// Real time between two checkpoints of a lane.
     pub interval: Duration,
+    /// Records of a lane between two of its checkpoints, at most.
+    pub records_max: u64,
+    /// How far back (event time) one checkpoint an hour is kept, to explain and to plot from.
+    pub history_window: Duration,
     pub on_missing: OnMissing,
 }
 
@@ -77,10 +81,14 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub fn read(mut section: Section<'_, '_>) -> Checkpoints {
     let place = read_place(&mut section);
     let interval = section.duration("interval", Duration::from_millis(100)..=DAY);
+    let records_max = section.integer("records_max", 1_000..=1_000_000_000);
+    let history_window = section.duration("history_window", Duration::ZERO..=DAY * 30);
     let on_missing = section.choice("on_missing", &[("halt", OnMissing::Halt), ("cold", OnMissing::Cold)]);
     let checkpoints = Checkpoints {
         place,
         interval: interval.unwrap_or(Duration::from_secs(60)),
+        records_max: records_max.unwrap_or(2_000_000),
+        history_window: history_window.unwrap_or(DAY),
         on_missing: on_missing.map_or(OnMissing::Halt, |at| at.value),
     };
     section.close();

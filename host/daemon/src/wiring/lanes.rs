@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use gridwatch_connectors::files::{FileFeed, FileFeedOptions, FileFormat, Part, Progress};
-use gridwatch_connectors::kafka::{Group, KafkaIntake};
-use gridwatch_connectors::simulator::{After, Pace, SimulatorFeed, SystemClock, World};
+use gridwatch_connectors::files::{FileFeed, FileFeedOptions, FileFormat, FilePast, Part, Progress};
+use gridwatch_connectors::kafka::{Group, KafkaIntake, KafkaPast};
+use gridwatch_connectors::simulator::{After, Pace, SimulatorFeed, SimulatorPast, SystemClock, World};
 use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
 use gridwatch_core::decode::DecodeSettings;
 use gridwatch_core::digest;
 use gridwatch_core::intake::{FixedLanes, Intake, Opening};
-use gridwatch_core::record::RecordFormat;
+use gridwatch_core::record::{Past, RecordFormat};
 use gridwatch_core::sink::{Delivery, LaneId};
 use gridwatch_engine::deployment::{Deployment, Deployments};
 use gridwatch_engine::lane::LaneTemplate;
@@ -29,6 +29,8 @@ pub struct Lanes {
     pub intake: Box<dyn Intake>,
     pub template: LaneTemplate,
     pub progress: Option<Arc<Progress>>,
+    /// What was read once more; None where it is gone with the reading.
+    pub past: Option<Arc<dyn Past>>,
     /// Where they are a topic's partitions.
     pub group: Option<Group>,
     /// Those that are there from the beginning and stay, and what they are made of; empty where lanes come and go.
@@ -79,6 +81,7 @@ impl LaneBase<'_> {
             batch_rows_max: self.engine.batch_rows_max,
             schemas: None,
             past: self.past.clone(),
+            history: None,
         }
     }
 
@@ -88,9 +91,10 @@ impl LaneBase<'_> {
         sources: BTreeMap<String, Vec<Part>>,
         assets: &AssetTable,
         progress: Option<Arc<Progress>>,
+        past: Option<Arc<dyn Past>>,
     ) -> Lanes {
         let intake = Box::new(FixedLanes::new(openings));
-        Lanes { intake, template: self.template(assets), progress, group: None, sources }
+        Lanes { intake, template: self.template(assets), progress, past, group: None, sources }
     }
 }
 
@@ -118,7 +122,8 @@ pub fn of_source(source: &Source, base: &LaneBase<'_>, replays: bool) -> Result<
 pub fn of_group(group: Group, base: &LaneBase<'_>) -> Lanes {
     let intake = Box::new(KafkaIntake::new(group.clone()));
     let template = base.template(base.assets);
-    Lanes { intake, template, progress: None, group: Some(group), sources: BTreeMap::new() }
+    let past: Option<Arc<dyn Past>> = Some(Arc::new(KafkaPast::of(&group)));
+    Lanes { intake, template, progress: None, past, group: Some(group), sources: BTreeMap::new() }
 }
 
 /// All files as one lane.
@@ -145,6 +150,7 @@ fn file_lane(source: &FileSource, base: &LaneBase<'_>) -> Result<Lanes, Failure>
         },
         ..FileFeedOptions::new(format)
     };
+    let past = FilePast::of(&source.paths, &options).map(|past| Arc::new(past) as Arc<dyn Past>);
     let feed = FileFeed::open(source.paths.clone(), options)
         .map_err(|error| Failure::Arguments(error.to_string()))?;
     let record_format = match feed.header() {
@@ -158,7 +164,7 @@ fn file_lane(source: &FileSource, base: &LaneBase<'_>) -> Result<Lanes, Failure>
     let lane = LaneId::only(&name);
     let source = parts.iter().map(Part::in_checkpoint).collect();
     let opening = Opening { lane, origin, source, format: record_format, feed: Box::new(feed) };
-    Ok(base.fixed(vec![opening], [(name, parts)].into(), base.assets, progress))
+    Ok(base.fixed(vec![opening], [(name, parts)].into(), base.assets, progress, past))
 }
 
 /// The file's name without its folder, made fit for a path of checkpoints.
@@ -232,7 +238,8 @@ pub fn simulator_lanes(
         });
         sources.insert(name, vec![part]);
     }
-    Ok(base.fixed(openings, sources, assets, None))
+    let past: Arc<dyn Past> = Arc::new(SimulatorPast::new(world.clone(), lanes, after));
+    Ok(base.fixed(openings, sources, assets, None, Some(past)))
 }
 
 fn simulators_assets(world: &World) -> Result<AssetTable, Failure> {

@@ -20,20 +20,20 @@ pub use signals::Signals;
 pub use sought::MappingWatch;
 pub use stdout::reader_gone;
 
-use std::time::Duration;
-
 use gridwatch_engine::settings::{OnMissing, PaceSettings};
 
 use crate::config;
 
 /// How the work is cut up, as configured.
-pub fn pace(engine: &config::Engine, checkpoint_interval: Duration) -> PaceSettings {
+pub fn pace(engine: &config::Engine, checkpoints: &config::Checkpoints) -> PaceSettings {
     PaceSettings {
         batch_rows_max: engine.batch_rows_max,
         batch_delay: engine.batch_delay,
         lane_queue_batches_max: engine.lane_queue_batches_max,
         commit_interval: engine.commit_interval,
-        checkpoint_interval,
+        checkpoint_interval: checkpoints.interval,
+        checkpoint_records_max: checkpoints.records_max,
+        history_window: checkpoints.history_window,
         idle_after: engine.idle_tick,
     }
 }

@@ -132,11 +132,14 @@ impl Lane {
         // What was published up to the committed position stays so: a new decision comes after it.
         let position = position.max(self.replay.silent_until);
         if known {
-            self.replay.decisions.retain(|decision| !is_of_detector(decision));
+            let decisions = std::mem::take(&mut self.replay.decisions);
+            let (ours, others): (Vec<_>, Vec<_>) = decisions.into_iter().partition(is_of_detector);
+            ours.into_iter().for_each(|decision| self.chronicle.note(decision));
+            self.replay.decisions = others.into();
         } else {
             let fingerprint = self.seats[at].fingerprint.clone();
             let what = What::Quarantine { detector, fingerprint, reason: reason.clone() };
-            self.output.decisions.push(Decision { position, what });
+            self.decide_at(position, what);
         }
         *self.seats[at].faults.entry(fault.label()).or_default() += 1;
         self.close(at, reason, position, !known || self.comes_again(position));

@@ -23,6 +23,7 @@ impl Lane {
             let is_due = |decision: &mut Decision| decision.position <= position;
             let Some(decision) = self.replay.decisions.pop_front_if(is_due) else { break };
             let live = self.comes_again(decision.position);
+            self.chronicle.note(decision.clone());
             match decision.what {
                 What::Quarantine { detector, fingerprint, reason } => {
                     self.quarantine_again(&detector, &fingerprint, reason, decision.position, false);
@@ -40,6 +41,8 @@ impl Lane {
                 What::Remove { detector, is_kept } => {
                     self.vacate(&detector, is_kept, decision.position, live)?;
                 }
+                // Nobody decides these yet.
+                What::Skip { .. } | What::Suspend { .. } | What::Release { .. } => {}
                 // Taken apart from the others on resuming: they are no matter of batches.
                 What::SchemaUnknown { .. } | What::SchemaKnown { .. } => {}
             }
@@ -53,11 +56,18 @@ impl Lane {
         Ok(())
     }
 
+    /// Judges what is waiting and applies what stands at or before `position`, up to which there are no more readings.
+    pub fn relive_up_to(&mut self, position: Position) -> Result<(), LaneError> {
+        self.relive(position)?;
+        self.flush()
+    }
+
     /// Those of an earlier life that stand at the batch in hand, and whose consequences are to be said again.
     pub(super) fn relive_at_batch(&mut self, first: Position) {
         while let Some(decision) = self.replay.decisions.pop_front_if(|decision| {
             decision.position <= first && matches!(decision.what, What::Quarantine { .. })
         }) {
+            self.chronicle.note(decision.clone());
             if let What::Quarantine { detector, fingerprint, reason } = decision.what {
                 self.quarantine_again(&detector, &fingerprint, reason, decision.position, true);
             }

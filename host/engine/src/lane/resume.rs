@@ -8,7 +8,7 @@ use gridwatch_core::anomaly::Origin;
 use gridwatch_core::assets::Assets;
 use gridwatch_core::checkpoint::{Checkpoint, DetectorState, Place, Role, SourcePart, difference};
 use gridwatch_core::clock::LaneClock;
-use gridwatch_core::decision::{Decision, What};
+use gridwatch_core::decision::{Chronicle, Decision, What};
 use gridwatch_core::judge::Fault;
 use gridwatch_core::reading::{Quantity, Reading};
 use gridwatch_core::record::Position;
@@ -22,6 +22,7 @@ use super::seat::Seat;
 use super::succession::{Hidden, HiddenRole};
 use super::{Lane, LaneError, Output, Replay, merged};
 use crate::deployment::{Deployment, Deployments, GoneDeployment};
+use crate::history::History;
 use crate::settings::LaneSettings;
 
 /// What a lane is made of.
@@ -42,6 +43,8 @@ pub struct LaneParts {
     pub schemas: Option<SchemaSource>,
     /// What ran once. None without a roster: then what runs today takes over what it finds.
     pub past: Option<Arc<dyn Deployments>>,
+    /// Where the lane's own past is, where it can be had.
+    pub history: Option<History>,
 }
 
 /// Where an earlier life stopped.
@@ -86,6 +89,7 @@ impl Lane {
             Lane::empty(parts, checkpoint.position, checkpoint.quantities.clone(), sensors)?;
         lane.clock = checkpoint.clock.clone();
         lane.tick = checkpoint.tick;
+        lane.chronicle = checkpoint.chronicle.clone();
         lane.settled = committed;
         // What an earlier life had decided for later may stand before what the life after it decided.
         decisions.sort_by_key(|decision| decision.position);
@@ -244,6 +248,7 @@ impl Lane {
             tick: self.tick,
             detectors,
             schemas_unknown: self.schooling.unknown(),
+            chronicle: self.chronicle.clone(),
         })
     }
 
@@ -322,6 +327,8 @@ impl Lane {
             next: position,
             replay: Replay::default(),
             output: Output { position, ..Output::default() },
+            chronicle: Chronicle::default(),
+            durable: None,
             settled: position,
             account: Account::default(),
             reading: Reading::default(),
@@ -372,7 +379,7 @@ impl Lane {
             }
             let explanation = format!("closed by the host: detector {name} {why}");
             self.clear([&name, &version, &digest], &episodes, &explanation, position);
-            self.output.decisions.push(Decision { position, what: What::Closed { detector: name } });
+            self.decide_at(position, What::Closed { detector: name });
         }
     }
 

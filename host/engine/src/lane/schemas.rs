@@ -215,6 +215,7 @@ impl Lane {
             self.schooling.relived.pop_front_if(|decision| decision.position <= position)
         {
             self.schooling.apply(&decision.what);
+            self.chronicle.note(decision);
         }
     }
 }

@@ -10,6 +10,7 @@ use gridwatch_core::sink::{Delivery, LaneId};
 
 use super::{LaneParts, SchemaSource};
 use crate::deployment::{Deployment, Deployments};
+use crate::history::History;
 use crate::settings::LaneSettings;
 
 #[derive(Clone)]
@@ -27,6 +28,8 @@ pub struct LaneTemplate {
     pub schemas: Option<SchemaSource>,
     /// What ran once, where there is a roster.
     pub past: Option<Arc<dyn Deployments>>,
+    /// Where what lanes have lived can be lived again.
+    pub history: Option<History>,
 }
 
 impl LaneTemplate {
@@ -50,6 +53,7 @@ impl LaneTemplate {
             batch_rows_max: self.batch_rows_max,
             schemas: self.schemas.clone(),
             past: self.past.clone(),
+            history: self.history.clone(),
         }
     }
 }

@@ -93,6 +93,7 @@ impl Thread {
             },
         };
         *lock(&self.shared.checkpointed) = Some(Instant::now());
+        worker.lane_mut().set_durable(commit.checkpoint.clone());
         self.hand_on(Parcel::Opened { commit, is_new });
         self.shared.show(&worker);
         self.shared.open.store(true, Ordering::Release);
@@ -118,6 +119,9 @@ impl Thread {
             }
             let now = self.openings.start.elapsed();
             let wanted = self.shared.save_wanted.swap(false, Ordering::AcqRel);
+            if let Some(name) = lock(&self.shared.durable).take() {
+                worker.lane_mut().set_durable(name);
+            }
             let step = worker.step(now, WAIT_MAX, wanted, &mut hand_on)?;
             if now >= shown + SNAPSHOT_INTERVAL {
                 shown = now;

@@ -22,11 +22,12 @@ use crossbeam_channel::{bounded, unbounded};
 use gridwatch_core::Timestamp;
 use gridwatch_core::account::Account;
 use gridwatch_core::intake::Intake;
-use gridwatch_core::record::{Position, SourceError};
+use gridwatch_core::record::{Past, Position, SourceError};
 use gridwatch_core::sink::{LaneId, Sink, SinkError, Store};
 use serde::Serialize;
 
 use crate::deployment::Deployment;
+use crate::history::History;
 use crate::lane::{DetectorSnapshot, LaneTemplate};
 use crate::outlet::{Observer, Outlet, OutletError};
 use crate::settings::{OnMissing, PaceSettings};
@@ -46,6 +47,8 @@ pub struct Plan {
     pub template: LaneTemplate,
     pub sink: Box<dyn Sink>,
     pub store: Arc<dyn Store>,
+    /// What the source has given before, where it can be had: with the store's checkpoints, the lanes' history.
+    pub past: Option<Arc<dyn Past>>,
     pub pace: PaceSettings,
     pub on_missing: OnMissing,
     pub observer: Option<Observer>,
@@ -148,6 +151,8 @@ struct LaneShared {
     snapshot: Mutex<LaneSnapshot>,
     /// When a checkpoint was last stored.
     checkpointed: Mutex<Option<Instant>>,
+    /// Its name, until the lane has heard of it.
+    durable: Mutex<Option<String>>,
     changes: Mutex<ChangeReport>,
 }
 
@@ -174,9 +179,10 @@ impl Pipeline {
     /// Recovers the sink and starts. Where all lanes are there from the beginning, all of them read when
     /// this returns; elsewhere they come as the source gives them.
     pub fn start(plan: Plan) -> Result<Pipeline, PipelineError> {
-        let Plan { intake, template, mut sink, store, pace, on_missing, observer } = plan;
+        let Plan { intake, template, mut sink, store, past, pace, on_missing, observer } = plan;
         let commits = sink.recover()?;
-        let template = LaneTemplate { delivery: sink.delivery(), ..template };
+        let history = past.map(|source| History { source, store: store.clone() });
+        let template = LaneTemplate { delivery: sink.delivery(), history, ..template };
         let shared = Arc::new(Shared::default());
         let mut pipeline = Pipeline { shared: shared.clone(), threads: Vec::new() };
         let (parcels, parcels_in) = bounded(pace.lane_queue_batches_max.max(1));
@@ -200,7 +206,7 @@ impl Pipeline {
         pipeline.spawn("vault", move || vault::run(&*store, &chores_in, &stored))?;
         let doors =
             outlet::Doors { parcels: parcels_in, controls: controls_in, stored: stored_in, chores, notices };
-        let outlet = Outlet::new(sink, observer);
+        let outlet = Outlet::new(sink, observer).keeping(pace.history_window);
         let ours = shared.clone();
         pipeline.spawn("outlet", move || outlet::run(outlet, &doors, &ours, pace.commit_interval))?;
         let is_fixed = intake.is_fixed();

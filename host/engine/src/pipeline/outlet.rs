@@ -156,6 +156,7 @@ impl Thread<'_> {
             && let Some(lane) = self.shared.lane(&stored.lane)
         {
             *lock(&lane.checkpointed) = Some(Instant::now());
+            *lock(&lane.durable) = Some(stored.name.clone());
         }
         self.outlet.stored(stored);
         lock(&self.shared.outlet).checkpoint_failures = self.outlet.checkpoint_failures();

@@ -64,6 +64,7 @@ pub fn parts(rows_max: usize) -> LaneParts {
         batch_rows_max: rows_max,
         schemas: None,
         past: None,
+        history: None,
     }
 }
 

@@ -1,0 +1,114 @@
+//! A lane's past, lived once more: from a checkpoint on, with the readings that the source still has and the
+//! decisions that stood there, in silence.
+//!
+//! What was rebuilt, explained or plotted is then what it was, since a lane's output is a function of just these.
+//! Nothing of it is published or counted, and who reads the source now does not notice.
+//!
+//! - [`reliving`] a lane as it goes through its past
+//! - [`found`] which checkpoint to begin at
+
+mod found;
+mod reliving;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use gridwatch_core::checkpoint::{Checkpoint, CheckpointError};
+use gridwatch_core::decision::Decision;
+use gridwatch_core::record::{Past, Position, SourceError};
+use gridwatch_core::sink::{Store, StoreError};
+
+use crate::lane::{LaneError, LaneParts};
+
+pub use found::At;
+pub use reliving::{PastRecord, Reliving};
+
+/// Where the past of all lanes is.
+#[derive(Clone)]
+pub struct History {
+    pub source: Arc<dyn Past>,
+    pub store: Arc<dyn Store>,
+}
+
+/// How long something may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience<'a> {
+    since: Instant,
+    max: Duration,
+    cancel: Option<&'a AtomicBool>,
+}
+
+impl<'a> Patience<'a> {
+    pub fn of(max: Duration) -> Self {
+        Patience { since: Instant::now(), max, cancel: None }
+    }
+
+    /// And no longer than until this is set.
+    pub fn unless(self, cancel: &'a AtomicBool) -> Self {
+        Patience { cancel: Some(cancel), ..self }
+    }
+
+    pub fn check(&self) -> Result<(), HistoryError> {
+        if self.cancel.is_some_and(|cancel| cancel.load(Ordering::Acquire)) {
+            return Err(HistoryError::Cancelled);
+        }
+        if self.since.elapsed() > self.max {
+            return Err(HistoryError::TooLong { max: self.max });
+        }
+        Ok(())
+    }
+}
+
+/// Why a stretch of the past cannot be lived again.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum HistoryError {
+    #[error("lane {lane}: no checkpoint is kept from before {wanted}: so far back its past does not reach")]
+    Beyond { lane: String, wanted: String },
+    #[error("lane {lane}: what was decided since the checkpoint {name} is not known any more")]
+    Forgotten { lane: String, name: String },
+    #[error("lane {lane}: its settings or assets have changed since the checkpoint {name}")]
+    Changed { lane: String, name: String },
+    #[error("the checkpoint {name} {what}")]
+    Damaged { name: String, what: CheckpointError },
+    #[error("the checkpoint store cannot be asked: {0}")]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Lane(#[from] LaneError),
+    #[error("it takes longer than {max:?}")]
+    TooLong { max: Duration },
+    #[error("it is not wanted any more")]
+    Cancelled,
+    #[error("it comes out other than it was: {what}")]
+    Differs { what: String },
+}
+
+impl History {
+    pub fn checkpoint(&self, name: &str) -> Result<Checkpoint, HistoryError> {
+        let bytes = self.store.get(name)?;
+        Checkpoint::decode(&bytes).map_err(|what| HistoryError::Damaged { name: name.to_owned(), what })
+    }
+
+    /// The lane as the checkpoint of that name has it, with those of its detectors that are in `whom` and nobody
+    /// else, and told what was decided `since`. It is silent up to `speaks_from`. `parts` are of the lane as it is
+    /// to be: its settings must not have changed since.
+    pub fn relive(&self, parts: LaneParts, name: &str, past: Stretch<'_>) -> Result<Reliving, HistoryError> {
+        let checkpoint = self.checkpoint(name)?;
+        let decided = checkpoint.chronicle.decided();
+        let decisions = (past.decisions)(decided)
+            .ok_or_else(|| HistoryError::Forgotten { lane: parts.name.clone(), name: name.to_owned() })?;
+        Reliving::begin(self, parts, name, checkpoint, decisions, &past)
+    }
+}
+
+/// What of a lane's past is to be lived again.
+pub struct Stretch<'a> {
+    /// Names of detectors.
+    pub whom: &'a [&'a str],
+    /// What was decided after the first so many decisions.
+    pub decisions: &'a dyn Fn(u64) -> Option<Vec<Decision>>,
+    /// From here on it says what it finds, to whoever lives it again.
+    pub speaks_from: Position,
+}
