@@ -47,7 +47,7 @@ export async function inPage(browser, host, options, work) {
   const context = await browser.newContext({ viewport: desktop, colorScheme: 'dark', timezoneId: 'Europe/Madrid', locale: 'en-GB', ...options })
   await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: host.url })
   const page = await context.newPage()
-  page.setDefaultTimeout(20_000)
+  page.setDefaultTimeout(30_000)
   const watched = new Watched(page, host.url)
   try {
     await work(page)

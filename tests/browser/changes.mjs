@@ -1,7 +1,7 @@
 // What happens while somebody looks: detectors come and are refused, the process goes away and comes back.
 
 import assert from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { inPage, open, shot } from './browser.mjs'
 import { rebuilt, token, until } from './host.mjs'
 
@@ -38,6 +38,8 @@ async function refused({ browser, simulated }) {
     await page.keyboard.press('3')
     await page.locator('tr[data-detector=nonsense]', { hasText: 'refused' }).waitFor()
     await page.locator('.whys', { hasText: 'nonsense' }).waitFor()
+    rmSync(simulated.wasm('nonsense'))
+    await page.locator('tr[data-detector=nonsense]').waitFor({ state: 'detached' })
   })
 }
 

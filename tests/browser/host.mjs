@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path'
 
 export const root = resolve(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '../..')
 export const binary = join(root, 'target/release/gridwatch')
-export const token = 'open sesame, for tests'
+export const token = 'open-sesame-for-tests'
 
 async function freePort() {
   const server = createServer()

@@ -21,11 +21,14 @@ const order: Severity[] = ['critical', 'warning', 'info']
 
 export function layers(timeline: Timeline, by: 'detector' | 'severity'): Layers {
   const start = Date.parse(timeline.start)
-  const counts = by === 'detector' ? timeline.counts : order.map((severity) => timeline.by_severity[severity] ?? [])
+  // By name, so that a detector keeps its colour, whichever spoke first.
+  const names = [...timeline.detectors].sort()
+  const of = (name: string): number[] => timeline.counts[timeline.detectors.indexOf(name)] ?? []
+  const counts = by === 'detector' ? names.map(of) : order.map((severity) => timeline.by_severity[severity] ?? [])
   const buckets = Math.max(0, ...counts.map((layer) => layer.length))
   const filled = counts.map((layer) => Array.from({ length: buckets }, (_, i) => layer[i] ?? 0))
   return {
-    names: by === 'detector' ? timeline.detectors : order,
+    names: by === 'detector' ? names : order,
     counts: filled,
     times: Array.from({ length: buckets }, (_, i) => start + i * timeline.bucket_seconds * 1000),
   }

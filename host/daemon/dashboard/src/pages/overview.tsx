@@ -116,7 +116,7 @@ function Tiles({ showOpen }: { showOpen: () => void }) {
         name="Lag"
         value={lag === null || lag === undefined ? none : short(lag)}
         {...(lag === null || lag === undefined ? {} : { unit: 'readings' })}
-        note={lag === null ? 'this source has no end to measure from' : lag === 0 ? 'everything that is there is judged' : lag === undefined ? none : 'read and judged later'}
+        note={lag === null ? 'not known of this source' : lag === 0 ? 'everything that is there is judged' : lag === undefined ? none : 'read and judged later'}
       />
       <Tile
         id="watermark"
@@ -158,7 +158,7 @@ function Tiles({ showOpen }: { showOpen: () => void }) {
         name="Dead letters"
         class={(said?.dead_letters_total ?? 0) > 0 ? 'tile-warn' : ''}
         value={short(said?.dead_letters_total)}
-        note={(said?.dead_letters_total ?? 0) > 0 ? <a href={to('dead-letters')}>see why</a> : 'every record was a reading'}
+        note={(said?.dead_letters_total ?? 0) > 0 ? <a href={to('dead-letters')}>see why</a> : 'all were readings'}
       />
     </div>
   )

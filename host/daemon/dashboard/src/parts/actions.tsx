@@ -94,7 +94,7 @@ function Confirm({ plan, close }: { plan: Plan; close: (words: string) => void }
   const run = async (): Promise<void> => {
     const secret = asksToken.value ? typed.value.trim() : (token.get() ?? '')
     if (secret === '') {
-      error.value = 'The token is missing: it is in the file that [api] token_file names.'
+      error.value = 'The token is missing. It is in the file that [api] token_file names; without that, in api-token among the checkpoints.'
       return
     }
     busy.value = true
@@ -133,7 +133,7 @@ function Confirm({ plan, close }: { plan: Plan; close: (words: string) => void }
               autocomplete="off"
               value={typed.value}
               onInput={(event) => (typed.value = event.currentTarget.value)}
-              placeholder="from [api] token_file"
+              placeholder="of [api] token_file, or api-token beside the checkpoints"
             />
             <small>It is kept until this tab closes.</small>
           </label>

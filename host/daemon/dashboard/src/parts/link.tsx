@@ -19,12 +19,13 @@ export function Pulse() {
     <span class={`pulse pulse-${state} ${words === 'not ready' ? 'pulse-unready' : ''}`} title={title} data-link={state}>
       <i aria-hidden="true" />
       <span>{words}</span>
-      {said !== null && <span class="instance">{said.instance}</span>}
+      {said !== null && said.instance !== 'only' && <span class="instance">{said.instance}</span>}
     </span>
   )
 }
 
 export function Banner() {
+  const dismissed = useSignal('')
   const { state, since, retryAt, why } = link.value
   const said = overview.value
   if (state === 'lost') {
@@ -43,15 +44,18 @@ export function Banner() {
       </div>
     )
   }
-  if (state === 'live' && said !== null && (said.state === 'draining' || (!said.ready && said.not_ready.length > 0))) {
+  const missing = said?.not_ready.map(({ part, why }) => `${part}: ${why}`).join('; ') ?? ''
+  const words = said?.state === 'draining' ? 'It finishes what was read, commits and ends.' : missing
+  if (state === 'live' && said !== null && words !== '' && words !== dismissed.value) {
     return (
       <div class="banner banner-note" role="status">
         <b>{said.state === 'draining' ? 'Draining' : 'Not ready'}</b>
-        <span>
-          {said.state === 'draining'
-            ? 'It finishes what was read, commits and ends.'
-            : said.not_ready.map(({ part, why }) => `${part}: ${why}`).join('; ')}
+        <span class="banner-words" title={words}>
+          {words}
         </span>
+        <button type="button" onClick={() => (dismissed.value = words)}>
+          Hide
+        </button>
       </div>
     )
   }
