@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Every column but `sensor_id` is an attribute; an empty field is an attribute that the sensor does
-//! not have.
+//! not have. Spaces around a field do not count.
 
 use std::collections::HashMap;
 
@@ -66,7 +66,7 @@ impl Assets {
                 errors.push(error(line, what));
                 continue;
             }
-            let id = &row[id_column];
+            let id = row[id_column].trim();
             if id.is_empty() {
                 errors.push(error(line, format!("`{ID_COLUMN}` is empty")));
                 continue;
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn attributes_are_sorted_and_empty_ones_left_out() {
-        let text = "\u{feff}phase,sensor_id,feeder\r\nL1,a,f7\r\n,\"b, c\",\r\n";
+        let text = "\u{feff}phase,sensor_id, feeder\r\nL1, a ,f7\r\n,\"b, c\",\r\n";
         let assets = Assets::parse(text.as_bytes(), "a.csv").unwrap();
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(assets.get("a"), [pair("feeder", "f7"), pair("phase", "L1")]);

@@ -2,6 +2,10 @@
 //!
 //! Where a record ends depends on the bytes and on `record_bytes_max` alone, not on how they were
 //! read, so that a position means the same record after a restart.
+//!
+//! A quoted field may go over lines. A quote that nobody closes would take the lines behind it along, up to the
+//! next quote, and they would be lost without a word; so what stands between two quotes is a field only where the
+//! second one ends it, and within so many lines. Otherwise the record ends with its first line.
 
 use std::ops::Range;
 
@@ -9,6 +13,9 @@ use memchr::{memchr, memchr2};
 
 /// Bytes asked of the input at a time.
 const READ_BYTES: usize = 256 << 10;
+
+/// A quoted field of more lines is a quote that nobody closed.
+const QUOTED_LINES_MAX: u64 = 64;
 
 /// One record, or what is left of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +39,14 @@ struct Scan {
     closed: usize,
     newlines: u64,
     first_newline: Option<usize>,
+}
+
+impl Scan {
+    /// Where the quote closed that closed last, more of the field stands: the two do not belong together.
+    fn is_torn(&self, record: &[u8], delimiter: Option<u8>) -> bool {
+        let behind = record.get(self.closed).filter(|_| self.closed > 0);
+        behind.is_some_and(|byte| !matches!(byte, b'"' | b'\r' | b'\n') && Some(*byte) != delimiter)
+    }
 }
 
 #[derive(Debug)]
@@ -119,9 +134,9 @@ impl Splitter {
         if !(too_long || last) {
             return None;
         }
-        if let Some(newline) = self.scan.first_newline {
-            // A quote that never closes must not swallow the lines behind it.
-            self.scan.newlines = 1;
+        let is_open =
+            self.scan.quoted || self.scan.is_torn(&self.buffer[self.start..self.end], self.delimiter);
+        if let Some(newline) = self.scan.first_newline.filter(|_| too_long || is_open) {
             return Some(self.cut(newline, newline + 1));
         }
         if !too_long {
@@ -150,7 +165,8 @@ impl Splitter {
 
     /// The record of the first `text` bytes; `length` counts its line end, too.
     fn cut(&mut self, text: usize, length: usize) -> Cut {
-        let newlines = std::mem::take(&mut self.scan).newlines;
+        let scan = std::mem::take(&mut self.scan);
+        let newlines = if scan.first_newline == Some(text) { 1 } else { scan.newlines };
         let start = self.start;
         self.start += length;
         let mut end = start + text;
@@ -176,18 +192,25 @@ impl Splitter {
         while let Some(found) = memchr2(b'"', b'\n', &record[scan.at.min(limit)..]) {
             let at = scan.at + found;
             scan.at = at + 1;
+            if scan.first_newline.is_some() && scan.is_torn(record, Some(delimiter)) {
+                return scan.first_newline;
+            }
             if record[at] == b'\n' {
                 scan.newlines += 1;
                 if !scan.quoted {
                     return Some(at);
                 }
                 scan.first_newline.get_or_insert(at);
+                if scan.newlines >= QUOTED_LINES_MAX {
+                    return scan.first_newline;
+                }
             } else if scan.quoted {
                 scan.quoted = false;
                 scan.closed = at + 1;
             } else {
                 let begins = at == 0 || record[at - 1] == delimiter;
                 scan.quoted = begins || scan.closed == at;
+                scan.closed = if begins { 0 } else { scan.closed };
             }
         }
         scan.at = limit;

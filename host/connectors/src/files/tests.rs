@@ -202,6 +202,43 @@ fn a_quote_that_never_closes_costs_one_line() {
     }
 }
 
+/// The next quote in the file is another field's: what lies between is no field, and no line of it may be lost.
+#[test]
+fn a_quote_that_closes_in_another_line_takes_none_along() {
+    let folder = TempDir::new().unwrap();
+    let good: &[&str] = &["2,x", "3,\"y\"", "4,\"a \"\"b\"\" c\"", "5,\"two\nlines\"", "6,\"\"", "\"7\",z"];
+    for at in 0..good.len() {
+        let mut lines = good.to_vec();
+        lines.insert(at, "1,\"open");
+        for end in ["", "\n", "\r\n"] {
+            let text = format!("n,text\n{}{end}", lines.join(if end.is_empty() { "\n" } else { end }));
+            let text = text.replace("two\r\nlines", "two\nlines");
+            let (records, _) = read(&mut open(&[file(&folder, "a.csv", text)], CSV).unwrap());
+            let found: Vec<&[u8]> = records.iter().map(|(_, bytes)| &bytes[..]).collect();
+            let expected: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
+            assert_eq!(found, expected, "{end:?}");
+        }
+    }
+    // A field of many lines is one; of too many, a quote that nobody closed.
+    let of_lines = |count: usize| format!("1,\"{}\"", vec!["x"; count].join("\n"));
+    let text = format!("n,text\n{}\n{}\n2,y\n", of_lines(64), of_lines(65));
+    let (records, _) = read(&mut open(&[file(&folder, "b.csv", text)], CSV).unwrap());
+    assert_eq!(records[0].1, of_lines(64).as_bytes());
+    assert_eq!(records[1].1, b"1,\"x");
+    assert_eq!((records.len(), records[2].0.line), (2 + 64 + 1, 67));
+}
+
+/// Nothing is held back for long where one is followed.
+#[test]
+fn a_quote_that_nobody_closes_holds_a_followed_file_up_for_few_lines() {
+    let folder = TempDir::new().unwrap();
+    let rows: String = (0..100).map(|n| format!("{n},ok\n")).collect();
+    let path = file(&folder, "a.csv", format!("n,text\n1,\"open\n{rows}"));
+    let options = FileFeedOptions { follow: true, ..FileFeedOptions::new(CSV) };
+    let (records, _) = read(&mut FileFeed::open(vec![path], options).unwrap());
+    assert_eq!(records.len(), 1 + 100);
+}
+
 fn follow(path: &Path) -> FileFeed {
     let options = FileFeedOptions { follow: true, ..FileFeedOptions::new(FileFormat::JsonLines) };
     FileFeed::open(vec![path.to_owned()], options).unwrap()

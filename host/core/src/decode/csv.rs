@@ -1,7 +1,7 @@
 //! Rows of CSV, under a header that is known before.
 //!
-//! A row is decoded like a JSON object of its columns, with these differences: an empty field is
-//! absent; a field is a number where it reads as one (spaces around it do not count); in the column of a
+//! A row is decoded like a JSON object of its columns, with these differences: spaces around a field do
+//! not count, and an empty one is absent; a field is a number where it reads as one; in the column of a
 //! known quantity anything else (`NaN`, `inf`, words) is malformed.
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
@@ -24,8 +24,8 @@ pub struct CsvHeader {
 /// Why a first line is no header that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
-    #[error("the header line is not UTF-8")]
-    NotText,
+    #[error("the header line cannot be read: {what}")]
+    NotCsv { what: String },
     #[error("the header line is empty: a CSV file begins with the names of its columns")]
     Empty,
     #[error("the column `{name}` stands twice in the header")]
@@ -39,7 +39,7 @@ impl CsvHeader {
     /// a name are passed over in every row.
     pub fn parse(line: &[u8], delimiter: u8) -> Result<CsvHeader, HeaderError> {
         let mut fields = Fields::new(delimiter);
-        fields.split(line).map_err(|_| HeaderError::NotText)?;
+        fields.split(line).map_err(|what| HeaderError::NotCsv { what })?;
         let columns: Vec<String> = fields.iter().map(|name| name.trim().to_owned()).collect();
         if columns.iter().all(String::is_empty) {
             return Err(HeaderError::Empty);
@@ -160,25 +160,24 @@ impl Rows {
         }
         let mut before = NONE;
         for (name, value) in self.columns.iter().zip(self.fields.iter()) {
+            let value = value.trim();
             if value.is_empty() || name.is_empty() {
                 continue;
             }
             let field = layout.find(ROOT, before, name);
             let role = layout.field(ROOT, field).map(|field| field.role);
             match role {
-                Some(Role::Id | Role::Attribute(_)) => {
+                Some(Role::Id | Role::Attribute(_) | Role::Timestamp) => {
                     layout.take(reading, ROOT, field, Scalar::Text(value));
                 }
-                Some(Role::Timestamp) => layout.take(reading, ROOT, field, Scalar::Text(value.trim())),
                 Some(Role::Quantity(_) | Role::Ignored) | None => {
-                    if let Some(number) = number_or_text(value) {
-                        let before = reading.malformed.len();
-                        layout.take(reading, ROOT, field, number);
-                        if let (0, [_], Scalar::Text(text)) = (before, &reading.malformed[..], number) {
-                            reading.malformed_text.clear();
-                            let end = text.floor_char_boundary(MALFORMED_TEXT_BYTES_MAX);
-                            reading.malformed_text.push_str(&text[..end]);
-                        }
+                    let number = number_or_text(value);
+                    let before = reading.malformed.len();
+                    layout.take(reading, ROOT, field, number);
+                    if let (0, [_], Scalar::Text(text)) = (before, &reading.malformed[..], number) {
+                        reading.malformed_text.clear();
+                        let end = text.floor_char_boundary(MALFORMED_TEXT_BYTES_MAX);
+                        reading.malformed_text.push_str(&text[..end]);
                     }
                 }
             }
@@ -190,16 +189,11 @@ impl Rows {
     }
 }
 
-/// `None` for blanks, which are as good as empty.
-fn number_or_text(value: &str) -> Option<Scalar<'_>> {
-    let trimmed = value.trim_ascii();
-    if trimmed.is_empty() {
-        return None;
-    }
-    Some(match trimmed.parse::<f64>() {
+fn number_or_text(value: &str) -> Scalar<'_> {
+    match value.parse::<f64>() {
         Ok(number) if number.is_finite() => Scalar::Float(number),
-        _ => Scalar::Text(trimmed),
-    })
+        _ => Scalar::Text(value),
+    }
 }
 
 /// One record cut into fields; the buffers are used again.
@@ -256,7 +250,11 @@ impl Fields {
             }
         }
         if !record[read..].iter().all(u8::is_ascii_whitespace) {
-            return Err(format!("a line ends within the record, at byte {read}"));
+            let hint = match record.get(read.saturating_sub(1)) {
+                Some(b'\r') => "; do lines end with CR alone? They end with LF, or CR and LF",
+                _ => "",
+            };
+            return Err(format!("a line ends within the record, at byte {read}{hint}"));
         }
         self.ends.truncate(fields);
         match std::str::from_utf8(&self.bytes[..written]) {

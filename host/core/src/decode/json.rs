@@ -46,8 +46,9 @@ fn not_json(detail: String) -> Rejection {
     Rejection { reason: Reason::NotJson, detail }
 }
 
-/// Top-level keys that are looked at, and characters of each that are shown.
-const KEYS_MAX: usize = 16;
+/// Top-level keys that are looked at, those that are shown, and characters of each.
+const KEYS_MAX: usize = 1024;
+const KEYS_SHOWN_MAX: usize = 16;
 const KEY_CHARS_MAX: usize = 64;
 
 /// What a record has where a key is sought in vain.
@@ -55,13 +56,21 @@ pub(super) fn hint(record: &[u8], sought: &str) -> String {
     let Ok(members) = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(record) else {
         return String::new();
     };
+    if members.contains_key(sought) {
+        return ": it is null".to_owned();
+    }
+    let count = members.len();
     let keys: Vec<String> = members.into_keys().take(KEYS_MAX).collect();
     let near = nearest(sought, &keys).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
-    let keys: Vec<String> =
-        keys.iter().map(|key| format!("`{}`", key.chars().take(KEY_CHARS_MAX).collect::<String>())).collect();
-    match keys.is_empty() {
-        true => "; the object is empty".to_owned(),
-        false => format!("{near}; there are: {}", keys.join(", ")),
+    let shown = keys.iter().take(KEYS_SHOWN_MAX);
+    let shown: Vec<String> =
+        shown.map(|key| format!("`{}`", key.chars().take(KEY_CHARS_MAX).collect::<String>())).collect();
+    match count {
+        0 => "; the object is empty".to_owned(),
+        count if count > KEYS_SHOWN_MAX => {
+            format!("{near}; there are {count} keys, such as {}", shown.join(", "))
+        }
+        _ => format!("{near}; there are: {}", shown.join(", ")),
     }
 }
 

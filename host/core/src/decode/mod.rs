@@ -120,12 +120,9 @@ impl Decoder {
 
     /// What is missing, with what is there instead.
     fn with_hint(&self, mut rejection: Rejection, record: &[u8]) -> Rejection {
-        let (id, timestamp) = self.layout.paths();
-        let is_absent = rejection.detail.starts_with("there is no");
-        let hint = match (rejection.reason, &self.csv) {
-            (Reason::NoSensorId, None) if is_absent => json::hint(record, id),
-            (Reason::NoTimestamp, None) if is_absent => json::hint(record, timestamp),
-            (Reason::NoQuantities, Some(rows)) => rows.hint(),
+        let hint = match (&self.csv, self.layout.sought_in_vain(rejection.reason)) {
+            (None, Some(path)) => json::hint(record, path),
+            (Some(rows), _) if rejection.reason == Reason::NoQuantities => rows.hint(),
             _ => String::new(),
         };
         rejection.detail.push_str(&hint);

@@ -164,6 +164,17 @@ impl Layout {
         };
     }
 
+    /// Of the record that was rejected for this last: the path at which nothing stood, if that is why.
+    pub(super) fn sought_in_vain(&self, reason: Reason) -> Option<&str> {
+        let (id, timestamp) = self.paths();
+        let is_absent = matches!(self.parts.id, Part::Absent);
+        match reason {
+            Reason::NoSensorId if is_absent => Some(id),
+            Reason::NoTimestamp => Some(timestamp),
+            _ => None,
+        }
+    }
+
     /// After a record: is it a reading?
     pub(super) fn finish(&mut self, reading: &mut Reading) -> Result<(), Rejection> {
         let (id_path, time_path) = self.paths();

@@ -268,6 +268,7 @@ fn a_header_that_does_not_fit_is_refused() {
     assert_eq!(error(b"a,b, a"), "the column `a` stands twice in the header");
     assert!(error(b"").contains("empty"));
     assert!(error(b"\xff").contains("UTF-8"));
+    assert!(error(b"sensor_id,voltage\rm,230\r").contains("do lines end with CR alone?"));
     let header = CsvHeader::parse(b"sensor_id,voltage", b',').unwrap();
     let errors = Decoder::csv(&settings(), &header, Vec::new()).unwrap_err();
     assert!(errors[0].what.contains("there is no column `timestamp`; there are: sensor_id, voltage"));
@@ -302,6 +303,18 @@ fn a_decimal_comma_and_a_misspelt_key_are_named() {
         said,
         "there is no `sensor_id` (did you mean `sensorid`?); there are: `sensorid`, `timestamp`, `voltage`"
     );
+    // Also behind many others, and only where nothing stands there.
+    let many: String = (0..30).map(|at| format!("\"a{at:02}\":1,")).collect();
+    let said = detail(&mut objects, format!(r#"{{{many}"sensorid":"m","timestamp":1}}"#).as_bytes());
+    assert!(
+        said.starts_with(
+            "there is no `sensor_id` (did you mean `sensorid`?); there are 32 keys, such as `a00`"
+        )
+    );
+    let said = detail(&mut objects, br#"{"sensor_id":"","timestamp":1,"voltage":1}"#);
+    assert_eq!(said, "`sensor_id` is empty");
+    let said = detail(&mut objects, br#"{"sensor_id":"m","timestamp":null,"Timestamp":1,"voltage":1}"#);
+    assert_eq!(said, "there is no `timestamp`: it is null");
 }
 
 /// A mapping is misspelt, and all would look well: the quantity comes, unscaled.

@@ -149,7 +149,8 @@ proptest! {
         voltage in any::<f64>().prop_filter("JSON", |value| value.is_finite()),
         power in prop::option::of(-1e6..1e6_f64),
         location in prop::option::of("[a-z \"',]{1,8}"),
-        id in "[a-z0-9\",\n]{1,9}",
+        id in "[a-z0-9\",][a-z0-9\",\n ]{0,7}[a-z0-9\",]",
+        spaces in "[ \t]{0,2}",
     ) {
         let settings = DecodeSettings::default();
         let header = CsvHeader::parse(b"location,voltage,sensor_id,power,timestamp", b',').expect("a header");
@@ -159,9 +160,11 @@ proptest! {
         let row = format!(
             "{},{voltage:e},{},{},1767225600",
             location.as_deref().map(quoted).unwrap_or_default(),
-            quoted(&id),
+            quoted(&format!("{spaces}{id}{spaces}")),
             power.map(|power| power.to_string()).unwrap_or_default(),
         );
+        // Spaces around a field do not count.
+        let location = location.as_deref().map(str::trim).filter(|location| !location.is_empty());
         let document = serde_json::json!({
             "location": location, "voltage": voltage, "sensor_id": id, "timestamp": 1_767_225_600,
         });
