@@ -2,8 +2,10 @@
 //! that cannot be.
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::process::{Child, Output, Stdio};
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use gridwatch_core::schema::frame;
@@ -180,6 +182,16 @@ impl Service {
         self.producer.flush(PATIENCE).unwrap();
     }
 
+    /// With a header whose name is no text, which brokers take.
+    fn send_somebody_elses(&self, topic: &str) {
+        let mut kcat = Command::new("kcat");
+        kcat.args(["-b", &self.kafka.bootstrap(), "-P", "-t", topic, "-p", "0", "-H"]);
+        kcat.arg(OsStr::from_bytes(b"\xff\xfe=b")).stdin(Stdio::piped());
+        let mut process = kcat.spawn().unwrap();
+        process.stdin.take().unwrap().write_all(b"somebody else's").unwrap();
+        assert!(process.wait().unwrap().success());
+    }
+
     fn records(&self, topic: &str) -> Vec<kcat::Record> {
         kcat::read(&self.kafka.bootstrap(), topic)
     }
@@ -260,7 +272,7 @@ fn what_comes_back_again_and_again_is_not_sent_for_ever() {
     let ours = [("gridwatch-reason", "too_large"), ("gridwatch-topic", "readings")];
     let cut = [&ours[..], &[("gridwatch-truncated", "true")]].concat();
     service.send("readings.dlq", 0, None, "{\"sensor_id\":", &cut);
-    service.send("readings.dlq", 0, None, "somebody else's", &[]);
+    service.send_somebody_elses("readings.dlq");
     let output = service.house.output(&["dead-letters", "replay", "-c", "gridwatch.toml", "--from", "5"]);
     let table = good(&output);
     assert!(errors(&output).contains("truncated"), "{}", errors(&output));

@@ -133,7 +133,7 @@ impl ClientContext for Membership {
             if is_cut_off(code) {
                 self.lock().cut_off = Some(Instant::now());
             }
-            tracing::warn!("{code}: {reason}");
+            tracing::warn!("{code}: {reason}{}", what_to_do(code));
         }
     }
 
@@ -158,6 +158,16 @@ impl ConsumerContext for Membership {
             state.revoke(partitions, consumer.assignment_lost())
         };
         state.events.push_back(event);
+    }
+}
+
+/// About what librdkafka tries again for ever.
+fn what_to_do(code: RDKafkaErrorCode) -> &'static str {
+    match code {
+        RDKafkaErrorCode::InconsistentGroupProtocol => {
+            "; the group has members that are no gridwatch: give this one a [source] group of its own"
+        }
+        _ => "",
     }
 }
 

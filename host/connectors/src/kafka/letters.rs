@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use gridwatch_core::record::Header;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Headers;
+use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::Producer;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
@@ -312,18 +312,13 @@ fn is_final(error: &KafkaError) -> bool {
     error.rdkafka_error_code().is_some_and(|code| codes.contains(&code))
 }
 
-fn stored(message: &impl Message) -> Stored {
-    let headers = message.headers().map(|headers| {
-        let each =
-            headers.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()));
-        each.collect()
-    });
+fn stored(message: &BorrowedMessage<'_>) -> Stored {
     Stored {
         partition: message.partition(),
         offset: message.offset(),
         time_ms: message.timestamp().to_millis(),
         key: message.key().map(<[u8]>::to_vec),
         payload: message.payload().unwrap_or_default().to_vec(),
-        headers: headers.unwrap_or_default(),
+        headers: raw::headers(message),
     }
 }

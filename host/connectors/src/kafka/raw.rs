@@ -16,6 +16,7 @@ use gridwatch_core::record::{Chunk, FeedStatus, Header, Kept, RecordMeta};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::BorrowedMessage;
 use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t::{RD_KAFKA_RESP_ERR__TIMED_OUT, RD_KAFKA_RESP_ERR_NO_ERROR};
 
@@ -192,6 +193,12 @@ impl<C: ConsumerContext> Drop for Messages<C> {
 unsafe fn bytes_of<'a>(start: *const std::ffi::c_void, length: usize) -> Option<&'a [u8]> {
     // SAFETY: the caller's promise.
     (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast(), length) })
+}
+
+/// A message's headers, whatever bytes their names are; `rdkafka`'s accessor panics where one is no UTF-8.
+pub fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
+    // SAFETY: a borrowed message is whole.
+    unsafe { headers_of(message.ptr()) }
 }
 
 /// # Safety
