@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use gridwatch_core::sink::Delivery;
 use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 
 /// Where a lane without a commit begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +131,18 @@ impl KafkaSettings {
             if !others.contains(&name.as_str()) {
                 config.set(name, value);
             }
+        }
+    }
+
+    /// What librdkafka has against a property, if anything; without a value only whether it knows the name.
+    pub fn objection(name: &str, value: Option<&str>) -> Option<String> {
+        match ClientConfig::new().set(name, value.unwrap_or_default()).create_native_config() {
+            Ok(_) => None,
+            Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_INVALID, ..)) if value.is_none() => {
+                None
+            }
+            Err(KafkaError::ClientConfig(_, why, ..)) => Some(why),
+            Err(error) => Some(error.to_string()),
         }
     }
 

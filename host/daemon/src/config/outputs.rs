@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use super::kafka;
 use super::section::Section;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,19 +28,20 @@ pub fn read_sink(mut section: Section<'_, '_>) -> Sink {
     }
     let kind =
         section.choice("kind", &[("file", Kind::File), ("stdout", Kind::Stdout), ("kafka", Kind::Kafka)]);
-    let topic = section.string("topic");
+    let topic_offset = section.written("topic");
+    let topic = kafka::topic(&mut section);
     let path = section.string("path");
     let path_offset = section.written("path");
     let kind = kind.map(|at| at.value);
-    if let Some(topic) = topic.as_ref().filter(|_| !matches!(kind, Some(Kind::Kafka))) {
-        section.document().mistake(topic.offset, "topic: belongs to kind = \"kafka\"");
+    if let Some(offset) = topic_offset.filter(|_| !matches!(kind, Some(Kind::Kafka))) {
+        section.document().mistake(offset, "topic: belongs to kind = \"kafka\"");
     }
     let sink = match (kind, path) {
         (Some(Kind::Stdout | Kind::Kafka), Some(path)) => {
             section.document().mistake(path.offset, "path: belongs to kind = \"file\"");
             Sink::Stdout
         }
-        (Some(Kind::Kafka), None) => Sink::Kafka { topic: topic.map_or(TOPIC.to_owned(), |at| at.value) },
+        (Some(Kind::Kafka), None) => Sink::Kafka { topic: topic.unwrap_or(TOPIC.to_owned()) },
         (Some(Kind::Stdout), None) => Sink::Stdout,
         (_, Some(path)) => {
             let resolved = section.document().resolve(&path.value);
@@ -64,7 +66,7 @@ pub fn read_sink(mut section: Section<'_, '_>) -> Sink {
 
 /// The file that keeps what was no reading, and the topic that does it for Kafka.
 pub fn read_dead_letters(mut section: Section<'_, '_>) -> (PathBuf, Option<String>) {
-    let topic = section.string("topic").map(|at| at.value);
+    let topic = kafka::topic(&mut section);
     let path = section.string("path");
     if let Some(path) = &path
         && section.document().resolve(&path.value).is_dir()
