@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 
 export const root = resolve(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '../..')
-export const binary = join(root, 'target/release/gridwatch')
+export const binary = process.env.GRIDWATCH_BINARY ?? join(root, 'target/release/gridwatch')
 export const token = 'open-sesame-for-tests'
 
 async function freePort() {

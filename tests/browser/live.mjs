@@ -86,14 +86,17 @@ async function aFaultAppears({ browser, simulated, figures }) {
     assert.match(await plot.getAttribute('aria-label'), new RegExp(`${anomaly.quantity} of ${anomaly.sensor_id}.* reading.*[1-9]\\d* episode`))
     assert.ok((await plot.locator('canvas').evaluate(colours)) > 10, 'values, band, neighbours and the episode are drawn')
     const legend = await text(page, '.reading .legend')
-    for (const word of ['expected band', 'neighbour', 'episode']) assert.ok(legend.includes(word), `${word} in: ${legend}`)
+    for (const word of ['band that the anomaly names', 'neighbour', 'episode']) assert.ok(legend.includes(word), `${word} in: ${legend}`)
     // The plot's numbers: in band before the fault, the anomaly's own value at its time.
     const before = Math.round((Date.parse(anomaly.timestamp) - fault.start) / 1000) + 7200
     const window = await simulated.get(`/sensors/${anomaly.sensor_id}/window?around=${anomaly.timestamp}&before=${before}&after=60&quantity=${anomaly.quantity}&detector=${anomaly.detector}`)
     const at = window.points.timestamps.indexOf(Date.parse(anomaly.timestamp))
     assert.ok(at > 60, 'the window holds the anomaly and two hours before it')
     assert.ok(Math.abs(window.points.values[at] - anomaly.value) <= Math.abs(anomaly.value) * 0.5 + 1, 'the value is near what the reading was')
-    // A group of bars, a legend, a table: the same for who cannot see it.
+    // What another one expected, lived once more.
+    await page.getByLabel('Expected by').selectOption('shift')
+    await page.locator('.reading .legend', { hasText: 'expected band' }).waitFor()
+    // A table, for who cannot see it.
     await page.getByText('Values as a table').click()
     await page.locator('.values tbody tr').first().waitFor()
     await page.getByRole('button', { name: 'Copy as JSON' }).click()
@@ -118,10 +121,19 @@ async function filters({ browser, simulated }) {
     await open(page, simulated, '/anomalies')
     await page.locator('.row').first().waitFor()
     const rows = (selector) => page.locator(`.row ${selector}`).allInnerTexts()
-    await page.locator('.toggles button', { hasText: 'critical' }).click()
-    await until('only critical ones', 5000, async () => {
+    for (const severity of ['warning', 'info']) {
+      const clear = page.getByRole('button', { name: 'Clear' })
+      if (await clear.isEnabled()) await clear.click()
+      await page.locator('.toggles button', { hasText: severity }).click()
+      await until(`only ${severity}`, 10_000, async () => {
+        const marks = await rows('.c-severity')
+        return marks.length > 0 && marks.every((mark) => mark.includes(severity))
+      })
+    }
+    await page.locator('.toggles button', { hasText: 'warning' }).click()
+    await until('both, and no other', 10_000, async () => {
       const marks = await rows('.c-severity')
-      return marks.length > 0 && marks.every((mark) => mark.includes('critical'))
+      return ['warning', 'info'].every((severity) => marks.some((mark) => mark.includes(severity))) && !marks.some((mark) => mark.includes('critical'))
     })
     await page.getByRole('button', { name: 'Clear' }).click()
     await page.getByLabel('Detector', { exact: true }).selectOption('vitals')

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { Timeline } from '../api/types'
+import type { Timeline, Window } from '../api/types'
+import { inOrder } from './order'
 import { sparkPath } from './sparkline'
 import { layers, stacked, sum } from './stack'
 
@@ -45,5 +46,34 @@ describe('sparkline', () => {
   test('of nothing or of zeros is no NaN', () => {
     expect(sparkPath([], 240, 40, 60).line).toBe('')
     expect(sparkPath([0, 0], 240, 40, 60).line).not.toContain('NaN')
+  })
+})
+
+describe('readings whose clock ran backwards', () => {
+  const window: Window = {
+    sensor_id: 'a',
+    quantity: 'voltage',
+    unit: 'V',
+    from: '',
+    to: '',
+    points: { timestamps: [10, 30, 20, 30], values: [1, 3, null, 4] },
+    trace: { detector: 'shift', score: [0.1, 0.3, 0.2, 0.4], expected: [1, 3, 2, 4], lower: [0, 2, 1, 3], upper: [2, 4, 3, 5] },
+    neighbours: [{ sensor_id: 'b', timestamps: [2, 1], values: [2, 1] }],
+    episodes: [],
+    truncated: false,
+    why: null,
+  }
+
+  test('are plotted in the order of their times, each with its own expectation', () => {
+    const { points, trace, neighbours } = inOrder(window)
+    expect(points).toEqual({ timestamps: [10, 20, 30, 30], values: [1, null, 3, 4] })
+    expect(trace?.expected).toEqual([1, 2, 3, 4])
+    expect(trace?.score).toEqual([0.1, 0.2, 0.3, 0.4])
+    expect(neighbours[0]).toEqual({ sensor_id: 'b', timestamps: [1, 2], values: [1, 2] })
+  })
+
+  test('and those in order stay the very same', () => {
+    const straight = { ...window, points: { timestamps: [1, 1, 2], values: [1, 2, 3] } }
+    expect(inOrder(straight).points).toBe(straight.points)
   })
 })

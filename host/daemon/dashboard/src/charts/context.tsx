@@ -10,12 +10,17 @@ import { dateTime } from '../format/time'
 import { zone } from '../state/settings'
 import { timeLabels, tzDate, valueLabels } from './axis'
 import { faded, ink } from './ink'
+import { inOrder } from './order'
 import { Plot } from './plot'
 
+/** What an anomaly said of its own moment. */
 export interface Mark {
   at: number
-  value: number | null
   severity: Severity
+  value: number | null
+  lower: number | null
+  upper: number | null
+  expected: number | null
 }
 
 interface Props {
@@ -30,7 +35,7 @@ interface Props {
 
 type Column = (number | null | undefined)[]
 
-/** The values' own range, with some of the band and at most as much again of the neighbours. */
+/** The values' own range, and on each side at most as much again of the band and the neighbours: those may be far wider. */
 export function range(own: Column[], others: Column[]): [number, number] {
   const extent = (columns: Column[]): [number, number] | null => {
     let low = Infinity
@@ -52,9 +57,10 @@ export function range(own: Column[], others: Column[]): [number, number] {
   return [low - margin, high + margin]
 }
 
-export function ContextPlot({ window, mark, height = 320, neighbours = true, score = true, hint = true, label }: Props) {
+export function ContextPlot({ window: received, mark, height = 320, neighbours = true, score = true, hint = true, label }: Props) {
   const palette = ink.value
   const at = useSignal<number | null>(null)
+  const window = useMemo(() => inOrder(received), [received])
   const { points, trace } = window
   const others = neighbours ? window.neighbours.filter((other) => other.timestamps.length > 0) : []
   const data = useMemo<uPlot.AlignedData>(() => {
@@ -114,9 +120,31 @@ export function ContextPlot({ window, mark, height = 320, neighbours = true, sco
     ctx.moveTo(x, u.bbox.top)
     ctx.lineTo(x, u.bbox.top + u.bbox.height)
     ctx.stroke()
+    ctx.setLineDash([])
+    // Its band as a bracket, what it expected as a stroke.
+    const edge = (value: number | null, half: number): number | null => {
+      if (value === null) return null
+      const y = u.valToPos(value, 'y', true)
+      ctx.beginPath()
+      ctx.moveTo(x - half * devicePixelRatio, y)
+      ctx.lineTo(x + half * devicePixelRatio, y)
+      ctx.stroke()
+      return y
+    }
+    ctx.strokeStyle = palette.expected
+    ctx.lineWidth = 2 * devicePixelRatio
+    const low = edge(mark.lower, 7)
+    const high = edge(mark.upper, 7)
+    edge(mark.expected, 4)
+    if (low !== null && high !== null) {
+      ctx.beginPath()
+      ctx.moveTo(x, low)
+      ctx.lineTo(x, high)
+      ctx.stroke()
+    }
+    ctx.strokeStyle = palette[mark.severity]
     if (mark.value !== null) {
       const y = u.valToPos(mark.value, 'y', true)
-      ctx.setLineDash([])
       ctx.lineWidth = 2 * devicePixelRatio
       ctx.fillStyle = palette.panel
       ctx.beginPath()
@@ -134,13 +162,13 @@ export function ContextPlot({ window, mark, height = 320, neighbours = true, sco
     cursor: { sync: { key, setSeries: false }, drag: { x: true, y: false }, points: { size: 6 } },
   })
   const axis = { stroke: palette.text, ticks: { show: false }, font: '11px system-ui' }
-  const identity = [palette.text, palette.line, zone.value, window.sensor_id, window.quantity, others.length, window.from, window.to, mark?.at, window.episodes.length].join('|')
+  const identity = [palette.text, palette.line, zone.value, window.sensor_id, window.quantity, others.length, window.from, window.to, hasScore, mark?.at, window.episodes.length].join('|')
   const options = (): Omit<uPlot.Options, 'width' | 'height'> => ({
     ...common(),
     padding: [10, 8, 0, 0],
     scales: {
       x: { range: span },
-      y: { range: (u) => range(u.data.slice(1, 5) as Column[], [...(u.data.slice(5) as Column[]), [mark?.value]]) },
+      y: { range: (u) => range([u.data[4] as Column], [...(u.data.slice(1, 4) as Column[]), ...(u.data.slice(5) as Column[]), [mark?.value, mark?.lower, mark?.upper]]) },
     },
     axes: [
       { ...axis, grid: { stroke: palette.grid, width: 1 }, values: timeLabels(zone.peek()), size: hasScore ? 8 : 34, ...(hasScore ? { values: () => [] } : {}) },

@@ -1,4 +1,4 @@
-import { useMemo } from 'preact/hooks'
+import { useEffect, useMemo, useRef } from 'preact/hooks'
 import type { SensorDetail, Window } from '../api/types'
 import { ContextPlot } from '../charts/context'
 import { measured, none, plural } from '../format/number'
@@ -23,6 +23,18 @@ export function SensorPage({ id }: { id: string }) {
   const answer = useAsk<SensorDetail>(`/sensors/${encodeURIComponent(id)}`, {}, 5).value
   const span = useSignal(21_600)
   const sensor = answer.value?.sensor_id === id ? answer.value : null
+  const latest = sensor?.last_seen ?? null
+  // Plots are of a fixed time, moved on every half minute and on request: each costs the server a look back.
+  const asOf = useSignal<string | null>(null)
+  const newest = useRef(latest)
+  newest.current = latest
+  useEffect(() => {
+    if (latest !== null && asOf.value === null) asOf.value = latest
+  }, [latest])
+  useEffect(() => {
+    const timer = setInterval(() => (asOf.value = newest.current), 30_000)
+    return () => clearInterval(timer)
+  }, [])
   const list = useMemo(() => new AnomalyList({ ...everything, sensor: id }), [id])
   if (sensor === null) {
     return (
@@ -46,6 +58,12 @@ export function SensorPage({ id }: { id: string }) {
           {sensor.open_episodes > 0 && <span class="chip bad">▲ {plural(sensor.open_episodes, 'open episode')}</span>}
         </h1>
         <div class="page-actions">
+          <span class="muted">
+            plotted up to <Time at={asOf.value} />
+          </span>
+          <button type="button" disabled={asOf.value === latest} onClick={() => (asOf.value = latest)}>
+            Now
+          </button>
           <div class="segments" role="group" aria-label="Span">
             {spans.map(([name, seconds]) => (
               <button type="button" key={name} aria-pressed={span.value === seconds} onClick={() => (span.value = seconds)}>
@@ -62,7 +80,7 @@ export function SensorPage({ id }: { id: string }) {
       ) : (
         <div class="plots">
           {sensor.quantities.slice(0, 16).map((quantity) => (
-            <Quantity key={quantity.name} sensor={sensor} name={quantity.name} unit={quantity.unit} span={span.value} />
+            <Quantity key={quantity.name} sensor={sensor} name={quantity.name} unit={quantity.unit} span={span.value} end={asOf.value} />
           ))}
         </div>
       )}
@@ -102,12 +120,17 @@ export function SensorPage({ id }: { id: string }) {
   )
 }
 
-function Quantity({ sensor, name, unit, span }: { sensor: SensorDetail; name: string; unit: string | null; span: number }) {
-  const around = sensor.last_seen
-  // Follows the sensor in steps of a fifteenth of the span, so that the plot moves, but not with each reading.
-  const step = (span * 1000) / 15
-  const end = around === null ? null : new Date(Math.ceil(Date.parse(around) / step) * step).toISOString()
-  const answer = useAsk<Window>(end === null ? null : `/sensors/${encodeURIComponent(sensor.sensor_id)}/window`, {
+function Quantity({ sensor, name, unit, span, end }: { sensor: SensorDetail; name: string; unit: string | null; span: number; end: string | null }) {
+  const box = useRef<HTMLElement>(null)
+  // Asked for when it is seen: a sensor may have many quantities.
+  const seen = useSignal(false)
+  useEffect(() => {
+    if (box.current === null) return
+    const observer = new IntersectionObserver((entries) => (seen.value ||= entries.some((entry) => entry.isIntersecting)), { rootMargin: '100px' })
+    observer.observe(box.current)
+    return () => observer.disconnect()
+  }, [])
+  const answer = useAsk<Window>(end === null || !seen.value ? null : `/sensors/${encodeURIComponent(sensor.sensor_id)}/window`, {
     around: end,
     before: span,
     after: 0,
@@ -118,18 +141,20 @@ function Quantity({ sensor, name, unit, span }: { sensor: SensorDetail; name: st
   const values = window?.points.values ?? []
   const last = values.findLast((value) => value !== null) ?? null
   return (
-    <section class="panel plot-small">
+    <section class="panel plot-small" ref={box}>
       <header class="panel-head">
         <h2>{name}</h2>
         <b class="last">{last === null ? none : measured(last, unit)}</b>
       </header>
       <div class="plot-small-space">
-        {window !== null && window.points.timestamps.length > 0 ? (
+        {window !== null && last !== null ? (
           <ContextPlot window={window} height={150} neighbours={false} score={false} hint={false} label={`${name} of ${sensor.sensor_id}, ${plural(values.length, 'reading')}`} />
         ) : answer.error !== null ? (
           <Trouble words={answer.error} />
         ) : (
-          <Empty title={window === null ? 'Asking…' : 'No reading is kept of this time'}>{window?.why ?? undefined}</Empty>
+          <Empty title={window === null ? 'Asking…' : window.points.timestamps.length > 0 ? 'Not sent in this time' : 'No reading is kept of this time'}>
+            {window?.why ?? undefined}
+          </Empty>
         )}
       </div>
     </section>

@@ -2,12 +2,15 @@
 
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
+import { useMemo } from 'preact/hooks'
 import type { Anomaly, SensorDetail, Severity, Window } from '../api/types'
 import { ContextPlot, type Mark } from '../charts/context'
+import { inOrder } from '../charts/order'
 import { measured, plural } from '../format/number'
 import { dateTime } from '../format/time'
 import { useAsk } from '../state/ask'
 import { zone } from '../state/settings'
+import { detectors } from '../state/stream'
 import { Empty, Panel, Trouble } from './panel'
 
 const spans: [string, number][] = [
@@ -28,6 +31,7 @@ export function Reading({ sensor, anomaly, aside }: { sensor: string; anomaly: A
   const chosen = useSignal<number | null>(null)
   const quantity = useSignal<string | null>(anomaly.quantity ?? null)
   const neighbours = useSignal(true)
+  const by = useSignal(anomaly.detector)
   const detail = useAsk<SensorDetail>(`/sensors/${encodeURIComponent(sensor)}`).value
   const quantities = detail.value?.quantities.map((known) => known.name) ?? []
   const shown = quantity.value ?? quantities[0] ?? null
@@ -39,18 +43,26 @@ export function Reading({ sensor, anomaly, aside }: { sensor: string; anomaly: A
     before: Math.round(span * 0.65),
     after: Math.round(span * 0.35),
     quantity: shown,
-    detector: anomaly.detector,
+    detector: by.value,
     neighbours: true,
   }).value
-  const window = answer.value !== null && answer.value.quantity === shown ? answer.value : null
+  const window = useMemo(
+    () => (answer.value !== null && answer.value.quantity === shown ? inOrder(answer.value) : null),
+    [answer.value, shown],
+  )
   const dense = window !== null && chosen.value === null && window.points.timestamps.length > 2000
   const sparse = window !== null && chosen.value === null && window.points.timestamps.length < 12 && first < 86_400
   if (dense || sparse) queueMicrotask(() => (chosen.value = dense ? fitting(Math.max(lasted, 1)) : 86_400))
+  const own = shown === anomaly.quantity && anomaly.sensor_id === sensor
   const mark: Mark = {
     at,
-    value: shown === anomaly.quantity && anomaly.sensor_id === sensor ? (anomaly.value ?? null) : null,
     severity: anomaly.severity,
+    value: own ? (anomaly.value ?? null) : null,
+    lower: own ? (anomaly.lower ?? null) : null,
+    upper: own ? (anomaly.upper ?? null) : null,
+    expected: own ? (anomaly.expected ?? null) : null,
   }
+  const names = detectors.value?.map((detector) => detector.name) ?? []
   return (
     <Panel
       class="reading"
@@ -65,6 +77,13 @@ export function Reading({ sensor, anomaly, aside }: { sensor: string; anomaly: A
           <select aria-label="Quantity" value={shown ?? ''} onChange={(event) => (quantity.value = event.currentTarget.value)}>
             {[...new Set([...(shown === null ? [] : [shown]), ...quantities])].map((name) => (
               <option key={name}>{name}</option>
+            ))}
+          </select>
+          <select aria-label="Expected by" title="Whose expectation is drawn" value={by.value} onChange={(event) => (by.value = event.currentTarget.value)}>
+            {[...new Set([anomaly.detector, ...names])].map((name) => (
+              <option key={name} value={name}>
+                expected by {name}
+              </option>
             ))}
           </select>
           <div class="segments" role="group" aria-label="Span">
@@ -98,7 +117,7 @@ export function Reading({ sensor, anomaly, aside }: { sensor: string; anomaly: A
       </div>
       {window !== null && window.points.timestamps.length > 0 && (
         <>
-          <Key window={window} neighbours={neighbours.value} />
+          <Key window={window} mark={mark} neighbours={neighbours.value} />
           {window.why !== null && <p class="note">{window.why}</p>}
           <Values window={window} />
         </>
@@ -113,7 +132,7 @@ function worst(window: Window): Severity {
 }
 
 /** What each line means. */
-function Key({ window, neighbours }: { window: Window; neighbours: boolean }) {
+function Key({ window, mark, neighbours }: { window: Window; mark: Mark; neighbours: boolean }) {
   const trace = window.trace
   const has = (column: (number | null)[] | undefined): boolean => column?.some((value) => value !== null) ?? false
   return (
@@ -129,6 +148,11 @@ function Key({ window, neighbours }: { window: Window; neighbours: boolean }) {
       {(has(trace?.lower) || has(trace?.upper)) && (
         <li>
           <i class="swatch band" /> expected band
+        </li>
+      )}
+      {(mark.lower !== null || mark.upper !== null) && (
+        <li>
+          <i class="bracket" /> band that the anomaly names
         </li>
       )}
       {neighbours && window.neighbours.length > 0 && (

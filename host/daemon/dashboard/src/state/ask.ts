@@ -5,6 +5,7 @@ import { useSignal, type Signal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { get, type Query } from '../api/client'
 import { epoch } from './stream'
+import { inTurn } from './turn'
 
 export interface Answer<T> {
   value: T | null
@@ -27,7 +28,8 @@ export function useAsk<T>(path: string | null, parameters: Query = {}, everySeco
     const ask = async (): Promise<void> => {
       answer.value = { ...answer.peek(), loading: true }
       try {
-        const value = await get<T>(path, parameters, control.signal)
+        const question = (): Promise<T> => get<T>(path, parameters, control.signal)
+        const value = await (path.endsWith('/window') ? inTurn(question, control.signal) : question())
         answer.value = { value, error: null, status: 200, loading: false }
       } catch (error) {
         if (control.signal.aborted) return

@@ -28,7 +28,7 @@ export function matches(filter: Filter, anomaly: Anomaly): boolean {
   if (filter.episode !== undefined && filter.episode !== anomaly.episode) return false
   if (filter.text === '') return true
   const wanted = filter.text.toLowerCase()
-  const said = [anomaly.sensor_id, anomaly.group, anomaly.kind, anomaly.quantity, anomaly.detector, anomaly.explanation]
+  const said = [anomaly.sensor_id, anomaly.group, anomaly.kind, anomaly.detector, anomaly.explanation]
   return said.some((part) => part?.toLowerCase().includes(wanted))
 }
 

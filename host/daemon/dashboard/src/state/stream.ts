@@ -187,6 +187,11 @@ export async function connect(): Promise<void> {
   }
 }
 
+/** Costs and counts of detectors change all the time, and one that leaves is told by nobody. */
+setInterval(() => {
+  if (link.value.state === 'live' && !document.hidden) void refreshDetectors()
+}, 3000)
+
 /** Tries at once instead of after the pause. */
 export function retryNow(): void {
   wake?.()
