@@ -101,6 +101,7 @@ impl<'a> Service<'a> {
             return Err(no_detector(&config.detectors.dir, foundry.refused().count()));
         }
         self.running.relabel(foundry.labels());
+        self.running.counts(foundry.steps());
         foundry.tell(&self.latches.detectors);
         let Beginning { deployments, dormant, past } = beginning;
         let base = LaneBase { past: Some(past), ..wiring::settings_of(config, &deployments, &dormant) };

@@ -9,6 +9,7 @@ mod apprentice;
 mod builder;
 mod judging;
 mod publisher;
+mod recent;
 mod replay;
 mod resume;
 mod schemas;
@@ -36,8 +37,10 @@ use gridwatch_core::sink::{Delivery, Outgoing};
 use gridwatch_core::unfound::Sought;
 
 use crate::deployment::{Deployment, GoneDeployment};
+use crate::foundry::Evidence;
 use crate::settings::LaneSettings;
 use builder::Builder;
+use recent::Recent;
 use schemas::Schooling;
 use seat::Seat;
 use succession::Hidden;
@@ -126,6 +129,8 @@ pub struct Lane {
     hidden: Vec<Hidden>,
     /// What the seats have lived since a candidate began, and nobody has taken yet.
     tape: Option<Vec<Event>>,
+    /// What candidates are tried on.
+    recent: Recent,
     /// States of detectors that are there, but may not run now; kept as they are until they may.
     dormant: Vec<DetectorState>,
     /// All records before it were accepted.
@@ -207,6 +212,11 @@ impl Lane {
     /// Event time so far, less the allowed lateness.
     pub fn watermark(&self) -> Option<Timestamp> {
         self.clock.time().map(|time| time - self.settings.lateness_ms)
+    }
+
+    /// What was just read, as far as it is kept.
+    pub fn recent(&self) -> Option<Evidence> {
+        self.recent.evidence(&self.name, self.decoder.quantities(), &self.sensors)
     }
 
     pub fn event_time(&self) -> Option<Timestamp> {

@@ -10,7 +10,7 @@ use gridwatch_core::batch::{BatchView, Sensor};
 use gridwatch_core::finding::{Descriptor, Finding};
 use gridwatch_core::judge::{Fault, GuestLog, Judge, Limits, Module, Saved, States, Traces};
 use gridwatch_core::reading::Quantity;
-use gridwatch_engine::foundry::{Budget, Candidate, Evidence, Proof, Property, Unproven, prove};
+use gridwatch_engine::foundry::{Budget, Candidate, Evidence, Proof, Property, Unproven, Why, prove};
 use support::judge::{NativeModule, NoLog, POISON};
 
 fn evidence() -> Evidence {
@@ -28,8 +28,8 @@ fn an_honest_module_is_proven_and_its_cost_shown() {
     let proof = tried(&module, &evidence, &Budget::default()).unwrap();
     assert_eq!(proof.readings, evidence.rows() as u64);
     assert_eq!(proof.quantities, ["voltage", "voltage_l1", "voltage_l2", "voltage_l3"]);
-    assert!(proof.findings > 0 && proof.reading_ns > 0.0 && proof.state_bytes > 0, "{proof:?}");
-    assert_eq!(proof.reading_fuel, None);
+    assert!(proof.findings > 0 && proof.cost.reading_ns > 0.0 && proof.state_bytes > 0, "{proof:?}");
+    assert_eq!(proof.cost.reading_fuel, None);
 }
 
 #[test]
@@ -44,9 +44,11 @@ fn what_is_made_up_is_the_same_for_the_same_seed_and_has_every_mark() {
 
 #[test]
 fn more_than_a_reading_may_cost() {
-    let budget = Budget { reading_ns_max: 0, ..Budget::default() };
+    let budget = Budget::of_ns(0);
     let refusal = tried(&NativeModule::new("dear", ""), &evidence(), &budget).unwrap_err();
-    assert!(matches!(refusal, Unproven::TooDear { unit: "ns", max: 0, .. }), "{refusal}");
+    assert_eq!(refusal.why, Why::TooDear { unit: "ns", max: 0 });
+    let told = refusal.to_string();
+    assert!(told.contains("cost_ns_per_reading_max") && told.contains("it costs "), "{told}");
 }
 
 #[test]
@@ -62,7 +64,7 @@ fn a_fault_says_where() {
 fn a_module_that_does_not_take_up_its_state() {
     let module = Forgetful(NativeModule::new("forgetful", ""));
     let refusal = tried(&module, &evidence(), &Budget::default()).unwrap_err();
-    assert!(matches!(refusal, Unproven::Differs { property: Property::RestoreInvariant, .. }), "{refusal}");
+    assert!(matches!(refusal.why, Why::Differs { property: Property::RestoreInvariant, .. }), "{refusal}");
     assert!(refusal.to_string().contains("`save`"), "{refusal}");
 }
 

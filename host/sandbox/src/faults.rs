@@ -4,6 +4,7 @@ use gridwatch_core::judge::{Call, Fault, Limits};
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::guard::{Breach, Guard};
+use crate::lines::Lines;
 
 /// What wasmtime says when a guest hands over more than `set_hostcall_fuel` allows. Its error type is
 /// private; a test holds the wording.
@@ -11,7 +12,14 @@ const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 const FRAMES_SHOWN: usize = 6;
 const NAME_CHARS_SHOWN: usize = 120;
 
-pub fn name_failure(call: Call, error: &wasmtime::Error, guard: &Guard, limits: &Limits) -> Fault {
+/// `lines` of the module, where they are to be told.
+pub fn name_failure(
+    call: Call,
+    error: &wasmtime::Error,
+    guard: &Guard,
+    limits: &Limits,
+    lines: Option<&Lines>,
+) -> Fault {
     match guard.breach() {
         Some(Breach::Memory { limit_bytes }) => return Fault::Memory { call, limit_bytes },
         Some(Breach::Deadline) => {
@@ -23,7 +31,8 @@ pub fn name_failure(call: Call, error: &wasmtime::Error, guard: &Guard, limits: 
         let what = format!("more than {} bytes in one call", limits.output_bytes_per_call_max);
         return Fault::Output { call, what };
     }
-    let frames = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
+    let frames = error.downcast_ref::<WasmBacktrace>();
+    let frames = frames.map(|backtrace| frames_of(backtrace, lines)).unwrap_or_default();
     if let Some(trap) = error.downcast_ref::<Trap>() {
         return Fault::Trap { call, what: format!("{}{frames}", without_prefix(&trap.to_string())) };
     }
@@ -40,19 +49,29 @@ fn without_prefix(trap: &str) -> &str {
     trap.strip_prefix("wasm trap: ").unwrap_or(trap)
 }
 
-/// ` in inner < outer < outermost`, by the names that the guest carries.
-fn frames(backtrace: &WasmBacktrace) -> String {
-    let names: Vec<String> = backtrace
-        .frames()
-        .iter()
-        .take(FRAMES_SHOWN)
-        .map(|frame| match frame.func_name() {
-            Some(name) => {
-                let name = format!("{:#}", rustc_demangle::demangle(name));
-                name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_SHOWN).collect()
-            }
+/// ` in inner < outer < outermost`, by the names that the guest carries, each with its line where that is known.
+fn frames_of(backtrace: &WasmBacktrace, lines: Option<&Lines>) -> String {
+    let frames = backtrace.frames().iter().take(FRAMES_SHOWN).flat_map(|frame| {
+        let name = match frame.func_name() {
+            Some(name) => demangled(name),
             None => format!("function {}", frame.func_index()),
-        })
-        .collect();
+        };
+        let places = lines.zip(frame.module_offset()).map(|(lines, offset)| lines.at(offset));
+        let places = places.unwrap_or_default();
+        if places.is_empty() {
+            return vec![name];
+        }
+        let named = places.into_iter().map(|place| {
+            let name = place.function.map_or_else(|| name.clone(), |function| demangled(&function));
+            format!("{name} ({})", place.line)
+        });
+        named.collect()
+    });
+    let names: Vec<String> = frames.take(FRAMES_SHOWN).collect();
     if names.is_empty() { String::new() } else { format!(" in {}", names.join(" < ")) }
+}
+
+fn demangled(name: &str) -> String {
+    let name = format!("{:#}", rustc_demangle::demangle(name));
+    name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_SHOWN).collect()
 }

@@ -16,6 +16,7 @@ use crate::contract::{DetectorModule, DetectorModulePre};
 use crate::faults;
 use crate::guard::Guard;
 use crate::guestlog::{LogGate, printable};
+use crate::lines::Lines;
 use crate::wasi::World;
 
 /// What lies beside the guest in its store.
@@ -33,6 +34,8 @@ pub struct Instance {
     /// Quantities that `configure` chose.
     quantities: usize,
     announced: Announced,
+    /// Where faults are to be told by line.
+    lines: Option<Lines>,
     /// The fault that ended it. A trap leaves a guest's memory in the middle of something, so nothing
     /// is asked of it any more.
     dead: Option<String>,
@@ -45,6 +48,7 @@ impl Instance {
         digest: &str,
         limits: Limits,
         log: Arc<dyn GuestLog>,
+        lines: Option<Lines>,
     ) -> Result<Instance, Fault> {
         let inside =
             Inside { guard: Guard::new(&limits), log: LogGate::new(log, &limits), world: World::new(digest) };
@@ -55,9 +59,9 @@ impl Instance {
         let _ = store.set_fuel(u64::MAX);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().guard.on_tick()));
         store.set_epoch_deadline(1);
-        let guest = pre
-            .instantiate(&mut store)
-            .map_err(|e| faults::name_failure(Call::Instantiate, &e, &store.data().guard, &limits))?;
+        let guest = pre.instantiate(&mut store).map_err(|e| {
+            faults::name_failure(Call::Instantiate, &e, &store.data().guard, &limits, lines.as_ref())
+        })?;
         Ok(Instance {
             store,
             guest,
@@ -65,6 +69,7 @@ impl Instance {
             kinds: 0,
             quantities: 0,
             announced: Announced::default(),
+            lines,
             dead: None,
         })
     }
@@ -97,7 +102,7 @@ impl Instance {
         match result {
             Ok(value) => Ok(value),
             Err(e) => {
-                let fault = faults::name_failure(call, &e, &inside.guard, &self.limits);
+                let fault = faults::name_failure(call, &e, &inside.guard, &self.limits, self.lines.as_ref());
                 Err(self.die(fault))
             }
         }

@@ -15,7 +15,7 @@
 //! - `guestlog` the one thing that a guest can call
 //! - `wasi` what toolchains drag in, answered without a world behind it
 //! - `check` whether what a guest answers keeps the contract
-//! - `faults` how a failed call is named
+//! - `faults`, `lines` how a failed call is named; where in its author's source that was
 //! - `contract` Rust's view of `wit/detector.wit`
 
 mod anatomy;
@@ -29,6 +29,7 @@ mod faults;
 mod guard;
 mod guestlog;
 mod instance;
+mod lines;
 mod module;
 mod refusal;
 mod sandbox;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::anatomy::Form;
 use crate::contract::DetectorModulePre;
 use crate::instance::{Inside, Instance};
+use crate::lines::Lines;
 
 /// What is known of a module once it has been looked at. Kept in the code cache beside the code, so
 /// that a warm start reads and runs nothing of it.
@@ -30,11 +31,12 @@ pub struct Facts {
 pub struct LoadedModule {
     pre: DetectorModulePre<Inside>,
     facts: Facts,
+    lines: Option<Lines>,
 }
 
 impl LoadedModule {
-    pub(crate) fn new(pre: DetectorModulePre<Inside>, facts: Facts) -> LoadedModule {
-        LoadedModule { pre, facts }
+    pub(crate) fn new(pre: DetectorModulePre<Inside>, facts: Facts, lines: Option<Lines>) -> LoadedModule {
+        LoadedModule { pre, facts, lines }
     }
 
     /// Version of the contract that it was built against: `0.1.0`.
@@ -78,7 +80,7 @@ impl Module for LoadedModule {
     }
 
     fn instantiate(&self, limits: Limits, log: Arc<dyn GuestLog>) -> Result<Box<dyn Judge>, Fault> {
-        let instance = Instance::new(&self.pre, &self.facts.digest, limits, log)?;
+        let instance = Instance::new(&self.pre, &self.facts.digest, limits, log, self.lines.clone())?;
         Ok(Box::new(instance.described_as(&self.facts.descriptor)))
     }
 }

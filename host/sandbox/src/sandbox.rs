@@ -1,5 +1,6 @@
 //! One wasmtime engine, and the way from bytes to a module.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::anatomy::{self, Form};
 use crate::cache::Cache;
 use crate::contract::DetectorModulePre;
 use crate::instance::{Inside, Instance};
+use crate::lines::Lines;
 use crate::module::{Facts, LoadedModule};
 use crate::refusal::Refusal;
 use crate::{canonical, descriptor, encode, guestlog, ticker, wasi};
@@ -28,7 +30,8 @@ pub struct SandboxSettings {
     pub cache_files_max: usize,
     /// A file's size; also what bounds the time that compiling takes.
     pub module_bytes_max: usize,
-    /// Counts what guests use (`Judge::fuel_used`), and compiles them quickly rather than well.
+    /// Counts what guests use (`Judge::fuel_used`), tells faults by the lines of their source where a module has
+    /// DWARF, and compiles quickly rather than well.
     pub is_metered: bool,
     /// Under which `describe` is called.
     pub describe_limits: Limits,
@@ -115,7 +118,7 @@ impl Sandbox {
     fn load_cached(&self, digest: &str) -> Option<LoadedModule> {
         let (component, facts) = self.cache.as_ref()?.get(&self.engine, digest)?;
         let pre = self.link(&component).ok()?;
-        Some(LoadedModule::new(pre, facts))
+        Some(LoadedModule::new(pre, facts, None))
     }
 
     fn load_cold(&self, bytes: &[u8], digest: String) -> Result<LoadedModule, Refusal> {
@@ -140,10 +143,15 @@ impl Sandbox {
         }
         anatomy::check_imports(&anatomy)?;
         let contract = contract?;
-        let binary = canonical::canonical(binary)?;
+        // Where cranelift sees to NaNs the code stays where its author's tools have put it.
+        let lines = self.settings.is_metered.then(|| Lines::of(binary));
+        let binary = match &lines {
+            Some(_) => Cow::Borrowed(binary),
+            None => Cow::Owned(canonical::canonical(binary)?),
+        };
         let component = Component::from_binary(&self.engine, &binary).map_err(|e| invalid(&e))?;
         let pre = self.link(&component)?;
-        let descriptor = self.describe(&pre, &digest)?;
+        let descriptor = self.describe(&pre, &digest, lines.clone())?;
         let facts = Facts {
             digest,
             form,
@@ -156,7 +164,7 @@ impl Sandbox {
         if let Some(cache) = &self.cache {
             cache.put(&component, &facts);
         }
-        Ok(LoadedModule::new(pre, facts))
+        Ok(LoadedModule::new(pre, facts, lines))
     }
 
     fn link(&self, component: &Component) -> Result<DetectorModulePre<Inside>, Refusal> {
@@ -172,9 +180,11 @@ impl Sandbox {
         &self,
         pre: &DetectorModulePre<Inside>,
         digest: &str,
+        lines: Option<Lines>,
     ) -> Result<gridwatch_core::finding::Descriptor, Refusal> {
-        let mut instance = Instance::new(pre, digest, self.settings.describe_limits, Arc::new(Silence))
-            .map_err(Refusal::Describe)?;
+        let mut instance =
+            Instance::new(pre, digest, self.settings.describe_limits, Arc::new(Silence), lines)
+                .map_err(Refusal::Describe)?;
         descriptor::check(instance.describe().map_err(Refusal::Describe)?)
     }
 }
@@ -192,8 +202,8 @@ impl GuestLog for Silence {
 fn config(is_metered: bool) -> Config {
     let mut config = Config::new();
     config
-        // `canonical` has seen to NaNs, where their bits are seen.
-        .cranelift_nan_canonicalization(false)
+        // Else `canonical` has seen to NaNs, where their bits are seen.
+        .cranelift_nan_canonicalization(is_metered)
         .wasm_relaxed_simd(false)
         .wasm_simd(true)
         // Threads are not even compiled in: wasmtime's feature is off. 32-bit memories have 4 GiB

@@ -17,15 +17,15 @@ use std::time::Duration;
 use gridwatch_core::judge::Module;
 use gridwatch_core::roster::{Mode, Plan};
 use gridwatch_engine::deployment::Deployment;
-use gridwatch_engine::foundry::Proof;
+use gridwatch_engine::foundry::{Budget, Cost, Evidence, Proof};
 use gridwatch_sandbox::{LoadedModule, Sandbox, SandboxError, SandboxSettings};
 
 use crate::config::{self, DetectorSettings, ParameterError, ParameterSchema};
 
-use proof::Examiner;
+use proof::{Examiner, Trial};
 
 pub use guestlog::GuestLines;
-pub use scan::{Found, one_file, scan, scan_quietly};
+pub use scan::{Found, is_name, one_file, scan, scan_quietly};
 
 /// A file that would be a detector, and what became of it.
 #[derive(Debug)]
@@ -58,10 +58,12 @@ pub struct Admitted {
 }
 
 /// Why not: a word for tables, a sentence for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Refused {
     pub label: &'static str,
     pub reason: String,
+    /// Where it came so far that a reading's cost was seen.
+    pub cost: Option<Cost>,
 }
 
 impl Admitted {
@@ -130,8 +132,9 @@ fn code_cache_dir() -> Option<PathBuf> {
         .or_else(|| from("HOME").map(|home| home.join(".cache/gridwatch/code")))
 }
 
-/// Looks at every file, several at a time: a start should not wait for one detector after the other.
-pub fn admit(sandbox: &Sandbox, found: Vec<Found>) -> Vec<Candidate> {
+/// Looks at every file, several at a time: a start should not wait for one detector after the other. `recent` are
+/// readings of lanes that run, on which they are tried, too.
+pub fn admit(sandbox: &Sandbox, found: Vec<Found>, recent: &[Evidence]) -> Vec<Candidate> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     let examiner = Examiner::default();
@@ -140,7 +143,7 @@ pub fn admit(sandbox: &Sandbox, found: Vec<Found>) -> Vec<Candidate> {
         for _ in 0..threads.min(found.len()) {
             scope.spawn(|| {
                 while let Some(found) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let candidate = candidate(sandbox, &examiner, found);
+                    let candidate = candidate(sandbox, &examiner, found, recent);
                     lock(&candidates).push(candidate);
                 }
             });
@@ -155,8 +158,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn candidate(sandbox: &Sandbox, examiner: &Examiner, found: &Found) -> Candidate {
-    let verdict = match judge(sandbox, examiner, found) {
+fn candidate(sandbox: &Sandbox, examiner: &Examiner, found: &Found, recent: &[Evidence]) -> Candidate {
+    let verdict = match judge(sandbox, examiner, found, recent) {
         Ok(Some(admitted)) => Verdict::Admitted(Box::new(admitted)),
         Ok(None) => Verdict::Disabled,
         Err(refused) => Verdict::Refused(refused),
@@ -165,7 +168,12 @@ fn candidate(sandbox: &Sandbox, examiner: &Examiner, found: &Found) -> Candidate
 }
 
 /// `None` where it is switched off; then its module is not even looked at.
-fn judge(sandbox: &Sandbox, examiner: &Examiner, found: &Found) -> Result<Option<Admitted>, Refused> {
+fn judge(
+    sandbox: &Sandbox,
+    examiner: &Examiner,
+    found: &Found,
+    recent: &[Evidence],
+) -> Result<Option<Admitted>, Refused> {
     scan::check_name(&found.name).map_err(refused("name"))?;
     scan::check_place(&found.file).map_err(refused("link"))?;
     scan::check_place(&found.settings_file()).map_err(refused("link"))?;
@@ -174,9 +182,7 @@ fn judge(sandbox: &Sandbox, examiner: &Examiner, found: &Found) -> Result<Option
         return Ok(None);
     }
     let bytes = scan::bytes_of(&found.file).map_err(refused("unreadable"))?;
-    let module = sandbox
-        .load(&bytes)
-        .map_err(|refusal| Refused { label: refusal.label(), reason: refusal.to_string() })?;
+    let module = sandbox.load(&bytes).map_err(|refusal| examiner.refusal(refusal, &bytes))?;
     let parameters = ParameterSchema::parse(&module.descriptor().parameters)
         .and_then(|schema| schema.check(&settings.parameters))
         .map_err(|error| Refused {
@@ -185,21 +191,33 @@ fn judge(sandbox: &Sandbox, examiner: &Examiner, found: &Found) -> Result<Option
                 ParameterError::Parameters { .. } => "parameters",
             },
             reason: error.to_string(),
+            cost: None,
         })?;
-    let proof = examiner.proof(sandbox, &module, &bytes, &parameters, settings.limits)?;
+    let budget = settings.cost_ns_per_reading_max.map_or_else(Budget::default, Budget::of_ns);
+    let trial = Trial { parameters: &parameters, limits: settings.limits, budget };
+    let mut proof = examiner.proof(sandbox, &module, &bytes, &trial)?;
+    for evidence in recent {
+        let again = examiner.prove(&module, &bytes, &trial, evidence)?;
+        // Whoever wants none of what is made up was not seen at work before.
+        if proof.quantities.is_empty() {
+            proof = again;
+        }
+    }
     let log = Arc::new(GuestLines::new(&found.name));
     Ok(Some(Admitted { module: Arc::new(module), bytes, settings, parameters, proof, log }))
 }
 
 fn refused(label: &'static str) -> impl Fn(String) -> Refused {
-    move |reason| Refused { label, reason }
+    move |reason| Refused { label, reason, cost: None }
 }
 
 fn settings(file: &Path) -> Result<DetectorSettings, Refused> {
     if !file.exists() {
         return Ok(DetectorSettings::default());
     }
-    config::text_of(file)
-        .and_then(|text| config::read_settings(file, &text))
-        .map_err(|mistakes| Refused { label: "settings", reason: mistakes.to_string() })
+    config::text_of(file).and_then(|text| config::read_settings(file, &text)).map_err(|mistakes| Refused {
+        label: "settings",
+        reason: mistakes.to_string(),
+        cost: None,
+    })
 }

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
 use gridwatch_core::digest;
-use gridwatch_core::judge::{GuestLog, Limits, LogLevel, Module};
-use gridwatch_engine::foundry::{self, Budget, Candidate, Evidence, Proof};
-use gridwatch_sandbox::{LoadedModule, Sandbox, SandboxSettings};
+use gridwatch_core::judge::{Fault, GuestLog, Limits, LogLevel, Module};
+use gridwatch_engine::foundry::{self, Budget, Candidate, Evidence, Proof, Unproven, Why};
+use gridwatch_sandbox::{LoadedModule, Refusal, Sandbox, SandboxSettings};
 
 use super::{Refused, lock};
 
@@ -17,39 +17,66 @@ const SEED: u64 = 20_260_101;
 /// Tries modules; what it needs for that goes with it.
 #[derive(Default)]
 pub struct Examiner {
-    /// Counts instructions. Made for the first module that is not known yet.
+    /// Counts instructions, and tells lines of the source. Made for the first module that is not known yet.
     metered: OnceLock<Option<Sandbox>>,
 }
 
 impl Examiner {
-    /// What is known of the module under these parameters and limits, or is found out now. `bytes` are the
+    /// What is known of the module under these parameters, limits and budget, or is found out now. `bytes` are the
     /// module's. Refusals are not kept: a module that was too slow on a busy machine gets another try.
     pub fn proof(
         &self,
         sandbox: &Sandbox,
         module: &LoadedModule,
         bytes: &[u8],
-        parameters: &str,
-        limits: Limits,
+        trial: &Trial<'_>,
     ) -> Result<Proof, Refused> {
-        let key = key(module.digest(), parameters, &limits);
+        let key = trial.key(module.digest());
         let known = sandbox.recall(&key).and_then(|note| serde_json::from_slice(&note).ok());
         if let Some(proof) = known {
             return Ok(proof);
         }
-        let words = Arc::new(LastWords::default());
-        let candidate = |module| Candidate { module, parameters, limits, log: words.clone() };
-        let metered = self.metered().and_then(|sandbox| sandbox.load(bytes).ok());
         let evidence = Evidence::synthetic(SEED, SENSORS, STRETCHES, &[]);
-        let metered = metered.as_ref().map(|module| candidate(module as &dyn Module));
-        let proof =
-            foundry::prove(&candidate(module), metered.as_ref(), &evidence, &Budget::default()).map_err(
-                |unproven| Refused { label: unproven.label(), reason: words.after(&unproven.to_string()) },
-            )?;
+        let proof = self.prove(module, bytes, trial, &evidence)?;
         if let Ok(note) = serde_json::to_vec(&proof) {
             sandbox.remember(&key, &note);
         }
         Ok(proof)
+    }
+
+    /// On readings of one kind.
+    pub fn prove(
+        &self,
+        module: &LoadedModule,
+        bytes: &[u8],
+        trial: &Trial<'_>,
+        evidence: &Evidence,
+    ) -> Result<Proof, Refused> {
+        let words = Arc::new(LastWords::default());
+        let candidate = |module| {
+            let Trial { parameters, limits, .. } = *trial;
+            Candidate { module, parameters, limits, log: words.clone() }
+        };
+        let metered = self.metered().and_then(|sandbox| sandbox.load(bytes).ok());
+        let metered = metered.as_ref().map(|module| candidate(module as &dyn Module));
+        let proven = foundry::prove(&candidate(module), metered.as_ref(), evidence, &trial.budget);
+        proven.map_err(|unproven| {
+            let told = metered.and_then(|metered| by_line(&unproven, &metered, evidence));
+            let reason = words.after(&told.as_ref().unwrap_or(&unproven).to_string());
+            Refused { label: unproven.label(), reason, cost: unproven.cost }
+        })
+    }
+
+    /// A module whose `describe` fails, with the lines of its source where it has them.
+    pub fn refusal(&self, refusal: Refusal, bytes: &[u8]) -> Refused {
+        let told = match &refusal {
+            Refusal::Describe(Fault::Trap { .. }) => {
+                self.metered().and_then(|sandbox| sandbox.load(bytes).err())
+            }
+            _ => None,
+        };
+        let reason = told.filter(|told| told.label() == refusal.label()).unwrap_or(refusal);
+        Refused { label: reason.label(), reason: reason.to_string(), cost: None }
     }
 
     fn metered(&self) -> Option<&Sandbox> {
@@ -58,13 +85,33 @@ impl Examiner {
     }
 }
 
-/// All that a proof depends on. What the sandbox makes of bytes is part of where it keeps notes.
-fn key(digest: &str, parameters: &str, limits: &Limits) -> String {
-    let parts = [digest, parameters, &format!("{limits:?}")].join("\n");
-    let host = env!("CARGO_PKG_VERSION");
-    let evidence = format!("{SEED} {SENSORS} {STRETCHES} {:?}", Budget::default());
-    let digits = digest::sha256(parts.as_bytes());
-    format!("proof {} {host} {evidence} {digits}", foundry::VERSION)
+/// As what a module is tried.
+#[derive(Clone, Copy)]
+pub struct Trial<'a> {
+    pub parameters: &'a str,
+    pub limits: Limits,
+    pub budget: Budget,
+}
+
+impl Trial<'_> {
+    /// All that a proof depends on. What the sandbox makes of bytes is part of where it keeps notes.
+    fn key(&self, digest: &str) -> String {
+        let parts = [digest, self.parameters, &format!("{:?}", self.limits)].join("\n");
+        let host = env!("CARGO_PKG_VERSION");
+        let evidence = format!("{SEED} {SENSORS} {STRETCHES} {:?}", self.budget);
+        let digits = digest::sha256(parts.as_bytes());
+        format!("proof {} {host} {evidence} {digits}", foundry::VERSION)
+    }
+}
+
+/// The same trap once more, where it can be told by the lines of the source.
+fn by_line(unproven: &Unproven, metered: &Candidate<'_>, evidence: &Evidence) -> Option<Unproven> {
+    let is_trap = |why: &Why| matches!(why, Why::Fault { fault: Fault::Trap { .. }, .. });
+    if !is_trap(&unproven.why) {
+        return None;
+    }
+    let again = foundry::prove(metered, None, evidence, &Budget::default()).err()?;
+    is_trap(&again.why).then_some(Unproven { cost: unproven.cost, ..again })
 }
 
 /// The last error that the module logged: a panic says there where it happened.

@@ -95,6 +95,10 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+pub fn is_name(name: &str) -> bool {
+    check_name(name).is_ok()
+}
+
 /// Who may write into the directory must not be able to have files read that lie elsewhere.
 pub fn check_place(file: &Path) -> Result<(), String> {
     let (Some(dir), Ok(place)) = (file.parent(), file.canonicalize()) else { return Ok(()) };

@@ -22,7 +22,7 @@ pub fn detectors(args: &DetectorsArgs) -> Result<(), Failure> {
     }
     let found = admission::scan(&config.detectors.dir).map_err(|error| Failure::Start(error.to_string()))?;
     let sandbox = admission::sandbox().map_err(|error| Failure::Start(error.to_string()))?;
-    let candidates = admission::admit(&sandbox, found);
+    let candidates = admission::admit(&sandbox, found, &[]);
     let mut out = Out::new();
     if args.json {
         let list: Vec<Value> = candidates.iter().map(as_json).collect();
@@ -44,7 +44,7 @@ fn as_json(candidate: &Candidate) -> Value {
     let more = match &candidate.verdict {
         Verdict::Disabled => json!({"state": "disabled"}),
         Verdict::Refused(refused) => {
-            json!({"state": "refused", "refusal": refused.label, "reason": refused.reason})
+            json!({"state": "refused", "refusal": refused.label, "reason": refused.reason, "cost": refused.cost})
         }
         Verdict::Admitted(admitted) => admitted_json(admitted),
     };
@@ -81,7 +81,8 @@ fn admitted_json(admitted: &Admitted) -> Value {
         "limits": settings.limits,
         "on_fault": settings.on_fault,
         "on_new_state": settings.on_new_state,
-        "cost_ns_per_reading": admitted.proof.reading_ns.round(),
+        "cost_ns_per_reading_max": settings.cost_ns_per_reading_max,
+        "cost_ns_per_reading": admitted.proof.cost.reading_ns.round(),
         "tried_on": admitted.proof,
     })
 }
@@ -125,7 +126,7 @@ fn rows(candidate: &Candidate, admitted: &Admitted) -> Vec<String> {
     let (module, limits) = (&admitted.module, &admitted.settings.limits);
     let descriptor = module.descriptor();
     let digest = module.digest().trim_start_matches("sha256:");
-    let cost = format!("{:.0} ns", admitted.proof.reading_ns);
+    let cost = format!("{:.0} ns", admitted.proof.cost.reading_ns);
     let kinds: Vec<&str> = descriptor.kinds.iter().map(|kind| kind.name.as_str()).collect();
     vec![
         format!(
@@ -147,16 +148,15 @@ fn rows(candidate: &Candidate, admitted: &Admitted) -> Vec<String> {
 }
 
 fn tried(proof: &Proof) -> String {
-    let fuel = proof.reading_fuel.map_or(String::new(), |fuel| format!(" and {fuel:.0} units of fuel"));
     let sees = match proof.quantities.as_slice() {
         [] => "chose none of their quantities, so was not seen at work".to_owned(),
         chosen => format!("of {}", chosen.join(", ")),
     };
     format!(
-        "{} readings {sees}: {} findings, {:.0} ns{fuel} a reading, {} KiB of memory, {} KiB of state",
+        "{} readings {sees}: {} findings, {}, {} KiB of memory, {} KiB of state",
         proof.readings,
         proof.findings,
-        proof.reading_ns,
+        proof.cost,
         proof.memory_bytes >> 10,
         proof.state_bytes >> 10,
     )

@@ -40,6 +40,8 @@ pub struct DetectorSettings {
     pub on_new_state: OnNewState,
     /// So long after it came, what it took the place of is kept, to go back to.
     pub rollback_window: Duration,
+    /// More than this a reading may not cost where it is tried; None: what is generous.
+    pub cost_ns_per_reading_max: Option<u64>,
 }
 
 impl Default for DetectorSettings {
@@ -51,6 +53,7 @@ impl Default for DetectorSettings {
             on_fault: OnFault::default(),
             on_new_state: OnNewState::default(),
             rollback_window: Duration::from_secs(3600),
+            cost_ns_per_reading_max: None,
         }
     }
 }
@@ -72,6 +75,7 @@ pub fn read_settings(file: &Path, text: &str) -> Result<DetectorSettings, Mistak
     let rollback_window = root
         .duration("rollback_window", Duration::ZERO..=Duration::from_secs(30 * 86_400))
         .unwrap_or(DetectorSettings::default().rollback_window);
+    let cost_ns_per_reading_max = root.integer("cost_ns_per_reading_max", 1..=1_000_000_000);
     let limits = read_limits(root.section("limits"));
     let parameters = read_parameters(&root.section("parameters"));
     root.close();
@@ -82,6 +86,7 @@ pub fn read_settings(file: &Path, text: &str) -> Result<DetectorSettings, Mistak
         on_fault,
         on_new_state,
         rollback_window,
+        cost_ns_per_reading_max,
     }))
 }
 

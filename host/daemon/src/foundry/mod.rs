@@ -7,10 +7,12 @@
 //! - `inbox` when a file is whole
 //! - `memory` what this process has seen in its directory, so that only what changed since is proposed
 //! - `archive` what ran and runs, by generation
+//! - `steps` what was done about files, counted
 
 mod archive;
 mod inbox;
 mod memory;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,15 +22,17 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use gridwatch_core::checkpoint::Role;
+use gridwatch_core::judge::Module;
 use gridwatch_core::roster::{Proposal, Roster, Slot, Unmoved};
 use gridwatch_core::sink::Store;
 use gridwatch_engine::deployment::{Deployment, Deployments};
+use gridwatch_engine::foundry::diff::{self, Found, Known, Step};
 use gridwatch_engine::foundry::rosters::{RosterLogError, Rosters};
 use gridwatch_engine::pipeline::Snapshot;
 use gridwatch_sandbox::Sandbox;
 use notify::{RecursiveMode, Watcher};
 
-use crate::admission::{self, Admitted, Candidate, Found, Refused, Verdict};
+use crate::admission::{self, Admitted, Candidate, Refused, Verdict};
 use crate::cli::Failure;
 use crate::http::Latch;
 use crate::wiring::{Label, Running};
@@ -37,11 +41,17 @@ use archive::Archive;
 use inbox::{Inbox, stamp_of};
 use memory::Memory;
 
+pub use steps::Steps;
+
 /// The directory is looked at so often at least, whatever its watcher says; and not more often than that, so that
 /// what looks the same twice has been left alone for a while.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// What other processes have proposed is seen after so long.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
+/// Lanes say within this what they have just read, or what comes is tried without.
+const RECENT_WAIT: Duration = Duration::from_millis(500);
+/// Of so many lanes: each costs as much as what is made up.
+const RECENT_LANES_MAX: usize = 2;
 /// Between two tries to reach the store.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -60,6 +70,9 @@ pub struct Foundry {
     /// What lies in the directory and may not run.
     refused: BTreeMap<String, Refused>,
     disabled: Vec<String>,
+    /// The directory cannot be looked at, and it was said.
+    is_away: bool,
+    steps: Steps,
 }
 
 /// What a run begins with.
@@ -82,7 +95,7 @@ impl Foundry {
         let sandbox = Arc::new(admission::sandbox().map_err(|error| Failure::Start(error.to_string()))?);
         let found = admission::scan(&dir).map_err(|error| Failure::Start(error.to_string()))?;
         let inbox = Inbox::of(found.iter().map(|found| (found.name.clone(), stamp_of(found))));
-        let candidates = admission::admit(&sandbox, found);
+        let candidates = admission::admit(&sandbox, found, &[]);
         let rosters = Rosters::new(store.clone());
         let archive = Arc::new(Archive::new(rosters.clone(), sandbox.clone()));
         let mut memory = Memory::new(instance);
@@ -99,6 +112,8 @@ impl Foundry {
             since: BTreeMap::new(),
             refused: BTreeMap::new(),
             disabled: Vec::new(),
+            is_away: false,
+            steps: Steps::default(),
         };
         let gone: Vec<String> = foundry
             .memory
@@ -109,7 +124,7 @@ impl Foundry {
         let roster = patiently(&goes_on, || {
             let roster = foundry.rosters.latest()?;
             foundry.take(&candidates, &roster, &*store)?;
-            gone.iter().try_for_each(|name| foundry.miss(name, &*store))?;
+            gone.iter().try_for_each(|name| foundry.miss(name, &roster, &*store))?;
             foundry.rosters.latest()
         })?;
         let deployments = patiently(&goes_on, || foundry.archive.all(&roster))?;
@@ -125,6 +140,11 @@ impl Foundry {
     /// Those that run, as metrics name them.
     pub fn labels(&self) -> Vec<Label> {
         self.archive.labels(&self.followed)
+    }
+
+    /// What was done about files so far, and will be.
+    pub fn steps(&self) -> Steps {
+        self.steps.clone()
     }
 
     /// Says what lies in the directory and may not run.
@@ -181,7 +201,7 @@ impl Foundry {
             while woken.try_recv().is_ok() {}
             looked = Instant::now();
             let is_due = followed.is_none_or(|followed| looked >= followed + FOLLOW_INTERVAL);
-            let done = self.look(store, latch).and_then(|changed| {
+            let done = self.look(store, running, latch).and_then(|changed| {
                 let took_back = self.take_back(&running.snapshot())?;
                 if changed || took_back || is_due {
                     followed = Some(looked);
@@ -197,17 +217,29 @@ impl Foundry {
     }
 
     /// What has settled in the directory since the last look; true where something was proposed.
-    fn look(&mut self, store: &dyn Store, latch: &Latch) -> Result<bool, RosterLogError> {
-        // A directory that is away takes nobody's detectors with it.
-        let Ok(found) = admission::scan_quietly(&self.dir) else { return Ok(false) };
+    fn look(&mut self, store: &dyn Store, running: &Running, latch: &Latch) -> Result<bool, RosterLogError> {
+        let found = match admission::scan_quietly(&self.dir) {
+            Ok(found) => found,
+            // A directory that is away takes nobody's detectors with it.
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_away, true) {
+                    tracing::error!("{error}; what runs goes on");
+                }
+                return Ok(false);
+            }
+        };
+        if std::mem::take(&mut self.is_away) {
+            tracing::info!(dir = %self.dir.display(), "the detectors directory is looked at again");
+        }
         let looked =
             self.inbox.look(found.iter().map(|found| (found.name.clone(), stamp_of(found))).collect());
         if looked.settled.is_empty() && looked.gone.is_empty() {
             return Ok(false);
         }
-        let settled: Vec<Found> =
+        let settled: Vec<admission::Found> =
             found.into_iter().filter(|found| looked.settled.contains(&found.name)).collect();
-        let candidates = admission::admit(&self.sandbox, settled);
+        let recent = running.recent(RECENT_WAIT, RECENT_LANES_MAX);
+        let candidates = admission::admit(&self.sandbox, settled, &recent);
         let mut proposed = false;
         let roster = self.rosters.latest()?;
         let taken = self.take(&candidates, &roster, store);
@@ -219,14 +251,14 @@ impl Foundry {
         for name in &looked.gone {
             self.refused.remove(name);
             self.disabled.retain(|disabled| disabled != name);
-            self.miss(name, store)?;
+            self.miss(name, &roster, store)?;
             proposed = true;
         }
         self.tell(latch);
         Ok(proposed)
     }
 
-    /// Proposes what is new to this process; what is refused is said. True where something was proposed.
+    /// Does about each what `diff` says, and says it. True where something was proposed.
     fn take(
         &mut self,
         candidates: &[Candidate],
@@ -240,10 +272,12 @@ impl Foundry {
             self.disabled.retain(|disabled| disabled != name);
             match &candidate.verdict {
                 Verdict::Refused(refused) => {
+                    let step = self.step(name, Found::Refused, roster, false);
                     let runs = roster.slots.get(name).is_some_and(|slot| slot.plan.is_some());
                     tracing::error!(
                         detector = name,
                         file = %candidate.file.display(),
+                        outcome = step.name(),
                         "not admitted{}: {}",
                         if runs { "; the one before it goes on" } else { "" },
                         refused.reason
@@ -251,6 +285,7 @@ impl Foundry {
                     self.refused.insert(name.clone(), refused.clone());
                 }
                 Verdict::Disabled => {
+                    self.step(name, Found::Disabled, roster, false);
                     self.disabled.push(name.clone());
                     proposed |= self.remove(name)?;
                 }
@@ -261,36 +296,45 @@ impl Foundry {
         Ok(proposed)
     }
 
+    /// What is to be done, counted.
+    fn step(&self, name: &str, found: Found<'_>, roster: &Roster, is_seen: bool) -> Step {
+        let known = Known { slot: roster.slots.get(name), is_seen, is_blank: self.memory.is_blank() };
+        let step = diff::step(found, known);
+        self.steps.note(name, step.name());
+        step
+    }
+
     fn deploy(&mut self, name: &str, admitted: &Admitted, roster: &Roster) -> Result<bool, RosterLogError> {
         let plan = admitted.plan();
         self.archive.keep(name, admitted);
-        let is_new = self.memory.is_new(name, &plan);
-        let runs = roster.slots.get(name).and_then(|slot| slot.plan.as_ref());
-        let slot = roster.slots.get(name);
-        if let Some(rejected) = slot.and_then(|slot| slot.rejected.as_ref())
-            && rejected.fingerprint == plan.fingerprint()
-        {
-            let unmoved = Unmoved::RolledBack { name: name.to_owned(), reason: rejected.reason.clone() };
-            tracing::error!("{unmoved}");
-            self.memory.note(name, &plan);
-            return Ok(false);
-        }
-        if runs == Some(&plan) || !is_new {
-            self.memory.note(name, &plan);
-            return Ok(false);
-        }
-        if self.memory.is_blank() && runs.is_some() {
-            tracing::warn!(
-                detector = name,
-                "the file here differs from what runs, and this process has not seen it change: what runs goes on. \
-                 Copy the file once more to have it run"
-            );
-            self.memory.note(name, &plan);
-            return Ok(false);
-        }
-        self.rosters.keep_module(&admitted.bytes)?;
-        let proposal = Proposal::Deploy { name: name.to_owned(), plan: plan.clone() };
-        let proposed = self.propose(proposal)?;
+        let step = self.step(name, Found::Admitted(&plan), roster, !self.memory.is_new(name, &plan));
+        tracing::info!(
+            detector = name,
+            version = admitted.module.descriptor().version,
+            digest = plan.digest,
+            outcome = step.name(),
+            "admitted: costs {}",
+            admitted.proof.cost
+        );
+        let proposed = match step {
+            Step::Propose => {
+                self.rosters.keep_module(&admitted.bytes)?;
+                self.propose(Proposal::Deploy { name: name.to_owned(), plan: plan.clone() })?
+            }
+            Step::RolledBack { reason } => {
+                tracing::error!("{}", Unmoved::RolledBack { name: name.to_owned(), reason });
+                false
+            }
+            Step::Differs => {
+                tracing::warn!(
+                    detector = name,
+                    "the file here differs from what runs, and this process has not seen it change: what runs goes \
+                     on. Copy the file once more to have it run"
+                );
+                false
+            }
+            Step::Remove | Step::Refuse | Step::Leave | Step::Overtaken => false,
+        };
         self.memory.note(name, &plan);
         Ok(proposed)
     }
@@ -301,7 +345,8 @@ impl Foundry {
     }
 
     /// A file is there no more.
-    fn miss(&mut self, name: &str, store: &dyn Store) -> Result<(), RosterLogError> {
+    fn miss(&mut self, name: &str, roster: &Roster, store: &dyn Store) -> Result<(), RosterLogError> {
+        self.step(name, Found::Gone, roster, false);
         self.remove(name)?;
         self.memory.save(store)
     }
@@ -361,6 +406,7 @@ impl Foundry {
                 generation = slot.generation,
                 "is taken back everywhere: {reason}"
             );
+            self.steps.note(name, "taken_back");
             took_back |= match slot.previous {
                 Some(_) => self.propose(back)?,
                 None => self.propose(Proposal::Remove { name: name.clone() })?,

@@ -26,6 +26,9 @@ pub fn text(sample: &Sample) -> String {
     for (detector, outcome, count) in &sample.swaps {
         page.add(&table::SWAPS, &[detector, outcome], *count as f64);
     }
+    for (detector, outcome, count) in &sample.steps {
+        page.add(&table::FOUNDRY, &[detector, outcome], *count as f64);
+    }
     if let Some(registry) = &sample.registry {
         page.add(&table::SCHEMAS_KNOWN, &[], registry.known_ids as f64);
         page.add(&table::SCHEMAS_WAITING, &[], registry.waiting_ids as f64);

@@ -11,6 +11,8 @@ pub struct Sample {
     pub detectors: Vec<DetectorSample>,
     /// Detector, what became of a change, how often.
     pub swaps: Vec<(String, &'static str, u64)>,
+    /// Detector, what was done about its file, how often.
+    pub steps: Vec<(String, &'static str, u64)>,
     /// Where there is one.
     pub registry: Option<RegistrySample>,
     /// By client; empty where the source is no topic.

@@ -68,6 +68,7 @@ metrics! {
     KAFKA_QUEUED = "kafka_queued_messages" Gauge ["client"] "Messages fetched and not read yet, or sent and not acknowledged yet.";
     KAFKA_REBALANCES = "kafka_rebalances_total" Counter ["client"] "Rebalances of the group that this process took part in.";
     SWAPS = "swaps_total" Counter ["detector", "outcome"] "Changes of what runs, by lane: swapped, went_back, removed, failed.";
+    FOUNDRY = "foundry_steps_total" Counter ["detector", "outcome"] "Files of the detectors directory that were looked at, by what was done: proposed, removed, refused, unchanged, overtaken, rolled_back, differs; and taken_back, where a lane could not.";
     SWAP_PAUSE = "swap_pause_seconds_max" Gauge ["lane"] "The longest that a lane stood still for one of its last 256 changes.";
     LOG_LINES_DROPPED = "log_lines_dropped_total" Counter ["detector"] "Log lines of a detector beyond its rate.";
 }

@@ -51,8 +51,9 @@ fn sample() -> Sample {
         rebalances: 6,
     };
     let kafka = vec![("consumer", figures)];
+    let steps = vec![("limits".to_owned(), "proposed", 2)];
     let swaps = vec![("limits".to_owned(), "swapped", 8)];
-    Sample { lanes: vec![lane], detectors: vec![detector], swaps, registry: Some(registry), kafka }
+    Sample { lanes: vec![lane], detectors: vec![detector], swaps, steps, registry: Some(registry), kafka }
 }
 
 #[test]
@@ -89,6 +90,7 @@ fn the_page_is_what_prometheus_reads() {
         gridwatch_kafka_queued_messages{client="consumer"} 5
         gridwatch_kafka_rebalances_total{client="consumer"} 6
         gridwatch_swaps_total{detector="limits",outcome="swapped"} 8
+        gridwatch_foundry_steps_total{detector="limits",outcome="proposed"} 2
         gridwatch_swap_pause_seconds_max{lane="0"} 0.25
         gridwatch_log_lines_dropped_total{detector="limits"} 2"#]]
     .assert_eq(&values.join("\n"));

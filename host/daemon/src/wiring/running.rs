@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use gridwatch_connectors::kafka::Group;
 use gridwatch_engine::deployment::Deployment;
+use gridwatch_engine::foundry::Evidence;
 use gridwatch_engine::pipeline::{Pipeline, PipelineError, Snapshot};
 
 use super::Registered;
 use super::sample::{Label, sample};
+use crate::foundry::Steps;
 use crate::metrics::{self, Sample};
 
 /// How often somebody who waits looks whether it is over.
@@ -26,6 +28,7 @@ struct Shared {
     labels: Vec<Label>,
     registered: Option<Registered>,
     group: Option<Group>,
+    steps: Steps,
 }
 
 impl Running {
@@ -41,9 +44,20 @@ impl Running {
         }
     }
 
+    /// What lanes have just read, as far as they say so in time.
+    pub fn recent(&self, patience: Duration, most: usize) -> Vec<Evidence> {
+        let asked = self.lock().pipeline.as_ref().map(Pipeline::ask_recent);
+        asked.map(|asked| asked.wait(patience, most)).unwrap_or_default()
+    }
+
     /// Whose state `/metrics` tells, too.
     pub fn checks_by(&self, registered: &Registered) {
         self.lock().registered = Some(registered.clone());
+    }
+
+    /// What was done about files in the detectors directory, which `/metrics` tells, too.
+    pub fn counts(&self, steps: Steps) {
+        self.lock().steps = steps;
     }
 
     /// Whose clients' figures `/metrics` tells, too.
@@ -63,13 +77,13 @@ impl Running {
     /// The text of `/metrics`.
     pub fn metrics(&self) -> String {
         let snapshot = self.snapshot();
-        let (labels, registered, group) = {
+        let (labels, registered, group, steps) = {
             let shared = self.lock();
-            (shared.labels.clone(), shared.registered.clone(), shared.group.clone())
+            (shared.labels.clone(), shared.registered.clone(), shared.group.clone(), shared.steps.clone())
         };
         let kafka = group.map(|group| group.figures().into()).unwrap_or_default();
         let registry = registered.map(|registered| registered.sample());
-        metrics::text(&Sample { registry, kafka, ..sample(&snapshot, &labels) })
+        metrics::text(&Sample { registry, kafka, steps: steps.counts(), ..sample(&snapshot, &labels) })
     }
 
     pub fn drain(&self) {

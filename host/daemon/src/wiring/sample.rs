@@ -34,6 +34,7 @@ pub fn sample(snapshot: &Snapshot, labels: &[Label]) -> Sample {
         lanes: snapshot.lanes.iter().map(|lane| lane_sample(lane, now_ms)).collect(),
         detectors: labels.iter().map(|label| detector_sample(snapshot, label)).collect(),
         swaps: swaps_of(snapshot),
+        steps: Vec::new(),
         registry: None,
         kafka: Vec::new(),
     }

@@ -1,17 +1,19 @@
 //! Whether a module keeps the contract's promises, seen before a lane depends on them.
 
+use std::fmt;
 use std::sync::Arc;
 
-use gridwatch_core::judge::{Call, Fault, GuestLog, Judge, Limits, Module};
+use gridwatch_core::judge::{Fault, GuestLog, Judge, Limits, Module};
 use gridwatch_core::reading::Quantity;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::Evidence;
 use super::rehearsal::{Manner, Occasion, Outcome, WHOLE, rehearse};
+use super::unproven::{Property, Unproven, Why};
 
 /// Changes whenever a module could be admitted that was not, or the other way round: part of the key under
 /// which proofs are kept.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Runs that only measure, beside those that prove: the fastest one counts, as others were disturbed.
 const TIMED_RUNS: usize = 3;
@@ -36,7 +38,32 @@ pub struct Budget {
 impl Default for Budget {
     /// A detector at these limits keeps a core busy with 10,000 readings a second.
     fn default() -> Self {
-        Budget { reading_ns_max: 100_000, reading_fuel_max: 300_000 }
+        Budget::of_ns(100_000)
+    }
+}
+
+impl Budget {
+    /// Fuel in proportion: about three units a nanosecond is as fast as guests get.
+    pub fn of_ns(reading_ns_max: u64) -> Budget {
+        Budget { reading_ns_max, reading_fuel_max: reading_ns_max.saturating_mul(3) }
+    }
+}
+
+/// What a reading costs, in `observe` alone.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// In the fastest of a few runs.
+    pub reading_ns: f64,
+    pub reading_fuel: Option<f64>,
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0} ns", self.reading_ns)?;
+        if let Some(fuel) = self.reading_fuel {
+            write!(f, " and {fuel:.0} units of fuel")?;
+        }
+        write!(f, " a reading")
     }
 }
 
@@ -48,121 +75,10 @@ pub struct Proof {
     /// Names of the quantities that it chose. None: it was not seen at work.
     pub quantities: Vec<String>,
     pub findings: u64,
-    /// Of `observe` alone, in the fastest of a few runs.
-    pub reading_ns: f64,
-    /// Of `observe` alone, too.
-    pub reading_fuel: Option<f64>,
+    pub cost: Cost,
     pub memory_bytes: u64,
     /// All that it saved in the end.
     pub state_bytes: u64,
-}
-
-/// A promise of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Property {
-    Deterministic,
-    CutInvariant,
-    AnnouncementInvariant,
-    RestoreInvariant,
-}
-
-impl Property {
-    const ALL: [Property; 4] = [
-        Property::Deterministic,
-        Property::CutInvariant,
-        Property::AnnouncementInvariant,
-        Property::RestoreInvariant,
-    ];
-
-    fn manner(self) -> Manner {
-        let whole = Manner { batch_rows_max: WHOLE, late_sensors: false, restored_every: None };
-        match self {
-            Property::Deterministic => whole,
-            Property::CutInvariant => Manner { batch_rows_max: 5, ..whole },
-            Property::AnnouncementInvariant => Manner { late_sensors: true, ..whole },
-            Property::RestoreInvariant => Manner { restored_every: Some(2), ..whole },
-        }
-    }
-
-    /// What the run that differs was, and what to look for.
-    fn told(self) -> (&'static str, &'static str) {
-        match self {
-            Property::Deterministic => (
-                "twice the same",
-                "something in it is not a function of what it is given: memory that it reads before it writes it, \
-                 or numbers and times that its language's runtime keeps",
-            ),
-            Property::CutInvariant => (
-                "the same readings in smaller batches",
-                "nothing may be counted or kept by the batch, and no order of a hash map with keys of its own \
-                 (std's HashMap) may show: sort, or use the SDK's collections",
-            ),
-            Property::AnnouncementInvariant => (
-                "sensors announced with their first reading",
-                "a sensor that is known and has not been read yet must leave no trace; begin its state with its \
-                 first reading",
-            ),
-            Property::RestoreInvariant => (
-                "the state saved and restored in between",
-                "all that findings depend on must be in `save` and `save-shared`, open episodes and counters \
-                 too, floats bit for bit; `restore` must take it all up",
-            ),
-        }
-    }
-
-    fn label(self) -> &'static str {
-        match self {
-            Property::Deterministic => "not_deterministic",
-            Property::CutInvariant => "depends_on_cuts",
-            Property::AnnouncementInvariant => "depends_on_announcements",
-            Property::RestoreInvariant => "loses_state",
-        }
-    }
-}
-
-/// Why a module that loads may not judge.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Unproven {
-    #[error("failed when it was tried on {readings} readings{}: {fault}; {}", property.map_or(String::new(), |property| format!(" ({})", property.told().0)), remedy(fault))]
-    Fault { property: Option<Property>, readings: u64, fault: Fault },
-    #[error(
-        "breaks the contract: with {} it {what} than on the same {readings} readings otherwise; {}",
-        property.told().0, property.told().1
-    )]
-    Differs { property: Property, readings: u64, what: String },
-    #[error(
-        "costs {cost} {unit} a reading, more than the {max} allowed; judge fewer quantities, keep less by sensor, or \
-         do on ticks what need not be done with every reading"
-    )]
-    TooDear { cost: u64, unit: &'static str, max: u64 },
-}
-
-impl Unproven {
-    /// What tables and metrics say.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Unproven::Fault { fault, .. } => fault.label(),
-            Unproven::Differs { property, .. } => property.label(),
-            Unproven::TooDear { .. } => "too_dear",
-        }
-    }
-}
-
-fn remedy(fault: &Fault) -> &'static str {
-    match fault {
-        Fault::Trap { .. } => {
-            "refuse bad input with words rather than to trap; keep the functions' names in the build"
-        }
-        Fault::Deadline { .. } => "do less in one call, or allow more: [limits] call_deadline",
-        Fault::Memory { .. } => "keep less by sensor, or allow more: [limits] memory_max",
-        Fault::Output { .. } => {
-            "say it once an episode rather than with every reading, or allow more: [limits]"
-        }
-        Fault::Refused { call: Call::Configure, .. } => "mend [parameters]",
-        Fault::Refused { .. } => "these readings are in order as the contract has it, and must be judged",
-        Fault::Contract { .. } => "wit/README.md says what an answer may be",
-        Fault::Host { .. } => "look at the log",
-    }
 }
 
 impl Candidate<'_> {
@@ -183,51 +99,61 @@ pub fn prove(
     budget: &Budget,
 ) -> Result<Proof, Unproven> {
     let readings = evidence.rows() as u64;
+    let fault = |property, readings, fault| Why::Fault { property, readings, of: evidence.of.clone(), fault };
     let run = |candidate: &Candidate<'_>, property: Option<Property>| {
-        let manner = property.unwrap_or(Property::Deterministic).manner();
-        rehearse(candidate, evidence, manner).map_err(|fault| Unproven::Fault { property, readings, fault })
+        let manner = manner(property.unwrap_or(Property::Deterministic));
+        rehearse(candidate, evidence, manner).map_err(|what| fault(property, readings, what))
     };
+    let unseen = |why| Unproven { why, cost: None };
     // As a lane begins that has read nothing yet.
-    candidate.instance(&[]).map_err(|fault| Unproven::Fault { property: None, readings: 0, fault })?;
-    let first = run(candidate, None)?;
-    let mut fastest_ns = first.observe_ns;
+    candidate.instance(&[]).map_err(|what| unseen(fault(None, 0, what)))?;
+    let first = run(candidate, None).map_err(unseen)?;
+    // Slower by far, it may not be in time where the candidate is.
+    let fuel = metered.and_then(|metered| run(metered, None).ok()?.fuel);
+    let each = |total: u64| total as f64 / readings.max(1) as f64;
+    let mut cost = Cost { reading_ns: each(first.observe_ns), reading_fuel: fuel.map(each) };
     for property in Property::ALL {
-        let other = run(candidate, Some(property))?;
+        let seen = |why| Unproven { why, cost: Some(cost) };
+        let other = run(candidate, Some(property)).map_err(seen)?;
         if let Some(what) = difference(&first, &other, evidence) {
-            return Err(Unproven::Differs { property, readings, what });
+            return Err(seen(Why::Differs { property, readings, of: evidence.of.clone(), what }));
         }
         if property == Property::Deterministic {
-            fastest_ns = fastest_ns.min(other.observe_ns);
+            cost.reading_ns = cost.reading_ns.min(each(other.observe_ns));
         }
     }
     for _ in 2..TIMED_RUNS {
-        fastest_ns = fastest_ns.min(run(candidate, None)?.observe_ns);
+        let again = run(candidate, None).map_err(|why| Unproven { why, cost: Some(cost) })?;
+        cost.reading_ns = cost.reading_ns.min(each(again.observe_ns));
     }
-    let fuel = match metered {
-        Some(metered) => run(metered, None)?.fuel,
-        None => None,
-    };
-    let each = |total: u64| total as f64 / readings.max(1) as f64;
-    let proof = Proof {
+    afford(cost, budget)?;
+    Ok(Proof {
         readings,
         quantities: first.chosen.iter().map(|&at| evidence.quantities[at as usize].name.clone()).collect(),
         findings: first.said.len() as u64,
-        reading_ns: each(fastest_ns),
-        reading_fuel: fuel.map(each),
+        cost,
         memory_bytes: first.memory_bytes as u64,
         state_bytes: (first.states.bytes.len() + first.shared.len()) as u64,
-    };
-    afford(&proof, budget)?;
-    Ok(proof)
+    })
 }
 
-fn afford(proof: &Proof, budget: &Budget) -> Result<(), Unproven> {
-    let fuel = proof.reading_fuel.unwrap_or(0.0);
-    for (cost, unit, max) in
-        [(proof.reading_ns, "ns", budget.reading_ns_max), (fuel, "fuel", budget.reading_fuel_max)]
+fn manner(property: Property) -> Manner {
+    let whole = Manner { batch_rows_max: WHOLE, late_sensors: false, restored_every: None };
+    match property {
+        Property::Deterministic => whole,
+        Property::CutInvariant => Manner { batch_rows_max: 5, ..whole },
+        Property::AnnouncementInvariant => Manner { late_sensors: true, ..whole },
+        Property::RestoreInvariant => Manner { restored_every: Some(2), ..whole },
+    }
+}
+
+fn afford(cost: Cost, budget: &Budget) -> Result<(), Unproven> {
+    let fuel = cost.reading_fuel.unwrap_or(0.0);
+    for (each, unit, max) in
+        [(cost.reading_ns, "ns", budget.reading_ns_max), (fuel, "units of fuel", budget.reading_fuel_max)]
     {
-        if cost > max as f64 {
-            return Err(Unproven::TooDear { cost: cost as u64, unit, max });
+        if each > max as f64 {
+            return Err(Unproven { why: Why::TooDear { unit, max }, cost: Some(cost) });
         }
     }
     Ok(())

@@ -7,6 +7,8 @@ use gridwatch_core::reading::Quantity;
 /// Readings as a lane would judge them: already numbered, marked, and told apart by ticks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
+    /// Which readings these are, as in "200 readings made up".
+    pub of: String,
     pub quantities: Vec<Quantity>,
     pub sensors: Vec<Sensor>,
     pub stretches: Vec<Stretch>,
@@ -77,7 +79,12 @@ impl Evidence {
             Stretch { rows, tick: from }
         };
         let stretches = (0..stretches).map(|at| stretch(at, &mut draw)).collect();
-        Evidence { sensors: (0..sensors).map(sensor).collect(), stretches, quantities }
+        Evidence {
+            of: "made up".to_owned(),
+            sensors: (0..sensors).map(sensor).collect(),
+            stretches,
+            quantities,
+        }
     }
 
     pub fn rows(&self) -> usize {

@@ -19,6 +19,7 @@ impl Lane {
         let live = self.is_live(first);
         self.relive_at_batch(first);
         self.record(|lane| Event::Batch(lane.batch.copy()));
+        self.recent.batch(&self.batch);
         let mut found: Vec<(usize, Finding)> = Vec::new();
         let mut faults = Vec::new();
         for (at, seat) in self.seats.iter_mut().enumerate() {
@@ -78,6 +79,7 @@ impl Lane {
             }
         }
         self.record(|_| Event::Advance(watermark));
+        self.recent.tick(watermark);
         self.for_each_hidden(|seat, lane| seat.advance_silently(watermark, lane.sensors, lane.quantities));
         Ok(())
     }
@@ -85,6 +87,7 @@ impl Lane {
     pub(super) fn requantify(&mut self) -> Result<(), LaneError> {
         self.flush()?;
         let quantities = self.decoder.quantities().to_vec();
+        self.recent.clear();
         self.batch.set_quantities(quantities.len());
         let time = self.tick;
         self.record(|_| Event::Quantities(quantities.clone()));

@@ -17,6 +17,7 @@ use gridwatch_core::sink::Delivery;
 use gridwatch_core::unfound::Sought;
 
 use super::builder::Builder;
+use super::recent::Recent;
 use super::schemas::{SchemaSource, Schooling};
 use super::seat::Seat;
 use super::succession::{Hidden, HiddenRole};
@@ -323,6 +324,7 @@ impl Lane {
             seats: Vec::new(),
             hidden: Vec::new(),
             tape: None,
+            recent: Recent::default(),
             dormant: Vec::new(),
             next: position,
             replay: Replay::default(),

@@ -130,6 +130,7 @@ impl Thread {
             if step == Step::Ended {
                 return Ok(());
             }
+            self.shared.recent.give(worker.lane());
             changes.step(worker, &self.openings.shared, &self.shared)?;
         }
     }

@@ -10,6 +10,7 @@ mod change;
 mod intake;
 mod lane;
 mod outlet;
+mod recent;
 mod vault;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ use crate::worker::{Worker, WorkerError};
 
 use change::Wanted;
 pub use change::{ChangeReport, Outcome, Outcomes, Refused};
+pub use recent::Asked;
 
 /// How long a thread waits for something before it looks whether it is to stop.
 const WAIT_MAX: Duration = Duration::from_millis(50);
@@ -154,6 +156,7 @@ struct LaneShared {
     /// Its name, until the lane has heard of it.
     durable: Mutex<Option<String>>,
     changes: Mutex<ChangeReport>,
+    recent: recent::Answer,
 }
 
 /// What a lane's thread is to do other than to go on, which is 0.
@@ -244,6 +247,13 @@ impl Pipeline {
         let wanted = Wanted { read_at, deployments: named.collect(), dormant };
         *lock(&self.shared.wanted) = Some(Arc::new(wanted));
         self.shared.wanted_version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Asks all lanes for what they have just read.
+    pub fn ask_recent(&self) -> Asked {
+        let lanes = lock(&self.shared.lanes);
+        let open = lanes.values().filter(|lane| lane.open.load(Ordering::Acquire));
+        Asked::of(open.cloned().collect())
     }
 
     /// Asks for a drain; `wait` sees its end.
