@@ -1,10 +1,13 @@
 //! `kill -9` at random: what the sink holds in the end is what an undisturbed run writes, byte for byte.
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use gridwatch_tests::house::{House, simulated};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// More than three days: the first has no faults.
@@ -69,4 +72,28 @@ fn a_log_that_nobody_reads_any_more_ends_nothing() {
     assert!(output.status.success(), "{}", output.status);
     let account: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&account["judged"], &account["dead_lettered"]), (&5_000.into(), &1.into()), "{account}");
+}
+
+/// What a start waits for may never come, such as the first line of a pipe.
+#[test]
+fn asked_to_end_while_it_starts_it_ends() {
+    let house = House::with(&["limits"]);
+    house.configure("kind = \"file\"\npath = \"-\"\nformat = \"csv\"", "");
+    let mut command = house.command(&["run", "-c", "gridwatch.toml"]);
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(log.any(|line| line.unwrap().contains("proposed: limits")), "it has ended by itself");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > until {
+            child.kill().unwrap();
+            panic!("it waits for its input all the same");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert!(status.success(), "{status}: {:?}", log.map(Result::unwrap).collect::<Vec<_>>());
 }

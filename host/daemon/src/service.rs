@@ -67,6 +67,7 @@ impl<'a> Service<'a> {
     pub fn open(config: &'a Config, ports: Ports) -> Result<Service<'a>, Failure> {
         let runtime = http_runtime()?;
         let signals = Signals::watch(runtime.handle()).map_err(starting("signals"))?;
+        signals.starts(true);
         let registered = Registered::of(config)?;
         let probes = Probes::default();
         let latches = Latches {
@@ -94,7 +95,7 @@ impl<'a> Service<'a> {
         E: FnOnce(&LaneBase<'_>) -> Result<(Lanes, Box<dyn Sink>), Failure>,
     {
         let config = self.config;
-        let goes_on = || work.is_patient && !self.signals.asked();
+        let goes_on = || work.is_patient;
         let dir = config.detectors.dir.clone();
         let (foundry, beginning) = Foundry::begin(dir, work.instance, work.store.clone(), goes_on)?;
         if beginning.deployments.is_empty() {
@@ -136,6 +137,7 @@ impl<'a> Service<'a> {
         };
         let watch = foundry.watch(work.store, self.running.clone(), self.latches.detectors.clone())?;
         self.watch = Some(watch);
+        self.signals.starts(false);
         Ok(started)
     }
 

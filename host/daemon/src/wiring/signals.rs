@@ -1,5 +1,6 @@
 //! SIGTERM and SIGINT: the first asks for an end in good order, a second one ends at once (a reader of
-//! standard output that has stopped reading would hold up a good end for ever).
+//! standard output that has stopped reading would hold up a good end for ever). While a service starts the first one
+//! ends it: nothing is under way, and what it waits for (a broker, the first line of its input) may never come.
 
 use std::io;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Debug, Clone, Default)]
 pub struct Signals {
     asked: Arc<AtomicBool>,
+    is_starting: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -20,9 +22,13 @@ impl Signals {
         let _context = runtime.enter();
         for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
             let mut arrivals = signal(kind)?;
-            let asked = signals.asked.clone();
+            let Signals { asked, is_starting } = signals.clone();
             runtime.spawn(async move {
                 while arrivals.recv().await.is_some() {
+                    if is_starting.load(Ordering::Acquire) {
+                        tracing::info!("asked to end before anything was under way");
+                        std::process::exit(0);
+                    }
                     if asked.swap(true, Ordering::AcqRel) {
                         tracing::warn!(
                             "asked twice; ending at once, what is not committed will be read again"
@@ -35,6 +41,11 @@ impl Signals {
             });
         }
         Ok(signals)
+    }
+
+    /// Whether a start is under way, and nothing else.
+    pub fn starts(&self, is_starting: bool) {
+        self.is_starting.store(is_starting, Ordering::Release);
     }
 
     pub fn asked(&self) -> bool {
