@@ -1,5 +1,6 @@
 //! What the attributes say of a sensor.
 
+use gridwatch_sdk::log;
 use gridwatch_sdk::prelude::SensorInfo;
 
 /// Nominal values; NaN where they are not known, so that no comparison with them holds.
@@ -23,8 +24,16 @@ impl Default for Facts {
 impl Facts {
     pub fn of(sensor: &SensorInfo) -> Self {
         let number = |name: &str| {
-            let text = sensor.attribute(name)?;
-            text.trim().parse::<f64>().ok().filter(|value| value.is_finite() && *value > 0.0)
+            let text = sensor.attribute(name)?.trim();
+            let value = text.parse::<f64>().ok().filter(|value| value.is_finite() && *value > 0.0);
+            if value.is_none() {
+                // Such as "230 V": its limits would be missed, and nobody would know why.
+                let id = &sensor.id;
+                log::warn(format!(
+                    "{id}: {name} is {text:?}, which is no number above 0: it counts as not given"
+                ));
+            }
+            value
         };
         Facts {
             voltage: number("nominal_voltage").unwrap_or(f64::NAN),

@@ -223,6 +223,23 @@ fn parameters_that_do_not_fit_together_are_refused_in_words() {
 }
 
 #[test]
+fn a_nominal_value_that_is_no_number_is_told() {
+    gridwatch_sdk::log::taken();
+    bench_with(
+        "{}",
+        &[("nominal_voltage", "230 V"), ("nominal_current", " 100 "), ("nominal_frequency", "0")],
+    );
+    let told: Vec<String> = gridwatch_sdk::log::taken().into_iter().map(|(_, line)| line).collect();
+    assert_eq!(
+        told,
+        [
+            "meter-1: nominal_voltage is \"230 V\", which is no number above 0: it counts as not given",
+            "meter-1: nominal_frequency is \"0\", which is no number above 0: it counts as not given",
+        ]
+    );
+}
+
+#[test]
 fn state_is_small() {
     assert!(size_of::<Cell>() <= 24, "{}", size_of::<Cell>());
     assert!(size_of::<Cell>() + size_of::<Open>() <= 64);
