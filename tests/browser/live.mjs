@@ -107,9 +107,10 @@ async function aFaultAppears({ browser, simulated, figures }) {
     figures.fault_shown = `${fault.kind} on ${fault.sensor_id} found by ${anomaly.detector}/${anomaly.kind}`
     // Next and previous, and the ways on.
     await page.keyboard.press('j')
-    await page.waitForFunction((id) => !location.hash.endsWith(id), anomaly.id)
+    const own = page.locator('.facts code', { hasText: anomaly.id })
+    await own.waitFor({ state: 'detached' })
     await page.keyboard.press('k')
-    await page.waitForFunction((id) => location.hash.endsWith(id), anomaly.id)
+    await own.waitFor()
     await page.locator('h1 a', { hasText: anomaly.sensor_id }).click()
     await page.locator('.plot-small canvas').first().waitFor()
   })

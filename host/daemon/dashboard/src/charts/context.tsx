@@ -16,6 +16,7 @@ import { Plot } from './plot'
 /** What an anomaly said of its own moment. */
 export interface Mark {
   at: number
+  episode: string
   severity: Severity
   value: number | null
   lower: number | null
@@ -33,9 +34,11 @@ interface Props {
   label: string
 }
 
+const scoreHeight = 92
+
 type Column = (number | null | undefined)[]
 
-/** The values' own range, and on each side at most as much again of the band and the neighbours: those may be far wider. */
+/** The values' own range, and on each side at most half as much of the band and the neighbours: those may be far wider. */
 export function range(own: Column[], others: Column[]): [number, number] {
   const extent = (columns: Column[]): [number, number] | null => {
     let low = Infinity
@@ -51,8 +54,8 @@ export function range(own: Column[], others: Column[]): [number, number] {
   const inner = extent(own) ?? extent(others) ?? [0, 1]
   const size = inner[1] - inner[0] || Math.abs(inner[0]) * 0.02 || 1
   const outer = extent(others) ?? inner
-  const low = Math.max(Math.min(inner[0], outer[0]), inner[0] - size)
-  const high = Math.min(Math.max(inner[1], outer[1]), inner[1] + size)
+  const low = Math.max(Math.min(inner[0], outer[0]), inner[0] - size / 2)
+  const high = Math.min(Math.max(inner[1], outer[1]), inner[1] + size / 2)
   const margin = (high - low || size) * 0.07
   return [low - margin, high + margin]
 }
@@ -101,10 +104,13 @@ export function ContextPlot({ window: received, mark, height = 320, neighbours =
       const b = Math.min(left + width, Math.max(end, begin + 2 * devicePixelRatio))
       if (b <= a) continue
       ctx.save()
-      ctx.fillStyle = faded(palette[episode.severity], 0.13)
-      ctx.fillRect(a, top, b - a, high)
-      ctx.fillStyle = faded(palette[episode.severity], 0.75)
-      ctx.fillRect(a, top, b - a, 3 * devicePixelRatio)
+      // The one that is looked at is shaded; the others of the sensor are bars below its bar.
+      const own = mark === undefined || mark.episode === episode.episode
+      const colour = own && mark !== undefined ? palette[mark.severity] : palette[episode.severity]
+      ctx.fillStyle = faded(colour, mark === undefined ? 0.1 : 0.15)
+      if (own) ctx.fillRect(a, top, b - a, high)
+      ctx.fillStyle = faded(colour, own ? 0.85 : 0.5)
+      ctx.fillRect(a, top + (own ? 0 : 5 * devicePixelRatio), b - a, (own ? 3 : 2) * devicePixelRatio)
       ctx.restore()
     }
   }
@@ -213,9 +219,9 @@ export function ContextPlot({ window: received, mark, height = 320, neighbours =
       <p class="readout" aria-hidden="true">
         {readout()}
       </p>
-      <Plot label={label} height={height} identity={identity} options={options} data={data} />
+      <Plot label={label} height={score && !hasScore ? height + scoreHeight : height} identity={identity} options={options} data={data} />
       {hasScore && (
-        <Plot label={`Score of ${trace?.detector ?? 'the detector'}, 0 to 1`} height={92} identity={identity} options={scoreOptions} data={scores} />
+        <Plot label={`Score of ${trace?.detector ?? 'the detector'}, 0 to 1`} height={scoreHeight} identity={identity} options={scoreOptions} data={scores} />
       )}
     </div>
   )

@@ -11,7 +11,7 @@ import { Digest, PhaseMark, SeverityMark } from '../parts/marks'
 import { Empty, Facts, Panel, Trouble } from '../parts/panel'
 import { Time } from '../parts/time'
 import { Reading } from '../parts/reading'
-import { go, to } from '../router'
+import { go, place, to } from '../router'
 import { mainList } from '../state/anomalies'
 import { useAsk } from '../state/ask'
 
@@ -51,7 +51,8 @@ function Shown({ anomaly }: { anomaly: Anomaly }) {
     const own = (key: string): boolean => {
       const next = key === 'j' ? older : key === 'k' ? newer : undefined
       if (next === undefined) return false
-      if (next !== null) go(to('anomaly', next))
+      // Pressed faster than pages come: this one is already being left.
+      if (next !== null && place.peek().parts[1] === anomaly.id) go(to('anomaly', next))
       return true
     }
     pageKeys.add(own)

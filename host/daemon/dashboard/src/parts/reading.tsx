@@ -3,7 +3,7 @@
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useMemo } from 'preact/hooks'
-import type { Anomaly, SensorDetail, Severity, Window } from '../api/types'
+import type { Anomaly, SensorDetail, Window } from '../api/types'
 import { ContextPlot, type Mark } from '../charts/context'
 import { inOrder } from '../charts/order'
 import { measured, plural } from '../format/number'
@@ -56,6 +56,7 @@ export function Reading({ sensor, anomaly, aside }: { sensor: string; anomaly: A
   const own = shown === anomaly.quantity && anomaly.sensor_id === sensor
   const mark: Mark = {
     at,
+    episode: anomaly.episode,
     severity: anomaly.severity,
     value: own ? (anomaly.value ?? null) : null,
     lower: own ? (anomaly.lower ?? null) : null,
@@ -126,14 +127,11 @@ export function Reading({ sensor, anomaly, aside }: { sensor: string; anomaly: A
   )
 }
 
-function worst(window: Window): Severity {
-  const found = window.episodes.map((episode) => episode.severity)
-  return found.includes('critical') ? 'critical' : found.includes('warning') ? 'warning' : 'info'
-}
-
 /** What each line means. */
 function Key({ window, mark, neighbours }: { window: Window; mark: Mark; neighbours: boolean }) {
   const trace = window.trace
+  const own = window.episodes.some((episode) => episode.episode === mark.episode)
+  const others = window.episodes.length - (own ? 1 : 0)
   const has = (column: (number | null)[] | undefined): boolean => column?.some((value) => value !== null) ?? false
   return (
     <ul class="legend" aria-label="What the lines mean">
@@ -160,9 +158,14 @@ function Key({ window, mark, neighbours }: { window: Window; mark: Mark; neighbo
           <i class="stroke faint" /> {plural(window.neighbours.length, 'neighbour')}
         </li>
       )}
-      {window.episodes.length > 0 && (
+      {own && (
         <li>
-          <i class={`swatch episode ${worst(window)}`} /> {plural(window.episodes.length, 'episode')}
+          <i class={`swatch episode ${mark.severity}`} /> the episode
+        </li>
+      )}
+      {others > 0 && (
+        <li>
+          <i class="stroke others" /> {plural(others, 'other episode')} of the sensor
         </li>
       )}
     </ul>
