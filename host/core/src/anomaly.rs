@@ -80,10 +80,43 @@ pub struct Ordinal {
     pub index: u32,
 }
 
+/// 32 hexadecimal digits, from who speaks of what since when.
+pub fn episode_id(detector: &str, lane: &str, key: &EpisodeKey, since: Timestamp) -> String {
+    let mut hash = hash_of_key(b"episode", detector, lane, key);
+    hash.update(since.to_be_bytes());
+    hex16(&hash.finalize())
+}
+
+fn hash_of_key(domain: &[u8], detector: &str, lane: &str, key: &EpisodeKey) -> Sha256 {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        // With the length before it, so that no two lists of parts run together.
+        hash.update((bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    part(domain);
+    part(detector.as_bytes());
+    match &key.subject {
+        PublicSubject::Sensor(id) => {
+            part(b"sensor");
+            part(id.as_bytes());
+        }
+        PublicSubject::Group(name) => {
+            part(b"group");
+            part(name.as_bytes());
+            // A group is its members within one lane.
+            part(lane.as_bytes());
+        }
+    }
+    part(key.quantity.as_deref().unwrap_or("").as_bytes());
+    part(key.kind.as_bytes());
+    hash
+}
+
 impl Anomaly<'_> {
     /// 32 hexadecimal digits: the same wherever and however often the anomaly is found.
     pub fn id(&self) -> String {
-        let mut hash = self.hash_of_key(b"anomaly");
+        let mut hash = hash_of_key(b"anomaly", self.detector, self.lane, self.key);
         hash.update([self.phase as u8]);
         hash.update(self.timestamp.to_be_bytes());
         hash.update(self.ordinal.occasion.to_be_bytes());
@@ -93,9 +126,7 @@ impl Anomaly<'_> {
 
     /// The same for all anomalies of one episode.
     pub fn episode_id(&self) -> String {
-        let mut hash = self.hash_of_key(b"episode");
-        hash.update(self.since.to_be_bytes());
-        hex16(&hash.finalize())
+        episode_id(self.detector, self.lane, self.key, self.since)
     }
 
     /// Ready to go out.
@@ -110,32 +141,6 @@ impl Anomaly<'_> {
             ],
             payload: self.to_json(),
         }
-    }
-
-    fn hash_of_key(&self, domain: &[u8]) -> Sha256 {
-        let mut hash = Sha256::new();
-        let mut part = |bytes: &[u8]| {
-            // With the length before it, so that no two lists of parts run together.
-            hash.update((bytes.len() as u64).to_be_bytes());
-            hash.update(bytes);
-        };
-        part(domain);
-        part(self.detector.as_bytes());
-        match &self.key.subject {
-            PublicSubject::Sensor(id) => {
-                part(b"sensor");
-                part(id.as_bytes());
-            }
-            PublicSubject::Group(name) => {
-                part(b"group");
-                part(name.as_bytes());
-                // A group is its members within one lane.
-                part(self.lane.as_bytes());
-            }
-        }
-        part(self.key.quantity.as_deref().unwrap_or("").as_bytes());
-        part(self.key.kind.as_bytes());
-        hash
     }
 
     /// One line of JSON, without the newline.

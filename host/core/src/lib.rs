@@ -13,6 +13,7 @@ pub mod dead_letter;
 pub mod decision;
 pub mod decode;
 pub mod digest;
+pub mod durations;
 pub mod finding;
 pub mod intake;
 pub mod judge;

@@ -101,6 +101,17 @@ pub enum Proposal {
     RollBack { name: String, fingerprint: Option<String>, reason: String },
 }
 
+impl Proposal {
+    /// Whom it is about.
+    pub fn name(&self) -> &str {
+        match self {
+            Proposal::Deploy { name, .. } | Proposal::Remove { name } | Proposal::RollBack { name, .. } => {
+                name
+            }
+        }
+    }
+}
+
 /// Why a proposal makes no generation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unmoved {

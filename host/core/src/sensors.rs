@@ -76,6 +76,11 @@ impl SensorTable {
         &self.ids[sensor as usize]
     }
 
+    /// Of its latest reading; `None` where none of them counted as such.
+    pub fn last_time(&self, sensor: u32) -> Option<Timestamp> {
+        Some(self.last[sensor as usize]).filter(|last| *last != Timestamp::MIN)
+    }
+
     pub fn attributes(&self, sensor: u32) -> &Attributes {
         self.sets.get(self.set_of[sensor as usize])
     }

@@ -16,21 +16,22 @@ mod schemas;
 mod seat;
 mod succession;
 mod template;
+mod trace;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use gridwatch_core::Timestamp;
 use gridwatch_core::account::Account;
-use gridwatch_core::anomaly::Origin;
+use gridwatch_core::anomaly::{EpisodeKey, Origin};
 use gridwatch_core::assets::Assets;
-use gridwatch_core::checkpoint::{CheckpointError, DetectorState, SourcePart};
+use gridwatch_core::checkpoint::{CheckpointError, DetectorState, OpenEpisode, SourcePart};
 use gridwatch_core::clock::{LaneClock, Seen};
 use gridwatch_core::dead_letter::DeadLetter;
 use gridwatch_core::decision::{Chronicle, Decision, What};
 use gridwatch_core::decode::{AttributePath, Decoder};
 use gridwatch_core::judge::Fault;
-use gridwatch_core::reading::{Reading, Reason, Rejection};
+use gridwatch_core::reading::{Quantity, Reading, Reason, Rejection};
 use gridwatch_core::record::{Position, Record, RecordMeta};
 use gridwatch_core::sensors::{Attributes, SensorTable};
 use gridwatch_core::sink::{Delivery, Outgoing};
@@ -50,6 +51,7 @@ pub use resume::{LaneParts, Resume};
 pub use schemas::{OnUnknown, SchemaSource};
 pub use seat::{DetectorSnapshot, Usage};
 pub use template::LaneTemplate;
+pub use trace::{Traced, Witness};
 
 /// What a lane has to say since it was last asked. Consistent: all of it follows from the records before
 /// `position`, and all that follows from them is in it.
@@ -145,6 +147,8 @@ pub struct Lane {
     settled: Position,
     account: Account,
     reading: Reading,
+    /// In a past that is lived again to be looked at.
+    witness: Option<Witness>,
 }
 
 /// What is still to be lived again in silence.
@@ -207,6 +211,20 @@ impl Lane {
     /// What was decided and took effect.
     pub fn chronicle(&self) -> &Chronicle {
         &self.chronicle
+    }
+
+    /// Who they are.
+    pub fn sensor_table(&self) -> &SensorTable {
+        &self.sensors
+    }
+
+    pub fn quantities(&self) -> &[Quantity] {
+        self.decoder.quantities()
+    }
+
+    /// Episodes that are open, by detector.
+    pub fn open_episodes(&self) -> impl Iterator<Item = (&str, &BTreeMap<EpisodeKey, OpenEpisode>)> {
+        self.seats.iter().map(|seat| (seat.deployment.name.as_str(), &seat.episodes))
     }
 
     /// Event time so far, less the allowed lateness.

@@ -5,10 +5,11 @@
 //! (see [`crate::vault`]), who reports back; until then commits name the one before.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gridwatch_core::Timestamp;
 use gridwatch_core::decision::{self, Decision, DecisionsError};
+use gridwatch_core::durations::Durations;
 use gridwatch_core::record::Position;
 use gridwatch_core::sink::{Commit, Delivery, LaneCommit, LaneId, Outgoing, Sink, SinkError, Store};
 
@@ -53,15 +54,30 @@ pub struct Outlet {
     /// Why the last commit could not be made.
     busy: String,
     chores: Vec<Chore>,
-    observer: Option<Observer>,
+    observers: Vec<Box<dyn Observer>>,
     /// Checkpoints that could not be stored since the start.
     checkpoint_failures: u64,
     /// How far back (event time) some of the lanes' checkpoints are kept.
     history_window: Duration,
+    /// Made since the start.
+    commits: u64,
+    /// When the oldest record of each parcel was received that no commit covers yet.
+    unsettled: Vec<Instant>,
+    /// From there to the commit.
+    end_to_end: Durations,
 }
 
-/// Told of messages as they go to the sink; must not wait for anything.
-pub type Observer = Box<dyn Fn(&[Outgoing]) + Send>;
+/// Told of messages as they go to the sink and become final; must not wait for anything.
+pub trait Observer: Send {
+    /// They are on their way to the sink, and final with the next commit.
+    fn taken(&mut self, lane: &LaneId, messages: &[Outgoing]);
+    /// All that was taken is final, but for what these lanes said.
+    fn committed(&mut self, _left_out: &[LaneId]) {}
+    /// What the lane said since the last commit is never seen.
+    fn forgotten(&mut self, _lane: &LaneId) {}
+    /// Nothing that was taken since the last commit is ever seen: lanes say it again.
+    fn reset(&mut self) {}
+}
 
 /// Where a lane stands.
 struct Ledger {
@@ -115,7 +131,7 @@ struct Saving {
 }
 
 impl Outlet {
-    pub fn new(sink: Box<dyn Sink>, observer: Option<Observer>) -> Self {
+    pub fn new(sink: Box<dyn Sink>, observers: Vec<Box<dyn Observer>>) -> Self {
         let (lanes, chores) = (BTreeMap::new(), Vec::new());
         Outlet {
             sink,
@@ -125,9 +141,12 @@ impl Outlet {
             backlog: VecDeque::new(),
             busy: String::new(),
             chores,
-            observer,
+            observers,
             checkpoint_failures: 0,
             history_window: Duration::ZERO,
+            commits: 0,
+            unsettled: Vec::new(),
+            end_to_end: Durations::default(),
         }
     }
 
@@ -161,7 +180,7 @@ impl Outlet {
                 self.save(lane, position, time, bytes, ahead);
                 Ok(())
             }
-            Parcel::Output(output) => self.publish(lane, output),
+            Parcel::Output { output, received } => self.publish(lane, output, received),
         }
     }
 
@@ -188,17 +207,23 @@ impl Outlet {
         Ok(())
     }
 
-    fn publish(&mut self, lane: &LaneId, output: Output) -> Result<(), OutletError> {
+    fn publish(
+        &mut self,
+        lane: &LaneId,
+        output: Output,
+        received: Option<Instant>,
+    ) -> Result<(), OutletError> {
         let Output { messages, decisions, position } = output;
         let decides = !decisions.is_empty();
         self.decide(lane, decisions)?;
         if !decides || self.sink.delivery() == Delivery::ExactlyOnce {
+            self.unsettled.extend(received);
             return self.append(lane, messages, position);
         }
         // What follows from a decision is published only once the decision is committed: a later life
         // might decide otherwise, and what was seen would have no reason. All that comes later waits, too.
-        let rest = Output { messages, decisions: Vec::new(), position };
-        self.backlog.push_front((lane.clone(), Parcel::Output(rest)));
+        let output = Output { messages, decisions: Vec::new(), position };
+        self.backlog.push_front((lane.clone(), Parcel::Output { output, received }));
         Ok(())
     }
 
@@ -212,9 +237,7 @@ impl Outlet {
         ledger.position = position;
         self.dirty = true;
         self.pending_bytes += messages.iter().map(Outgoing::size_bytes).sum::<usize>();
-        if let Some(observer) = &self.observer {
-            observer(&messages);
-        }
+        self.observers.iter_mut().for_each(|observer| observer.taken(lane, &messages));
         Ok(self.sink.append(lane, messages)?)
     }
 
@@ -266,6 +289,11 @@ impl Outlet {
             Err(error) => return Err(error.into()),
         };
         (self.dirty, self.pending_bytes) = (false, 0);
+        self.commits += 1;
+        self.observers.iter_mut().for_each(|observer| observer.committed(&left_out));
+        for received in self.unsettled.drain(..) {
+            self.end_to_end.note(received.elapsed());
+        }
         for (lane, ledger) in &mut self.lanes {
             // Whose commit names an older one still needs that.
             if !left_out.contains(lane) && std::mem::take(&mut ledger.is_renamed) {
@@ -316,6 +344,7 @@ impl Outlet {
     pub fn forget(&mut self, lane: &LaneId) {
         self.lanes.remove(lane);
         self.backlog.retain(|(of, _)| of != lane);
+        self.observers.iter_mut().for_each(|observer| observer.forgotten(lane));
         self.sink.forget(lane);
     }
 
@@ -323,7 +352,18 @@ impl Outlet {
     pub fn reset(&mut self) {
         self.lanes.clear();
         self.backlog.clear();
+        self.unsettled.clear();
+        self.observers.iter_mut().for_each(|observer| observer.reset());
         (self.dirty, self.pending_bytes) = (false, 0);
+    }
+
+    pub fn commits(&self) -> u64 {
+        self.commits
+    }
+
+    /// From the receipt of the oldest record of each parcel to the commit that makes final what follows from it.
+    pub fn end_to_end(&self) -> Durations {
+        self.end_to_end
     }
 
     pub fn checkpoint_failures(&self) -> u64 {

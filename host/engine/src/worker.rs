@@ -2,7 +2,7 @@
 //!
 //! One step at a time and told the time, so that a test can drive it and stop it anywhere.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gridwatch_core::Timestamp;
 use gridwatch_core::checkpoint::CheckpointError;
@@ -17,11 +17,12 @@ use crate::settings::PaceSettings;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parcel {
     /// The lane begins, from what was committed of it. All that it says comes later.
-    Opened {
-        commit: LaneCommit,
-        is_new: bool,
+    Opened { commit: LaneCommit, is_new: bool },
+    Output {
+        output: Output,
+        /// When the oldest record that it follows from was received.
+        received: Option<Instant>,
     },
-    Output(Output),
     /// The lane as of `position`; all output before it was handed on before.
     Checkpoint {
         position: Position,
@@ -58,6 +59,8 @@ pub struct Worker {
     chunk: Chunk,
     /// When the oldest reading of the batch in the making came.
     waiting_since: Option<Duration>,
+    /// The same, for statistics: of all that was not handed on.
+    received: Option<Instant>,
     checkpoint_due: Duration,
     records_since_checkpoint: u64,
     /// When something was last read.
@@ -82,6 +85,7 @@ impl Worker {
             pace,
             chunk: Chunk::default(),
             waiting_since: None,
+            received: None,
             checkpoint_due: now + pace.checkpoint_interval,
             records_since_checkpoint: 0,
             read_last: now,
@@ -115,6 +119,9 @@ impl Worker {
             .waiting_since
             .map_or(wait, |since| wait.min((since + self.pace.batch_delay).saturating_sub(now)));
         let polled = self.feed.poll(&mut self.chunk, wait);
+        if !self.chunk.records.is_empty() {
+            self.received.get_or_insert_with(Instant::now);
+        }
         // What was read before an error counts.
         for record in self.chunk.iter() {
             self.lane.accept(&record)?;
@@ -190,7 +197,7 @@ impl Worker {
 
     fn hand_on_output(&mut self, hand_on: &mut dyn FnMut(Parcel)) {
         if let Some(output) = self.lane.take_output() {
-            hand_on(Parcel::Output(output));
+            hand_on(Parcel::Output { output, received: self.received.take() });
         }
     }
 

@@ -141,7 +141,7 @@ fn plan(intake: Box<dyn Intake>, sink: Box<dyn Sink>) -> Plan {
         store: Arc::new(MemoryStore::new()),
         pace: PaceSettings::default(),
         on_missing: OnMissing::Halt,
-        observer: None,
+        observers: Vec::new(),
     }
 }
 

@@ -13,7 +13,7 @@ fn lane() -> LaneId {
 }
 
 fn opened(sink: &MemorySink) -> Outlet {
-    let mut outlet = Outlet::new(Box::new(sink.clone()), None);
+    let mut outlet = Outlet::new(Box::new(sink.clone()), Vec::new());
     let commit = LaneCommit { position: 0, checkpoint: name(0, "aa"), decisions: vec![] };
     outlet.receive(&lane(), Parcel::Opened { commit, is_new: false }).unwrap();
     outlet
@@ -27,7 +27,10 @@ fn output(position: u64, text: &str, decisions: usize) -> Parcel {
     let message = AnomalyMessage { key: String::new(), headers: vec![], payload: text.into() };
     let decision = |at| Decision { position, what: What::IdleTick { time: 1_000_000_000_000 + at as i64 } };
     let decisions = (0..decisions).map(decision).collect();
-    Parcel::Output(Output { messages: vec![Outgoing::Anomaly(message)], decisions, position })
+    Parcel::Output {
+        output: Output { messages: vec![Outgoing::Anomaly(message)], decisions, position },
+        received: None,
+    }
 }
 
 fn texts(messages: &[Outgoing]) -> Vec<String> {
@@ -114,7 +117,7 @@ fn a_checkpoint_that_is_named_is_never_swept() {
 fn a_decision_that_is_still_ahead_outlives_a_checkpoint() {
     let (sink, store) = (MemorySink::at_least_once(), MemoryStore::new());
     let ahead = vec![Decision { position: 50, what: What::IdleTick { time: 7 } }];
-    let mut outlet = Outlet::new(Box::new(sink.clone()), None);
+    let mut outlet = Outlet::new(Box::new(sink.clone()), Vec::new());
     let commit =
         LaneCommit { position: 0, checkpoint: name(0, "aa"), decisions: decision::encode(&ahead).unwrap() };
     outlet.receive(&lane(), Parcel::Opened { commit, is_new: false }).unwrap();

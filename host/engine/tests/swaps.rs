@@ -82,7 +82,7 @@ impl<'s> Life<'s> {
     fn step(&mut self, now: u64, checkpoint: bool, made: &mut Vec<Decision>) -> Step {
         let Life { worker, outlet, pending, delivery, .. } = self;
         let mut hand_on = |parcel: Parcel| {
-            if let Parcel::Output(output) = &parcel {
+            if let Parcel::Output { output, .. } = &parcel {
                 pending.extend(output.decisions.iter().cloned());
             }
             outlet.receive(&lane(), parcel).unwrap();
@@ -219,7 +219,7 @@ fn foretold(told: &Told, records: &[Vec<u8>], rows_max: usize) -> Vec<Vec<String
     .unwrap();
     let mut said = vec![Vec::new(), Vec::new()];
     let mut hear = |parcel: Parcel| {
-        let Parcel::Output(output) = parcel else { return };
+        let Parcel::Output { output, .. } = parcel else { return };
         for message in output.messages {
             let line = String::from_utf8_lossy(&message.json()).into_owned();
             said[usize::from(message.stream() == Stream::DeadLetters)].push(line);

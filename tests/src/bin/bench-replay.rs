@@ -119,7 +119,7 @@ fn gridwatch(input: &Input, feed: &MemoryFeed, modules: &[Arc<dyn Module>]) -> u
     };
     let pace = PaceSettings { batch_delay: Duration::from_secs(1), ..PaceSettings::default() };
     let (id, store) = (LaneId::only("0"), MemoryStore::new());
-    let mut outlet = Outlet::new(Box::new(MemorySink::new()), None);
+    let mut outlet = Outlet::new(Box::new(MemorySink::new()), Vec::new());
     let lane = Lane::cold(parts, 0).unwrap();
     let mut worker = Worker::new(lane, Box::new(feed.clone()), pace, Duration::ZERO).unwrap();
     let commit = LaneCommit { position: 0, checkpoint: "of the beginning".into(), decisions: vec![] };

@@ -5,10 +5,12 @@
 //! Nothing of it is published or counted, and who reads the source now does not notice.
 //!
 //! - [`reliving`] a lane as it goes through its past
+//! - [`window`] readings over a stretch of time, to be plotted
 //! - [`found`] which checkpoint to begin at
 
 mod found;
 mod reliving;
+mod window;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +25,7 @@ use crate::lane::{LaneError, LaneParts};
 
 pub use found::At;
 pub use reliving::{PastRecord, Reliving};
+pub use window::{Seen, Series, Window};
 
 /// Where the past of all lanes is.
 #[derive(Clone)]

@@ -65,6 +65,14 @@ impl Builder {
         self.sensors[row]
     }
 
+    pub fn timestamp(&self, row: usize) -> Timestamp {
+        self.timestamps[row]
+    }
+
+    pub fn value(&self, quantity: usize, row: usize) -> f64 {
+        self.values[quantity * self.rows_max + row]
+    }
+
     pub fn position(&self, row: usize) -> Position {
         self.positions[row]
     }

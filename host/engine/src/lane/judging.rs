@@ -15,6 +15,9 @@ use crate::deployment::OnFault;
 
 impl Lane {
     pub(super) fn judge_batch(&mut self) -> Result<(), LaneError> {
+        if let Some(witness) = self.witness.take() {
+            return self.show_batch(witness);
+        }
         let first = self.batch.position(0);
         let live = self.is_live(first);
         self.relive_at_batch(first);

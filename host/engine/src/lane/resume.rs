@@ -334,6 +334,7 @@ impl Lane {
             settled: position,
             account: Account::default(),
             reading: Reading::default(),
+            witness: None,
         };
         Ok((lane, deployments))
     }

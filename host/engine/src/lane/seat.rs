@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gridwatch_core::anomaly::{EpisodeKey, PublicSubject};
 use gridwatch_core::batch::BatchView;
 use gridwatch_core::checkpoint::{DetectorState, OpenEpisode, Place, Role};
+use gridwatch_core::durations::Durations;
 use gridwatch_core::finding::{Finding, Phase, Subject};
 use gridwatch_core::judge::{Call, Fault, Judge, Saved};
 use gridwatch_core::reading::Quantity;
@@ -37,7 +38,7 @@ pub struct Seat {
     pub usage: Usage,
     /// `Fault::label` -> how often.
     pub faults: BTreeMap<&'static str, u64>,
-    gathered: Gathered,
+    pub(super) gathered: Gathered,
 }
 
 pub enum Life {
@@ -53,6 +54,11 @@ pub struct Usage {
     pub busy_ns: u64,
     pub findings: u64,
     pub memory_bytes: usize,
+    /// Of its state, as it was last saved.
+    pub state_bytes: usize,
+    /// How long it took over each batch.
+    #[serde(skip)]
+    pub batch_durations: Durations,
 }
 
 /// How a detector fares in a lane.
@@ -225,6 +231,8 @@ impl Seat {
                 }
             }
         }
+        let of_sensors: usize = state.states.iter().map(|(_, states)| states.bytes.len()).sum();
+        self.usage.state_bytes = state.saved.shared.len() + of_sensors;
         Ok(state)
     }
 
@@ -276,7 +284,9 @@ impl Seat {
         self.announce(sensors, sensors.len() as u32)?;
         let Life::Judging(judge) = &mut self.life else { return Ok(Vec::new()) };
         let view: BatchView<'_> = batch.view(&self.chosen, &mut self.gathered);
+        let busy_before_ns = self.usage.busy_ns;
         let mut findings = timed(&mut self.usage.busy_ns, || judge.observe(view))?;
+        self.usage.batch_durations.note_ns(self.usage.busy_ns - busy_before_ns);
         self.usage.rows += batch.rows() as u64;
         self.usage.batches += 1;
         self.usage.memory_bytes = judge.memory_bytes();

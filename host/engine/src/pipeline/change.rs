@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use gridwatch_core::durations::Durations;
 use gridwatch_core::judge::{Call, Fault};
 use serde::Serialize;
 
@@ -46,6 +47,9 @@ pub struct ChangeReport {
     pub outcomes: Outcomes,
     /// How long the lane stood still for each that took a seat, the last ones.
     pub pauses: Vec<Duration>,
+    /// Of all of them.
+    #[serde(skip)]
+    pub pause_durations: Durations,
     /// Of the generation that is wanted: why it does not run here.
     pub refused: BTreeMap<String, Refused>,
 }
@@ -336,5 +340,6 @@ impl LaneShared {
             report.pauses.remove(0);
         }
         report.pauses.push(pause);
+        report.pause_durations.note(pause);
     }
 }

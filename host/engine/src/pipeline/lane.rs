@@ -54,6 +54,7 @@ impl Openings {
             if let Err(error) = thread.run(opening) {
                 thread.openings.shared.fail(error);
             }
+            thread.shared.questions.close();
             // An intake that is gone has seen to it.
             let _ = thread.openings.notices.send(Notice::Ended(thread.lane));
         });
@@ -79,6 +80,7 @@ impl Thread {
         if let Some(wanted) = &*lock(&self.openings.shared.wanted) {
             parts.deployments = wanted.deployments.values().cloned().collect();
         }
+        *lock(&self.shared.parts) = Some(parts.clone());
         let Some(Begun { lane, commit }) = self.load(&parts, &mut *feed)? else { return Ok(()) };
         let is_new = commit.is_none();
         let mut worker = match Worker::new(lane, feed, *pace, start.elapsed()) {
@@ -122,7 +124,9 @@ impl Thread {
             if let Some(name) = lock(&self.shared.durable).take() {
                 worker.lane_mut().set_durable(name);
             }
-            let step = worker.step(now, WAIT_MAX, wanted, &mut hand_on)?;
+            let wait = if self.shared.questions.is_empty() { WAIT_MAX } else { Duration::ZERO };
+            let step = worker.step(now, wait, wanted, &mut hand_on)?;
+            self.shared.questions.answer(worker.lane());
             if now >= shown + SNAPSHOT_INTERVAL {
                 shown = now;
                 self.shared.show(worker);

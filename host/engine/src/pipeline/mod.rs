@@ -10,6 +10,7 @@ mod change;
 mod intake;
 mod lane;
 mod outlet;
+mod question;
 mod recent;
 mod vault;
 
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{bounded, unbounded};
 use gridwatch_core::Timestamp;
 use gridwatch_core::account::Account;
+use gridwatch_core::durations::Durations;
 use gridwatch_core::intake::Intake;
 use gridwatch_core::record::{Past, Position, SourceError};
 use gridwatch_core::sink::{LaneId, Sink, SinkError, Store};
@@ -29,7 +31,7 @@ use serde::Serialize;
 
 use crate::deployment::Deployment;
 use crate::history::History;
-use crate::lane::{DetectorSnapshot, LaneTemplate};
+use crate::lane::{DetectorSnapshot, Lane, LaneParts, LaneTemplate};
 use crate::outlet::{Observer, Outlet, OutletError};
 use crate::settings::{OnMissing, PaceSettings};
 use crate::start::StartError;
@@ -38,6 +40,8 @@ use crate::worker::{Worker, WorkerError};
 use change::Wanted;
 pub use change::{ChangeReport, Outcome, Outcomes, Refused};
 pub use recent::Asked;
+use question::Questions;
+pub use question::{Answered, Question, Unasked};
 
 /// How long a thread waits for something before it looks whether it is to stop.
 const WAIT_MAX: Duration = Duration::from_millis(50);
@@ -53,7 +57,7 @@ pub struct Plan {
     pub past: Option<Arc<dyn Past>>,
     pub pace: PaceSettings,
     pub on_missing: OnMissing,
-    pub observer: Option<Observer>,
+    pub observers: Vec<Box<dyn Observer>>,
 }
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -80,12 +84,16 @@ pub struct LaneSnapshot {
     pub lane: String,
     pub position: Position,
     pub replaying: bool,
+    /// The source had no more for it, or it was given up.
+    pub has_ended: bool,
     pub event_time: Option<Timestamp>,
     pub watermark: Option<Timestamp>,
     pub sensors: usize,
     pub lag: Option<u64>,
     /// Since the last durable checkpoint of this process.
     pub checkpoint_age_seconds: Option<f64>,
+    /// Of that checkpoint.
+    pub checkpoint_bytes: u64,
     pub account: Account,
     pub detectors: Vec<DetectorSnapshot>,
     pub changes: ChangeReport,
@@ -99,6 +107,15 @@ pub struct OutletSnapshot {
     pub checkpoints: u64,
     pub checkpoint_bytes: u64,
     pub checkpoint_failures: u64,
+    /// How long commits took that could be made.
+    #[serde(skip)]
+    pub commit_durations: Durations,
+    /// How long checkpoints took to be stored.
+    #[serde(skip)]
+    pub checkpoint_durations: Durations,
+    /// From the receipt of the oldest record of what a lane handed on at once to the commit that covers it.
+    #[serde(skip)]
+    pub end_to_end: Durations,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -109,9 +126,13 @@ pub struct Snapshot {
     /// Of these lanes, too.
     #[serde(skip)]
     pub changes_gone: Outcomes,
+    #[serde(skip)]
+    pub pauses_gone: Durations,
     pub outlet: OutletSnapshot,
     /// Lanes that are ours but are still being loaded.
     pub opening: usize,
+    /// Their names.
+    pub opening_lanes: Vec<String>,
     /// The source has given us lanes at least once.
     pub assigned: bool,
     /// Since the thread that listens to the source last came by.
@@ -134,6 +155,7 @@ struct Shared {
     lanes: Mutex<BTreeMap<LaneId, Arc<LaneShared>>>,
     gone: Mutex<Account>,
     changes_gone: Mutex<Outcomes>,
+    pauses_gone: Mutex<Durations>,
     outlet: Mutex<OutletSnapshot>,
     failure: Mutex<Option<PipelineError>>,
     /// What all lanes are to run, where that changes while they do.
@@ -155,8 +177,13 @@ struct LaneShared {
     checkpointed: Mutex<Option<Instant>>,
     /// Its name, until the lane has heard of it.
     durable: Mutex<Option<String>>,
+    /// Of the checkpoint that was made last.
+    checkpoint_bytes: AtomicU64,
     changes: Mutex<ChangeReport>,
     recent: recent::Answer,
+    questions: Questions,
+    /// What it was made of, for whoever lives its past again.
+    parts: Mutex<Option<LaneParts>>,
 }
 
 /// What a lane's thread is to do other than to go on, which is 0.
@@ -182,7 +209,7 @@ impl Pipeline {
     /// Recovers the sink and starts. Where all lanes are there from the beginning, all of them read when
     /// this returns; elsewhere they come as the source gives them.
     pub fn start(plan: Plan) -> Result<Pipeline, PipelineError> {
-        let Plan { intake, template, mut sink, store, past, pace, on_missing, observer } = plan;
+        let Plan { intake, template, mut sink, store, past, pace, on_missing, observers } = plan;
         let commits = sink.recover()?;
         let history = past.map(|source| History { source, store: store.clone() });
         let template = LaneTemplate { delivery: sink.delivery(), history, ..template };
@@ -209,7 +236,7 @@ impl Pipeline {
         pipeline.spawn("vault", move || vault::run(&*store, &chores_in, &stored))?;
         let doors =
             outlet::Doors { parcels: parcels_in, controls: controls_in, stored: stored_in, chores, notices };
-        let outlet = Outlet::new(sink, observer).keeping(pace.history_window);
+        let outlet = Outlet::new(sink, observers).keeping(pace.history_window);
         let ours = shared.clone();
         pipeline.spawn("outlet", move || outlet::run(outlet, &doors, &ours, pace.commit_interval))?;
         let is_fixed = intake.is_fixed();
@@ -229,9 +256,15 @@ impl Pipeline {
         let snapshots: Vec<LaneSnapshot> = open.map(|lane| lane.snapshot()).collect();
         Snapshot {
             opening: lanes.len() - snapshots.len(),
+            opening_lanes: lanes
+                .iter()
+                .filter(|(_, lane)| !lane.open.load(Ordering::Acquire))
+                .map(|(lane, _)| lane.to_string())
+                .collect(),
             lanes: snapshots,
             gone: lock(&self.shared.gone).clone(),
             changes_gone: lock(&self.shared.changes_gone).clone(),
+            pauses_gone: *lock(&self.shared.pauses_gone),
             outlet: *lock(&self.shared.outlet),
             assigned: self.shared.assigned.load(Ordering::Acquire),
             intake_silence: lock(&self.shared.listened).map_or(Duration::ZERO, |at| at.elapsed()),
@@ -254,6 +287,29 @@ impl Pipeline {
         let lanes = lock(&self.shared.lanes);
         let open = lanes.values().filter(|lane| lane.open.load(Ordering::Acquire));
         Asked::of(open.cloned().collect())
+    }
+
+    /// Asks a lane something. It answers between two batches, a little at a time.
+    pub fn ask(&self, lane: &str, question: Question) -> Result<(), Unasked> {
+        let lanes = lock(&self.shared.lanes);
+        let asked = lanes.iter().find(|(id, of)| *id.name == *lane && of.open.load(Ordering::Acquire));
+        asked.ok_or(Unasked::Gone)?.1.questions.put(question)
+    }
+
+    /// A lane's past, and what it takes to live that again: what it was made of, with what it is to run now. `None`
+    /// where the lane is not here, or its source has no past.
+    pub fn past(&self, lane: &str) -> Option<(History, LaneParts)> {
+        let shared = lock(&self.shared.lanes).iter().find(|(id, _)| *id.name == *lane)?.1.clone();
+        let mut parts = lock(&shared.parts).clone()?;
+        if let Some(wanted) = &*lock(&self.shared.wanted) {
+            parts.deployments = wanted.deployments.values().cloned().collect();
+        }
+        Some((parts.history.clone()?, parts))
+    }
+
+    /// Whether it was asked to drain.
+    pub fn is_draining(&self) -> bool {
+        self.shared.stop.load(Ordering::Acquire)
     }
 
     /// Asks for a drain; `wait` sees its end.
@@ -309,7 +365,9 @@ impl Shared {
             account.given_up += std::mem::take(&mut account.pending);
             lock(&self.gone).add(&account);
             let mut gone = lock(&self.changes_gone);
-            for (change, count) in &lock(&lane.changes).outcomes {
+            let changes = lock(&lane.changes);
+            lock(&self.pauses_gone).add(&changes.pause_durations);
+            for (change, count) in &changes.outcomes {
                 *gone.entry(change.clone()).or_default() += count;
             }
         }
@@ -333,7 +391,10 @@ impl LaneShared {
     fn snapshot(&self) -> LaneSnapshot {
         let checkpoint_age_seconds = lock(&self.checkpointed).map(|since| since.elapsed().as_secs_f64());
         let changes = lock(&self.changes).clone();
-        LaneSnapshot { checkpoint_age_seconds, changes, ..lock(&self.snapshot).clone() }
+        let checkpoint_bytes = self.checkpoint_bytes.load(Ordering::Relaxed);
+        let has_ended = self.questions.is_closed();
+        let snapshot = lock(&self.snapshot).clone();
+        LaneSnapshot { checkpoint_age_seconds, checkpoint_bytes, changes, has_ended, ..snapshot }
     }
 
     fn show(&self, worker: &Worker) {
@@ -342,12 +403,14 @@ impl LaneShared {
             lane: lane.name().to_owned(),
             position: lane.next(),
             replaying: lane.is_replaying(),
+            has_ended: false,
             event_time: lane.event_time(),
             watermark: lane.watermark(),
             sensors: lane.sensors(),
             lag: worker.lag(),
             account: lane.account(),
             checkpoint_age_seconds: None,
+            checkpoint_bytes: 0,
             detectors: lane.detectors().collect(),
             changes: ChangeReport::default(),
         };

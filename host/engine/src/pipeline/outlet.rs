@@ -1,5 +1,7 @@
 //! The outlet's thread: parcels in, commits out, and what the intake wants settled or forgotten.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, select_biased};
@@ -49,6 +51,7 @@ pub fn run(outlet: Outlet, doors: &Doors, shared: &Shared, commit_interval: Dura
         is_behind: false,
         behind_since: None,
         leaving: None,
+        saving: BTreeMap::new(),
     };
     if let Err(error) = thread.work() {
         shared.fail(error);
@@ -66,6 +69,8 @@ struct Thread<'a> {
     /// Since when that is so, and when it was last said.
     behind_since: Option<(Instant, Instant)>,
     leaving: Option<Leaving>,
+    /// Lanes whose checkpoint is on its way to the store, and since when.
+    saving: BTreeMap<LaneId, Instant>,
 }
 
 /// Lanes that are being given up in good order.
@@ -117,6 +122,9 @@ impl Thread<'_> {
             let mut snapshot = lock(&self.shared.outlet);
             snapshot.checkpoints += 1;
             snapshot.checkpoint_bytes = bytes.len() as u64;
+            if let Some(lane) = self.shared.lane(lane) {
+                lane.checkpoint_bytes.store(bytes.len() as u64, Ordering::Relaxed);
+            }
         }
         let is_opening = matches!(&parcel, Parcel::Opened { .. });
         if is_opening && self.shared.lane(lane).is_none_or(|lane| lane.is_ordered(Order::Abandon)) {
@@ -158,12 +166,19 @@ impl Thread<'_> {
             *lock(&lane.checkpointed) = Some(Instant::now());
             *lock(&lane.durable) = Some(stored.name.clone());
         }
+        let since = self.saving.remove(&stored.lane);
+        let is_stored = stored.result.is_ok();
         self.outlet.stored(stored);
-        lock(&self.shared.outlet).checkpoint_failures = self.outlet.checkpoint_failures();
+        let mut snapshot = lock(&self.shared.outlet);
+        snapshot.checkpoint_failures = self.outlet.checkpoint_failures();
+        if let Some(since) = since.filter(|_| is_stored) {
+            snapshot.checkpoint_durations.note(since.elapsed());
+        }
     }
 
     fn settle(&mut self) -> Result<Settled, PipelineError> {
         let start = Instant::now();
+        let commits = self.outlet.commits();
         let settled = match self.outlet.settle() {
             Ok(settled) => settled,
             Err(error) => {
@@ -190,6 +205,10 @@ impl Thread<'_> {
         let mut snapshot = lock(&self.shared.outlet);
         snapshot.commits += u64::from(settled == Settled::Done);
         snapshot.commit_seconds += took.as_secs_f64();
+        snapshot.end_to_end = self.outlet.end_to_end();
+        if self.outlet.commits() > commits {
+            snapshot.commit_durations.note(took);
+        }
         Ok(settled)
     }
 
@@ -241,6 +260,9 @@ impl Thread<'_> {
 
     fn give_chores(&mut self) {
         for chore in self.outlet.take_chores() {
+            if let Chore::Put { lane, .. } = &chore {
+                self.saving.insert(lane.clone(), Instant::now());
+            }
             // A vault that is gone has panicked, and that is said at the end.
             let _ = self.doors.chores.send(chore);
         }

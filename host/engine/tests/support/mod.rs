@@ -84,7 +84,7 @@ pub fn open(
     let commits = handle.recover().unwrap();
     let parts = LaneParts { delivery: handle.delivery(), ..parts };
     let begun = begin(parts, commits.last(&lane()).unwrap(), store, OnMissing::Halt, || Ok(0)).unwrap();
-    let mut outlet = Outlet::new(handle, None);
+    let mut outlet = Outlet::new(handle, Vec::new());
     let mut worker = Worker::new(begun.lane, feed, pace, Duration::ZERO).unwrap();
     let (commit, is_new) = match begun.commit {
         Some(commit) => (commit, false),
