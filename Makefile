@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-browser build guests dashboard host setup fmt lint unit scenarios clean \
-        bench-border bench-replay bench-start bench-memory bench-kafka bench-latency \
+        bench-border bench-metrics bench-replay bench-start bench-memory bench-kafka bench-latency \
         chaos fuzz servers servers-stop
 
 CARGO ?= cargo
@@ -55,6 +55,10 @@ bench-border: build ## What the border between host and guest costs, by detector
 bench-replay: build ## The whole way of a reading against a bare loop by hand
 	@$(CARGO) build $(PROFILE) --quiet --bin bench-replay
 	@target/release/bench-replay
+
+bench-metrics: build ## What metrics cost at full load
+	@$(CARGO) build $(PROFILE) --quiet --bin bench-metrics
+	@target/release/bench-metrics
 
 bench-start: build ## From start to ready
 	@$(CARGO) build $(PROFILE) --quiet --bin bench-start

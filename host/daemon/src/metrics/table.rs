@@ -4,6 +4,8 @@
 pub enum Kind {
     Counter,
     Gauge,
+    /// Durations by class.
+    Histogram,
 }
 
 impl Kind {
@@ -12,6 +14,7 @@ impl Kind {
         match self {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         }
     }
 }
@@ -39,6 +42,7 @@ macro_rules! metrics {
 
 metrics! {
     INFO = "info" Gauge ["version"] "1; which version runs.";
+    READY = "ready" Gauge [] "1 where /readyz says so, else 0.";
     READINGS = "readings_total" Counter ["lane"] "Records received.";
     JUDGED = "judged_total" Counter ["lane"] "Readings judged by every detector that is not quarantined.";
     PENDING = "pending_readings" Gauge ["lane"] "Readings in a batch that is not judged yet.";
@@ -50,9 +54,19 @@ metrics! {
     LANE_LAG = "lane_lag_readings" Gauge ["lane"] "Readings known to wait in the source.";
     WATERMARK_LAG = "watermark_lag_seconds" Gauge ["lane"] "Real time less the lane's watermark.";
     SENSORS = "sensors" Gauge ["lane"] "Sensors known to a lane.";
+    END_TO_END = "end_to_end_seconds" Histogram [] "From the receipt of the oldest reading of a batch to the acknowledged commit that makes final what follows from it; one for each batch.";
+    COMMIT = "commit_seconds" Histogram [] "Time that commits took.";
+    CHECKPOINT = "checkpoint_seconds" Histogram [] "Time that checkpoints took to be stored.";
+    CHECKPOINT_FAILURES = "checkpoint_failures_total" Counter [] "Checkpoints that could not be stored; the one before stays.";
+    CHECKPOINT_BYTES = "checkpoint_bytes" Gauge ["lane"] "Size of the lane's last checkpoint.";
     CHECKPOINT_AGE = "checkpoint_age_seconds" Gauge ["lane"] "Time since the lane's last durable checkpoint.";
     DETECTOR_INFO = "detector_info" Gauge ["detector", "version", "digest", "mode"] "1; which detectors run.";
     DETECTOR_SECONDS = "detector_seconds_total" Counter ["detector"] "Time spent in a detector's calls.";
+    DETECTOR_BATCH = "detector_batch_seconds" Histogram ["detector"] "Time that a detector took over each batch.";
+    DETECTOR_READINGS = "detector_readings_total" Counter ["detector"] "Readings that a detector has seen.";
+    DETECTOR_STATE = "detector_state_bytes" Gauge ["detector"] "Size of a detector's state in the last checkpoints.";
+    OPEN_EPISODES = "open_episodes" Gauge ["detector"] "Episodes that a detector holds open.";
+    DETECTOR_REFUSED = "detector_refused" Gauge ["detector"] "1: what lies in the directory under this name was refused.";
     DETECTOR_MEMORY = "detector_memory_bytes" Gauge ["detector"] "Linear memory of a detector's instances.";
     DETECTOR_FAULTS = "detector_faults_total" Counter ["detector", "fault"] "Faults of a detector.";
     DETECTOR_QUARANTINED = "detector_quarantined_lanes" Gauge ["detector"] "Lanes in which a detector is quarantined.";
@@ -69,6 +83,11 @@ metrics! {
     KAFKA_REBALANCES = "kafka_rebalances_total" Counter ["client"] "Rebalances of the group that this process took part in.";
     SWAPS = "swaps_total" Counter ["detector", "outcome"] "Changes of what runs, by lane: swapped, went_back, removed, failed.";
     FOUNDRY = "foundry_steps_total" Counter ["detector", "outcome"] "Files of the detectors directory that were looked at, by what was done: proposed, removed, refused, unchanged, overtaken, rolled_back, differs; and taken_back, where a lane could not.";
-    SWAP_PAUSE = "swap_pause_seconds_max" Gauge ["lane"] "The longest that a lane stood still for one of its last 256 changes.";
+    SWAP_PAUSE = "swap_pause_seconds" Histogram [] "Time that lanes stood still for changes of what runs; one for each change in a lane.";
+    SWAP_PAUSE_MAX = "swap_pause_seconds_max" Gauge ["lane"] "The longest that a lane stood still for one of its last 256 changes.";
     LOG_LINES_DROPPED = "log_lines_dropped_total" Counter ["detector"] "Log lines of a detector beyond its rate.";
+    HTTP_REQUESTS = "http_requests_total" Counter ["route", "status"] "Answers of the API's port, by kind of route and class of status.";
+    EVENT_STREAMS = "event_streams" Gauge [] "Clients that listen to events.";
+    EVENTS_SKIPPED = "events_skipped_total" Counter [] "Events that were not sent to a client because it reads too slowly.";
+    SERIES_LEFT_OUT = "series_left_out" Gauge [] "Series of this page beyond the 2,000 of a metric, which are left out.";
 }

@@ -14,7 +14,7 @@ pub use ends::{commit_file, ends, explained, make_folder, store};
 pub use lanes::{LaneBase, Lanes, of_source, settings_of, simulator_lanes};
 pub use progress::show as show_progress;
 pub use running::{Running, is_over};
-pub use sample::{Label, account_of, cost_ns};
+pub use sample::{Label, account_of, cost_ns, over_lanes};
 pub use schemas::Registered;
 pub use signals::Signals;
 pub use sought::MappingWatch;
@@ -35,6 +35,19 @@ pub fn pace(engine: &config::Engine, checkpoints: &config::Checkpoints) -> PaceS
         checkpoint_records_max: checkpoints.records_max,
         history_window: checkpoints.history_window,
         idle_after: engine.idle_tick,
+    }
+}
+
+/// Where readings come from.
+pub fn in_words(source: Option<&config::Source>) -> String {
+    match source {
+        None => "a simulated grid".to_owned(),
+        Some(config::Source::Simulator(simulator)) => format!("a simulated grid, {} lanes", simulator.lanes),
+        Some(config::Source::Kafka(kafka)) => format!("topic {} at {}", kafka.topic, kafka.brokers),
+        Some(config::Source::Files(files)) => {
+            let names = files.paths.iter().map(|path| path.file_name().unwrap_or_default().to_string_lossy());
+            names.take(3).collect::<Vec<_>>().join(", ") + if files.paths.len() > 3 { ", …" } else { "" }
+        }
     }
 }
 

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use gridwatch_connectors::kafka::Group;
 use gridwatch_engine::deployment::Deployment;
 use gridwatch_engine::foundry::Evidence;
-use gridwatch_engine::pipeline::{Pipeline, PipelineError, Snapshot};
+use gridwatch_engine::history::History;
+use gridwatch_engine::lane::LaneParts;
+use gridwatch_engine::pipeline::{Pipeline, PipelineError, Question, Snapshot, Unasked};
 
 use super::Registered;
 use super::sample::{Label, sample};
-use crate::foundry::Steps;
-use crate::metrics::{self, Sample};
+use crate::foundry::{Board, Steps};
+use crate::metrics::{self, HttpSample, Sample};
 
 /// How often somebody who waits looks whether it is over.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -29,12 +31,40 @@ struct Shared {
     registered: Option<Registered>,
     group: Option<Group>,
     steps: Steps,
+    board: Arc<Board>,
 }
 
 impl Running {
     /// Detectors as `/metrics` names them.
     pub fn relabel(&self, labels: Vec<Label>) {
         self.lock().labels = labels;
+    }
+
+    pub fn labels(&self) -> Vec<Label> {
+        self.lock().labels.clone()
+    }
+
+    /// What is to run, and what may not.
+    pub fn board(&self) -> Arc<Board> {
+        self.lock().board.clone()
+    }
+
+    pub fn show(&self, board: Board) {
+        self.lock().board = Arc::new(board);
+    }
+
+    /// Asks a lane something; it answers between two batches.
+    pub fn ask(&self, lane: &str, question: Question) -> Result<(), Unasked> {
+        self.lock().pipeline.as_ref().ok_or(Unasked::Gone)?.ask(lane, question)
+    }
+
+    /// A lane's past, where it can be lived again.
+    pub fn past(&self, lane: &str) -> Option<(History, LaneParts)> {
+        self.lock().pipeline.as_ref()?.past(lane)
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.lock().pipeline.as_ref().is_some_and(Pipeline::is_draining)
     }
 
     /// What all lanes are to run from now on, and who does not run but keeps what it knows.
@@ -75,15 +105,19 @@ impl Running {
     }
 
     /// The text of `/metrics`.
-    pub fn metrics(&self) -> String {
+    pub fn metrics(&self, is_ready: bool, http: HttpSample) -> String {
         let snapshot = self.snapshot();
-        let (labels, registered, group, steps) = {
+        let shared = {
             let shared = self.lock();
-            (shared.labels.clone(), shared.registered.clone(), shared.group.clone(), shared.steps.clone())
+            let (labels, board) = (shared.labels.clone(), shared.board.clone());
+            (labels, board, shared.registered.clone(), shared.group.clone(), shared.steps.counts())
         };
+        let (labels, board, registered, group, steps) = shared;
         let kafka = group.map(|group| group.figures().into()).unwrap_or_default();
         let registry = registered.map(|registered| registered.sample());
-        metrics::text(&Sample { registry, kafka, steps: steps.counts(), ..sample(&snapshot, &labels) })
+        let refused = board.refused.keys().cloned().collect();
+        let sample = sample(&snapshot, &labels);
+        metrics::text(&Sample { is_ready, refused, http, registry, kafka, steps, ..sample })
     }
 
     pub fn drain(&self) {

@@ -6,8 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gridwatch_core::account::Account;
 use gridwatch_core::checkpoint::Role;
+use gridwatch_core::durations::Durations;
 use gridwatch_core::judge::Module;
 use gridwatch_engine::pipeline::{LaneSnapshot, Snapshot};
+use gridwatch_sandbox::LoadedModule;
 
 use crate::admission::GuestLines;
 use crate::metrics::{DetectorSample, LaneSample, Sample};
@@ -15,16 +17,17 @@ use crate::metrics::{DetectorSample, LaneSample, Sample};
 /// What metrics say of a detector and snapshots do not.
 #[derive(Debug, Clone)]
 pub struct Label {
-    name: String,
+    pub name: String,
     version: String,
     digest: String,
-    log: Arc<GuestLines>,
+    pub log: Arc<GuestLines>,
+    pub module: Arc<LoadedModule>,
 }
 
 impl Label {
-    pub fn new(name: &str, module: &dyn Module, log: Arc<GuestLines>) -> Self {
+    pub fn new(name: &str, module: Arc<LoadedModule>, log: Arc<GuestLines>) -> Self {
         let (version, digest) = (module.descriptor().version.clone(), module.digest().to_owned());
-        Label { name: name.to_owned(), version, digest, log }
+        Label { name: name.to_owned(), version, digest, log, module }
     }
 }
 
@@ -34,9 +37,9 @@ pub fn sample(snapshot: &Snapshot, labels: &[Label]) -> Sample {
         lanes: snapshot.lanes.iter().map(|lane| lane_sample(lane, now_ms)).collect(),
         detectors: labels.iter().map(|label| detector_sample(snapshot, label)).collect(),
         swaps: swaps_of(snapshot),
-        steps: Vec::new(),
-        registry: None,
-        kafka: Vec::new(),
+        swap_pauses: pauses_of(snapshot),
+        outlet: snapshot.outlet,
+        ..Sample::default()
     }
 }
 
@@ -48,8 +51,15 @@ fn lane_sample(lane: &LaneSnapshot, now_ms: i64) -> LaneSample {
         lag_readings: lane.lag,
         watermark_lag_seconds: lane.watermark.map(|watermark| (now_ms - watermark) as f64 / 1000.0),
         checkpoint_age_seconds: lane.checkpoint_age_seconds,
+        checkpoint_bytes: lane.checkpoint_bytes,
         swap_pause_seconds_max: lane.changes.pauses.iter().max().map(Duration::as_secs_f64),
     }
+}
+
+fn pauses_of(snapshot: &Snapshot) -> Durations {
+    let mut pauses = snapshot.pauses_gone;
+    snapshot.lanes.iter().for_each(|lane| pauses.add(&lane.changes.pause_durations));
+    pauses
 }
 
 fn swaps_of(snapshot: &Snapshot) -> Vec<(String, &'static str, u64)> {
@@ -61,19 +71,27 @@ fn swaps_of(snapshot: &Snapshot) -> Vec<(String, &'static str, u64)> {
 }
 
 fn detector_sample(snapshot: &Snapshot, label: &Label) -> DetectorSample {
-    let mut sample = DetectorSample {
-        name: label.name.clone(),
+    DetectorSample {
         version: label.version.clone(),
         digest: label.digest.clone(),
         mode: "live",
         log_lines_dropped: label.log.lines_dropped(),
-        ..DetectorSample::default()
-    };
+        ..over_lanes(snapshot, &label.name)
+    }
+}
+
+/// What lanes count of a detector.
+pub fn over_lanes(snapshot: &Snapshot, name: &str) -> DetectorSample {
+    let mut sample = DetectorSample { name: name.to_owned(), ..DetectorSample::default() };
     for lane in &snapshot.lanes {
-        let here = lane.detectors.iter().find(|here| here.detector == label.name && here.role == Role::Live);
+        let here = lane.detectors.iter().find(|here| here.detector == name && here.role == Role::Live);
         let Some(here) = here else { continue };
         sample.seconds += here.usage.busy_ns as f64 / 1e9;
+        sample.readings += here.usage.rows;
+        sample.batch_durations.add(&here.usage.batch_durations);
         sample.memory_bytes += here.usage.memory_bytes as u64;
+        sample.state_bytes += here.usage.state_bytes as u64;
+        sample.open_episodes += here.open_episodes as u64;
         sample.quarantined_lanes += u64::from(here.quarantine.is_some());
         for (fault, count) in &here.faults {
             *sample.faults.entry(*fault).or_default() += *count;
@@ -141,16 +159,9 @@ mod tests {
             lanes: vec![lane("0", 3, seat(600, 3, None)), lane("1", 1, seat(200, 1, Some("trapped")))],
             ..Snapshot::default()
         };
-        let label = Label {
-            name: "d".into(),
-            version: "1".into(),
-            digest: "sha256:ab".into(),
-            log: Arc::new(GuestLines::new("d")),
-        };
-        let sample = sample(&snapshot, &[label]);
-        let detector = &sample.detectors[0];
+        let (sample, detector) = (sample(&snapshot, &[]), over_lanes(&snapshot, "d"));
         assert!((detector.seconds - 800e-9).abs() < 1e-15);
-        assert_eq!(detector.memory_bytes, 20);
+        assert_eq!((detector.memory_bytes, detector.readings), (20, 4));
         assert_eq!(detector.quarantined_lanes, 1);
         assert_eq!(detector.faults, BTreeMap::from([("trap", 1)]));
         assert_eq!(sample.lanes[1].account.received, 1);
