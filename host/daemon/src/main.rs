@@ -2,10 +2,11 @@
 //!
 //! The only crate that reads arguments, the environment and configuration files. `cli` says what may be
 //! asked for, `config` turns a file into checked types, `admission` turns files into detectors that may run,
-//! `wiring` makes lanes of both, `service` is what runs, `commands` has one file for each command, `http` and `metrics` show what runs, `account` says at the end what became of every reading.
+//! `wiring` makes lanes of both, `service` is what runs, `commands` has one file for each command, `http`, `api` and `metrics` show what runs, `account` says at the end what became of every reading.
 
 mod account;
 mod admission;
+mod api;
 mod cli;
 mod commands;
 mod config;
@@ -58,6 +59,7 @@ fn perform(command: Command, process_start: Instant) -> Result<(), Failure> {
         Command::Simulate(args) => commands::simulate(&args),
         Command::Run(args) => commands::run(&args, process_start),
         Command::Rollback(args) => commands::rollback(&args),
+        Command::Health(args) => commands::health(&args),
         Command::Replay(args) => commands::replay(&args),
         Command::Detectors(args) => commands::detectors(&args),
         Command::Demo(args) => commands::demo(&args),

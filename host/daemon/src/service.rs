@@ -1,15 +1,18 @@
 //! A host at work, as `run` and `demo` have it: servers, then what is to run, then lanes, and the watch over the
 //! detectors directory as long as they work.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gridwatch_core::sink::{Sink, Store};
+use gridwatch_engine::foundry::rosters::Rosters;
 use gridwatch_engine::outlet::Observer;
 use gridwatch_engine::pipeline::{Pipeline, PipelineError, Plan, Snapshot};
 use gridwatch_engine::settings::PaceSettings;
 use tokio::runtime::Runtime;
 
+use crate::api::{About, Api, Begun, Token};
 use crate::cli::Failure;
 use crate::commands::no_detector;
 use crate::config::Config;
@@ -36,6 +39,7 @@ pub struct Service<'a> {
     pub servers: Servers,
     pub signals: Signals,
     running: Running,
+    api: Api,
     latches: Latches,
     registered: Option<Registered>,
     watch: Option<Watch>,
@@ -53,8 +57,10 @@ pub struct Work<'a, E> {
     /// Source and sink, once it is known which detectors run.
     pub ends: E,
     pub checkpoint_interval: Duration,
+    /// Where a token for the API is kept, if none is configured; `None`: nowhere.
+    pub state: Option<&'a Path>,
     /// Sees what goes out.
-    pub observer: Option<Observer>,
+    pub observer: Option<Box<dyn Observer>>,
 }
 
 /// Names of detectors.
@@ -82,11 +88,14 @@ impl<'a> Service<'a> {
         if let Some(registered) = &registered {
             running.checks_by(registered);
         }
-        let page = running.clone();
-        let page: http::MetricsPage = Arc::new(move || page.metrics());
-        let servers =
-            runtime.block_on(http::start(config.api_listen, config.metrics_listen, ports, probes, page))?;
-        Ok(Service { config, servers, signals, running, latches, registered, watch: None, _runtime: runtime })
+        let api = Api::new(running.clone(), probes.ready.clone(), config.api.hosts.clone());
+        let (page, ready, asked) = (running.clone(), probes.ready.clone(), api.clone());
+        let page = move || page.metrics(ready.missing().is_empty(), asked.sample());
+        let (listen, routes) = ([config.api.listen, config.metrics_listen], api.routes());
+        let servers = runtime.block_on(http::start(listen, ports, probes, routes, Arc::new(page)))?;
+        runtime.spawn(api.work());
+        let (watch, _runtime) = (None, runtime);
+        Ok(Service { config, servers, signals, running, api, latches, registered, watch, _runtime })
     }
 
     /// None of the detectors may run: an error.
@@ -97,12 +106,14 @@ impl<'a> Service<'a> {
         let config = self.config;
         let goes_on = || work.is_patient;
         let dir = config.detectors.dir.clone();
-        let (foundry, beginning) = Foundry::begin(dir, work.instance, work.store.clone(), goes_on)?;
+        let history = self.api.history.clone();
+        let (foundry, beginning) = Foundry::begin(dir, work.instance, work.store.clone(), goes_on, history)?;
         if beginning.deployments.is_empty() {
             return Err(no_detector(&config.detectors.dir, foundry.refused().count()));
         }
         self.running.relabel(foundry.labels());
         self.running.counts(foundry.steps());
+        self.running.show(foundry.board());
         foundry.tell(&self.latches.detectors);
         let Beginning { deployments, dormant, past } = beginning;
         let base = LaneBase { past: Some(past), ..wiring::settings_of(config, &deployments, &dormant) };
@@ -114,6 +125,15 @@ impl<'a> Service<'a> {
         if let Some(group) = &lanes.group {
             self.running.reads_from(group.clone());
         }
+        self.api.begin(Begun {
+            about: About {
+                instance: work.instance.to_owned(),
+                source: wiring::in_words(config.source.as_ref()),
+                delivery: sink.delivery(),
+            },
+            token: token(config, work.state)?,
+            rosters: Rosters::new(work.store.clone()),
+        });
         let plan = Plan {
             intake: lanes.intake,
             template: lanes.template,
@@ -125,7 +145,7 @@ impl<'a> Service<'a> {
                 ..wiring::pace(&config.engine, &config.checkpoints)
             },
             on_missing: wiring::on_missing(config.checkpoints.on_missing),
-            observer: work.observer,
+            observers: work.observer.into_iter().chain([self.api.observer()]).collect(),
         };
         let pipeline =
             Pipeline::start(plan).map_err(|error| Failure::Start(wiring::explained(&error, config)))?;
@@ -179,6 +199,22 @@ impl<'a> Service<'a> {
             }
         }
     }
+}
+
+/// As configured, or as it lies beside the checkpoints.
+fn token(config: &Config, state: Option<&Path>) -> Result<Token, Failure> {
+    let token = match (&config.api.token_file, state) {
+        (Some(file), _) => {
+            return Token::configured(file).map_err(|error| Failure::Start(error.to_string()));
+        }
+        (None, Some(state)) => Token::kept_in(state),
+        (None, None) => Token::none("checkpoints are in a bucket, where it cannot be kept"),
+    };
+    match &token {
+        Token::Known { file, .. } => tracing::info!(file = %file.display(), "the API's token"),
+        Token::None { why } => tracing::info!("nothing can be changed by way of the API: {why}"),
+    }
+    Ok(token)
 }
 
 /// How it went.

@@ -30,6 +30,8 @@ pub enum Command {
     Detectors(DetectorsArgs),
     /// Have what ran before under a detector's name run again, with its state
     Rollback(RollbackArgs),
+    /// Ask a process whether it is well: status 0 where it says so, else 1
+    Health(HealthArgs),
     /// Look after schemas in a schema registry
     Schemas {
         #[command(subcommand)]
@@ -77,6 +79,16 @@ pub struct RollbackArgs {
     /// Print what was done as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// What to ask: its /readyz, or /healthz
+    #[arg(value_name = "URL", default_value = "http://127.0.0.1:8081/readyz")]
+    pub url: String,
+    /// Do not wait longer than this
+    #[arg(long, value_parser = parse_duration, default_value = "5s")]
+    pub timeout: Duration,
 }
 
 /// Where a demo keeps its state unless told otherwise.

@@ -9,8 +9,8 @@ mod tests;
 
 pub use args::{
     Arguments, Command, ConfigCommand, DEMO_STATE, DeadLettersCommand, DemoArgs, DetectorsArgs, Edge,
-    KafkaArgs, Key, RegisterArgs, ReplayArgs, ReplayLettersArgs, RollbackArgs, RunArgs, SchemasCommand,
-    SimulateArgs,
+    HealthArgs, KafkaArgs, Key, RegisterArgs, ReplayArgs, ReplayLettersArgs, RollbackArgs, RunArgs,
+    SchemasCommand, SimulateArgs,
 };
 pub use failure::Failure;
 pub use out::{Out, say};

@@ -126,7 +126,7 @@ fn stream(args: &ReplayArgs, config: &Config, lanes: Lanes) -> Result<Ended, Fai
             ..wiring::pace(&config.engine, &config.checkpoints)
         },
         on_missing: OnMissing::Halt,
-        observer: None,
+        observers: Vec::new(),
     };
     let running = Running::default();
     running.started(Pipeline::start(plan).map_err(|error| Failure::Start(error.to_string()))?);

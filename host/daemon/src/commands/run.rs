@@ -28,6 +28,10 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
         is_patient: matches!(source, Source::Kafka(_)),
         ends: |base: &LaneBase<'_>| wiring::ends(&config, source, instance, base),
         checkpoint_interval: config.checkpoints.interval,
+        state: match &config.checkpoints.place {
+            config::Place::Directory(directory) => Some(directory),
+            config::Place::S3(_) => None,
+        },
         observer: None,
     })?;
     say_ready(&config, &started, &service, process_start);

@@ -29,7 +29,7 @@ pub use detectors::{DetectorSettings, Detectors, read_settings};
 pub use engine::{Engine, is_instance_name};
 pub use kafka::{KafkaSource, TOPIC as READINGS_TOPIC, is_fit as is_fit_property, secret_in};
 pub use mistake::{Mistake, Mistakes};
-pub use outputs::{Sink, TOPIC as ANOMALIES_TOPIC};
+pub use outputs::{Api, Sink, TOPIC as ANOMALIES_TOPIC};
 pub use parameters::{ParameterError, ParameterSchema};
 pub use registry::{Registry, UnknownSchema};
 pub use scalar::duration as parse_duration;
@@ -60,7 +60,7 @@ pub struct Config {
     pub checkpoints: Checkpoints,
     /// Without it records are plain, and none is checked against a schema.
     pub registry: Option<Registry>,
-    pub api_listen: SocketAddr,
+    pub api: Api,
     pub metrics_listen: SocketAddr,
 }
 
@@ -83,7 +83,7 @@ pub fn read(file: &Path, text: &str) -> Result<Config, Mistakes> {
     let (mut engine, delivery) = engine::read(root.section("engine"));
     let checkpoints = checkpoints::read(root.section("checkpoints"));
     let registry = registry::read(root.section("registry"));
-    let api_listen = outputs::read_listen(root.section("api"), outputs::API_PORT);
+    let api = outputs::read_api(root.section("api"));
     let metrics_listen = outputs::read_listen(root.section("metrics"), outputs::METRICS_PORT);
     check_delivery(&document, &sink, delivery, &mut engine);
     let config = Config {
@@ -98,7 +98,7 @@ pub fn read(file: &Path, text: &str) -> Result<Config, Mistakes> {
         engine,
         checkpoints,
         registry,
-        api_listen,
+        api,
         metrics_listen,
     };
     check_places(&mut root, &config);
@@ -213,7 +213,7 @@ fn check_places(root: &mut Section<'_, '_>, config: &Config) {
             }
         }
     }
-    if config.api_listen == config.metrics_listen && config.api_listen.port() != 0 {
+    if config.api.listen == config.metrics_listen && config.api.listen.port() != 0 {
         let offset = root.section("metrics").written("listen").or(root.section("api").written("listen"));
         document.mistake(offset.unwrap_or(0), "listen: [api] and [metrics] need a port each");
     }

@@ -81,6 +81,30 @@ pub fn read_dead_letters(mut section: Section<'_, '_>) -> (PathBuf, Option<Strin
 pub const API_PORT: u16 = 8081;
 pub const METRICS_PORT: u16 = 9249;
 
+/// `[api]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    pub listen: SocketAddr,
+    /// What is in it lets somebody change what runs.
+    pub token_file: Option<PathBuf>,
+    /// Names by which it may be called, beside addresses and `localhost`.
+    pub hosts: Vec<String>,
+}
+
+pub fn read_api(mut section: Section<'_, '_>) -> Api {
+    let token_file = section.file("token_file").map(|at| at.value);
+    let hosts = section.strings("hosts").unwrap_or_default();
+    for host in &hosts {
+        if host.value.is_empty() || host.value.contains(['/', ':', ' ', '*']) {
+            let what =
+                format!("hosts: \"{}\" is no name of a host; write it without scheme and port", host.value);
+            section.document().mistake(host.offset, what);
+        }
+    }
+    let hosts = hosts.into_iter().map(|at| at.value).collect();
+    Api { listen: read_listen(section, API_PORT), token_file, hosts }
+}
+
 /// Loopback unless told otherwise.
 pub fn read_listen(mut section: Section<'_, '_>, port: u16) -> SocketAddr {
     let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

@@ -114,7 +114,7 @@ fn an_empty_file_is_all_defaults() {
     assert_eq!(config.sink, Sink::Stdout);
     assert_eq!(config.dead_letters, Path::new("/etc/gridwatch/dead-letters.jsonl"));
     assert_eq!(config.engine, Engine { delivery: Delivery::AtLeastOnce, ..Engine::default() });
-    assert_eq!(config.api_listen.to_string(), "127.0.0.1:8081");
+    assert_eq!(config.api.listen.to_string(), "127.0.0.1:8081");
     assert_eq!(config.metrics_listen.to_string(), "127.0.0.1:9249");
     assert_eq!(config.decode, DecodeSettings::default());
 }

@@ -61,7 +61,7 @@ impl Archive {
         let shared = self.lock();
         let labels = roster.plans().filter_map(|(name, plan)| {
             let module = shared.module(&plan.digest)?;
-            Some(Label::new(name, &*module, shared.logs.get(name)?.clone()))
+            Some(Label::new(name, module, shared.logs.get(name)?.clone()))
         });
         labels.collect()
     }

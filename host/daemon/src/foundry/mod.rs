@@ -8,18 +8,24 @@
 //! - `memory` what this process has seen in its directory, so that only what changed since is proposed
 //! - `archive` what ran and runs, by generation
 //! - `steps` what was done about files, counted
+//! - `history` what became of each detector, and by whom; `board` what is to run now
 
 mod archive;
+mod board;
+mod history;
 mod inbox;
 mod memory;
 mod steps;
+
+pub use board::Board;
+pub use history::{By, Entry, History, What};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gridwatch_core::checkpoint::Role;
 use gridwatch_core::judge::Module;
@@ -73,6 +79,7 @@ pub struct Foundry {
     /// The directory cannot be looked at, and it was said.
     is_away: bool,
     steps: Steps,
+    history: History,
 }
 
 /// What a run begins with.
@@ -91,6 +98,7 @@ impl Foundry {
         instance: &str,
         store: Arc<dyn Store>,
         goes_on: impl Fn() -> bool,
+        history: History,
     ) -> Result<(Foundry, Beginning), Failure> {
         let sandbox = Arc::new(admission::sandbox().map_err(|error| Failure::Start(error.to_string()))?);
         let found = admission::scan(&dir).map_err(|error| Failure::Start(error.to_string()))?;
@@ -114,6 +122,7 @@ impl Foundry {
             disabled: Vec::new(),
             is_away: false,
             steps: Steps::default(),
+            history,
         };
         let gone: Vec<String> = foundry
             .memory
@@ -129,6 +138,11 @@ impl Foundry {
         })?;
         let deployments = patiently(&goes_on, || foundry.archive.all(&roster))?;
         foundry.note(&roster);
+        for (name, plan) in roster.plans() {
+            let generation = roster.slots.get(name).map(|slot| slot.generation);
+            let digest = Some(plan.digest.clone());
+            foundry.history.note(Entry { generation, digest, ..Entry::new(name, By::Start, What::Proposed) });
+        }
         foundry.followed = roster;
         foundry.deployments.clone_from(&deployments);
         let runs = |name: &String| deployments.iter().any(|deployment| deployment.name == *name);
@@ -145,6 +159,21 @@ impl Foundry {
     /// What was done about files so far, and will be.
     pub fn steps(&self) -> Steps {
         self.steps.clone()
+    }
+
+    /// What is to run, and what may not.
+    pub fn board(&self) -> Board {
+        let now = SystemTime::now();
+        let wall = |since: &Instant| {
+            let at = now.checked_sub(since.elapsed()).unwrap_or(now);
+            at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+        };
+        Board {
+            roster: self.followed.clone(),
+            since: self.since.iter().map(|(name, (_, since))| (name.clone(), wall(since))).collect(),
+            refused: self.refused.clone(),
+            disabled: self.disabled.clone(),
+        }
     }
 
     /// Says what lies in the directory and may not run.
@@ -255,6 +284,7 @@ impl Foundry {
             proposed = true;
         }
         self.tell(latch);
+        running.show(self.board());
         Ok(proposed)
     }
 
@@ -283,6 +313,8 @@ impl Foundry {
                         refused.reason
                     );
                     self.refused.insert(name.clone(), refused.clone());
+                    let detail = Some(refused.reason.clone());
+                    self.history.note(Entry { detail, ..Entry::new(name, By::Directory, What::Refused) });
                 }
                 Verdict::Disabled => {
                     self.step(name, Found::Disabled, roster, false);
@@ -316,10 +348,15 @@ impl Foundry {
             "admitted: costs {}",
             admitted.proof.cost
         );
+        if !matches!(step, Step::Leave) {
+            let (digest, version) = (Some(plan.digest.clone()), admitted.module.descriptor().version.clone());
+            let entry = Entry::new(name, By::Directory, What::Admitted);
+            self.history.note(Entry { digest, version: Some(version), ..entry });
+        }
         let proposed = match step {
             Step::Propose => {
                 self.rosters.keep_module(&admitted.bytes)?;
-                self.propose(Proposal::Deploy { name: name.to_owned(), plan: plan.clone() })?
+                self.propose(Proposal::Deploy { name: name.to_owned(), plan: plan.clone() }, By::Directory)?
             }
             Step::RolledBack { reason } => {
                 tracing::error!("{}", Unmoved::RolledBack { name: name.to_owned(), reason });
@@ -341,7 +378,7 @@ impl Foundry {
 
     fn remove(&mut self, name: &str) -> Result<bool, RosterLogError> {
         self.memory.forget(name);
-        self.propose(Proposal::Remove { name: name.to_owned() })
+        self.propose(Proposal::Remove { name: name.to_owned() }, By::Directory)
     }
 
     /// A file is there no more.
@@ -352,9 +389,12 @@ impl Foundry {
     }
 
     /// True where it made a generation.
-    fn propose(&self, proposal: Proposal) -> Result<bool, RosterLogError> {
+    fn propose(&self, proposal: Proposal, by: By) -> Result<bool, RosterLogError> {
         match self.rosters.propose(&proposal) {
             Ok(roster) => {
+                let entry = Entry::new(proposal.name(), by, What::Proposed);
+                let (generation, detail) = (Some(roster.generation), Some(in_words(&proposal)));
+                self.history.note(Entry { generation, detail, ..entry });
                 tracing::info!(generation = roster.generation, "proposed: {}", in_words(&proposal));
                 Ok(true)
             }
@@ -377,8 +417,10 @@ impl Foundry {
         if roster.generation != self.followed.generation {
             self.deployments = self.archive.all(&roster)?;
             self.note(&roster);
+            self.note_of_others(&roster);
             self.followed = roster;
             running.relabel(self.labels());
+            running.show(self.board());
         }
         running.want(self.deployments.clone(), self.disabled.clone(), read_at);
         Ok(())
@@ -390,6 +432,27 @@ impl Foundry {
             if known != Some(slot.generation) {
                 self.since.insert(name.clone(), (slot.generation, Instant::now()));
             }
+        }
+    }
+
+    /// What somebody else has proposed is in nobody's history here yet.
+    fn note_of_others(&self, roster: &Roster) {
+        for (name, slot) in &roster.slots {
+            let is_new = self.followed.slots.get(name) != Some(slot);
+            let known = self.history.of(name);
+            let is_ours = known.iter().any(|entry| entry.generation == Some(roster.generation));
+            if !is_new || is_ours || known.iter().any(|entry| entry.generation == Some(slot.generation)) {
+                continue;
+            }
+            let digest = slot.plan.as_ref().map(|plan| plan.digest.clone());
+            let detail = match (&slot.plan, &slot.rejected) {
+                (_, Some(rejected)) => format!("went back: {}", rejected.reason),
+                (Some(plan), None) => format!("{name} is to run as {}", plan.digest),
+                (None, None) => format!("{name} is to run no more"),
+            };
+            let generation = Some(slot.generation);
+            let entry = Entry::new(name, By::Roster, What::Proposed);
+            self.history.note(Entry { generation, digest, detail: Some(detail), ..entry });
         }
     }
 
@@ -408,8 +471,8 @@ impl Foundry {
             );
             self.steps.note(name, "taken_back");
             took_back |= match slot.previous {
-                Some(_) => self.propose(back)?,
-                None => self.propose(Proposal::Remove { name: name.clone() })?,
+                Some(_) => self.propose(back, By::Fault)?,
+                None => self.propose(Proposal::Remove { name: name.clone() }, By::Fault)?,
             };
         }
         Ok(took_back)

@@ -16,8 +16,12 @@ use axum::routing::get;
 use serde_json::json;
 use tokio::sync::watch;
 
-pub use readiness::{Latch, Readiness};
+pub use readiness::{Latch, Readiness, State};
 pub use server::BindError;
+
+/// Each listener to events has one.
+const API_CONNECTIONS_MAX: usize = 512;
+const METRICS_CONNECTIONS_MAX: usize = 64;
 
 /// The text of `/metrics`, made when asked for.
 pub type MetricsPage = Arc<dyn Fn() -> String + Send + Sync>;
@@ -49,11 +53,12 @@ pub enum Ports {
 
 /// Binds both ports before anything is served, so that a port in use ends the start at once. Needs a
 /// tokio runtime.
+/// `listen`: for the API and for metrics.
 pub async fn start(
-    api_listen: SocketAddr,
-    metrics_listen: SocketAddr,
+    [api_listen, metrics_listen]: [SocketAddr; 2],
     ports: Ports,
     probes: Probes,
+    routes: Router,
     page: MetricsPage,
 ) -> Result<Servers, BindError> {
     let api = server::bind("api", api_listen, ports).await?;
@@ -64,8 +69,9 @@ pub async fn start(
         metrics: metrics.local_addr().unwrap_or(metrics_listen),
         _stop: stop,
     };
-    tokio::spawn(server::serve(api, api_router(probes), stopped.clone()));
-    tokio::spawn(server::serve(metrics, metrics_router(page), stopped));
+    let answers = api_router(probes).merge(routes);
+    tokio::spawn(server::serve(api, answers, API_CONNECTIONS_MAX, stopped.clone()));
+    tokio::spawn(server::serve(metrics, metrics_router(page), METRICS_CONNECTIONS_MAX, stopped));
     Ok(servers)
 }
 

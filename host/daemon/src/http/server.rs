@@ -19,7 +19,6 @@ use tokio::time::timeout;
 
 use super::Ports;
 
-const CONNECTIONS_MAX: usize = 64;
 /// Beyond the one that was asked for.
 const PORTS_TRIED: u16 = 64;
 const BODY_BYTES_MAX: usize = 64 << 10;
@@ -67,9 +66,14 @@ pub async fn bind(table: &'static str, listen: SocketAddr, ports: Ports) -> Resu
 }
 
 /// Serves until `stop` turns true or its sender is gone.
-pub async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections_max: usize,
+    mut stop: watch::Receiver<bool>,
+) {
     let router = router.layer(middleware::from_fn(limit_time)).layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(connections_max));
     loop {
         // The place is taken before accepting, so that waiting clients wait in the kernel's queue.
         let accepted = tokio::select! {

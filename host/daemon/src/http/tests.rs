@@ -14,7 +14,7 @@ fn any_port() -> SocketAddr {
 
 async fn started(ready: Readiness) -> Servers {
     let probes = Probes { ready, ..Probes::default() };
-    start(any_port(), any_port(), Ports::Exactly, probes, Arc::new(|| "gridwatch_up 1\n".to_owned()))
+    start([any_port(); 2], Ports::Exactly, probes, Router::new(), Arc::new(|| "gridwatch_up 1\n".to_owned()))
         .await
         .unwrap()
 }
@@ -57,7 +57,8 @@ async fn a_process_that_is_stuck_is_not_alive() {
     let probes = Probes::default();
     let intake = probes.alive.condition("intake");
     intake.failed("has not come back for 61 s");
-    let servers = start(any_port(), any_port(), Ports::Exactly, probes, Arc::new(String::new)).await.unwrap();
+    let servers =
+        start([any_port(); 2], Ports::Exactly, probes, Router::new(), Arc::new(String::new)).await.unwrap();
     let (status, body) = ask(servers.api, "/healthz").await;
     assert_eq!(status, 503);
     assert_eq!(
@@ -79,10 +80,16 @@ async fn metrics_have_a_port_of_their_own() {
 #[tokio::test]
 async fn a_port_in_use_is_told_with_what_to_change() {
     let servers = started(Readiness::default()).await;
-    let error = start(any_port(), servers.metrics, Ports::Exactly, Probes::default(), Arc::new(String::new))
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = start(
+        [any_port(), servers.metrics],
+        Ports::Exactly,
+        Probes::default(),
+        Router::new(),
+        Arc::new(String::new),
+    )
+    .await
+    .unwrap_err()
+    .to_string();
     assert!(error.starts_with(&format!("[metrics] listen = \"{}\": ", servers.metrics)), "{error}");
     assert!(error.contains("choose another port"), "{error}");
 }
@@ -91,7 +98,7 @@ async fn a_port_in_use_is_told_with_what_to_change() {
 async fn connections_are_limited_and_places_come_back() {
     let servers = started(Readiness::default()).await;
     let mut idle = Vec::new();
-    for _ in 0..64 {
+    for _ in 0..API_CONNECTIONS_MAX {
         let mut stream = TcpStream::connect(servers.api).await.unwrap();
         // An answer shows that the connection has its place; keep-alive then holds it.
         stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -101,7 +108,10 @@ async fn connections_are_limited_and_places_come_back() {
     }
     let waiting = ask(servers.api, "/healthz");
     tokio::pin!(waiting);
-    assert!(tokio::time::timeout(Duration::from_millis(100), &mut waiting).await.is_err(), "65 at once");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(100), &mut waiting).await.is_err(),
+        "one more at once"
+    );
     drop(idle);
     assert_eq!(waiting.await.0, 200);
 }

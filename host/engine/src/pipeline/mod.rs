@@ -39,9 +39,9 @@ use crate::worker::{Worker, WorkerError};
 
 use change::Wanted;
 pub use change::{ChangeReport, Outcome, Outcomes, Refused};
-pub use recent::Asked;
 use question::Questions;
 pub use question::{Answered, Question, Unasked};
+pub use recent::Asked;
 
 /// How long a thread waits for something before it looks whether it is to stop.
 const WAIT_MAX: Duration = Duration::from_millis(50);

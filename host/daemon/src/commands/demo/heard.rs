@@ -8,7 +8,7 @@ use gridwatch_connectors::simulator::{Label, World};
 use gridwatch_core::Timestamp;
 use gridwatch_core::decode::parse_rfc3339;
 use gridwatch_core::finding::{Phase, Severity};
-use gridwatch_core::sink::Outgoing;
+use gridwatch_core::sink::{LaneId, Outgoing};
 use gridwatch_engine::outlet::Observer;
 use serde::Deserialize;
 
@@ -34,6 +34,18 @@ struct Shared {
     answered: BTreeSet<(i64, usize)>,
     lines: Vec<Line>,
     lines_beyond: u64,
+}
+
+/// In the outlet's thread.
+struct Hearing {
+    heard: Heard,
+    truth: Truth,
+}
+
+impl Observer for Hearing {
+    fn taken(&mut self, _lane: &LaneId, messages: &[Outgoing]) {
+        messages.iter().for_each(|message| self.heard.hear(&self.truth, message));
+    }
 }
 
 /// Something raised, in words.
@@ -62,14 +74,8 @@ impl Heard {
         Heard { world, shared: Arc::default() }
     }
 
-    pub fn observer(&self) -> Observer {
-        let heard = self.clone();
-        let truth = Truth::new(&self.world);
-        Box::new(move |messages| {
-            for message in messages {
-                heard.hear(&truth, message);
-            }
-        })
+    pub fn observer(&self) -> impl Observer + use<> {
+        Hearing { heard: self.clone(), truth: Truth::new(&self.world) }
     }
 
     fn hear(&self, truth: &Truth, outgoing: &Outgoing) {
@@ -248,6 +254,10 @@ mod tests {
         Heard::new(World::new(Scenario::default()).unwrap())
     }
 
+    fn lane() -> LaneId {
+        LaneId::only("simulator-0")
+    }
+
     fn anomaly(sensor: &str, phase: &str, timestamp: Timestamp) -> Outgoing {
         let payload = serde_json::json!({
             "id": "x", "phase": phase, "detector": "limits", "sensor_id": sensor, "quantity": "voltage",
@@ -264,13 +274,16 @@ mod tests {
     fn what_is_raised_stands_beside_what_was_injected() {
         let heard = heard();
         let label = heard.world.labels()[0].clone();
-        let observer = heard.observer();
+        let mut observer = heard.observer();
         let start = heard.world.scenario().start;
-        observer(&[
-            anomaly(&label.sensor_id, "raised", start),
-            anomaly(&label.sensor_id, "raised", label.start),
-            anomaly(&label.sensor_id, "single", label.start + 1),
-        ]);
+        observer.taken(
+            &lane(),
+            &[
+                anomaly(&label.sensor_id, "raised", start),
+                anomaly(&label.sensor_id, "raised", label.start),
+                anomaly(&label.sensor_id, "single", label.start + 1),
+            ],
+        );
         let (lines, beyond) = heard.take_lines();
         assert_eq!((lines.len(), beyond), (3, 0));
         let injected = format!("| injected: {} since", label.kind.name());
@@ -287,12 +300,15 @@ mod tests {
         let heard = heard();
         let label = heard.world.labels()[0].clone();
         let later = label.start + 3 * heard.world.scenario().recurrence_ms();
-        let observer = heard.observer();
+        let mut observer = heard.observer();
         for _ in 0..2 {
-            observer(&[
-                anomaly(&label.sensor_id, "raised", label.start),
-                anomaly(&label.sensor_id, "raised", later),
-            ]);
+            observer.taken(
+                &lane(),
+                &[
+                    anomaly(&label.sensor_id, "raised", label.start),
+                    anomaly(&label.sensor_id, "raised", later),
+                ],
+            );
         }
         let (lines, _) = heard.take_lines();
         let since = format!("injected: {} since {} (", label.kind.name(), minute(later));
@@ -304,21 +320,21 @@ mod tests {
     #[test]
     fn updates_ends_and_dead_letters_are_nothing_new() {
         let heard = heard();
-        let observer = heard.observer();
+        let mut observer = heard.observer();
         let rejection = Rejection { reason: Reason::NotJson, detail: String::new() };
         let meta = RecordMeta { position: 0, next: 1, stored: None, line: 0, end: 0, truncated: false };
         let dead = DeadLetter::new(&rejection, "a", &Record::plain(meta, b"{"));
         let dead = Outgoing::DeadLetter(Box::new(dead));
-        observer(&[anomaly("a", "updated", 0), anomaly("a", "cleared", 0), dead]);
+        observer.taken(&lane(), &[anomaly("a", "updated", 0), anomaly("a", "cleared", 0), dead]);
         assert_eq!(heard.found(), (Vec::new(), 0));
     }
 
     #[test]
     fn lines_that_nobody_takes_are_counted_not_kept() {
         let heard = heard();
-        let observer = heard.observer();
+        let mut observer = heard.observer();
         for _ in 0..LINES_MAX + 7 {
-            observer(&[anomaly("a", "raised", 0)]);
+            observer.taken(&lane(), &[anomaly("a", "raised", 0)]);
         }
         let (lines, beyond) = heard.take_lines();
         assert_eq!((lines.len(), beyond), (LINES_MAX, 7));

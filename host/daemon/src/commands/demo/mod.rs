@@ -138,7 +138,8 @@ impl Show<'_> {
             is_patient: false,
             ends: |base: &LaneBase<'_>| self.ends(base, state),
             checkpoint_interval: CHECKPOINT_INTERVAL,
-            observer: Some(heard.observer()),
+            state: Some(state),
+            observer: Some(Box::new(heard.observer())),
         })
     }
 
@@ -173,7 +174,7 @@ fn say_addresses(config: &Config, service: &Service<'_>) {
     say(&format!(
         "dashboard, API  http://{}/{}\nmetrics         http://{}/metrics{}\n",
         servers.api,
-        taken(config.api_listen, servers.api),
+        taken(config.api.listen, servers.api),
         servers.metrics,
         taken(config.metrics_listen, servers.metrics),
     ));
@@ -192,11 +193,13 @@ fn introduce_live(world: &World, config: &Config, service: &Service<'_>, started
     say(&format!(
         "detectors       {}: copy a .wasm there, and it goes live ({} run)\n\
          state           {}: anomalies.jsonl, checkpoints; begun anew by the next demo\n\
+         token           {}: lets its reader change what runs, by the dashboard or the API\n\
          go back         gridwatch rollback NAME\n\
          end             Ctrl-C\n\n",
         shown_folder(&config.detectors.dir).display(),
         started.running.join(", "),
         state.display(),
+        state.join("api-token").display(),
     ));
 }
 

@@ -1,0 +1,69 @@
+//! What changes what runs. It needs the token, and takes effect by way of the roster, on all lanes of all processes
+//! that follow it, as `gridwatch rollback` does.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use gridwatch_core::roster::{Proposal, Unmoved};
+use gridwatch_engine::foundry::rosters::RosterLogError;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::aside::aside;
+use super::problem::Problem;
+use crate::foundry::{By, Entry, What};
+
+/// It is to be so; lanes come to it within a second or two, and events tell of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Proposed {
+    /// Of the roster.
+    pub generation: u64,
+}
+
+/// What ran before under the name is to run again, with its state. The file in the directory is refused until it
+/// changes.
+#[utoipa::path(post, path = "/detectors/{name}/rollback", tag = "changes", security(("token" = [])),
+    params(("name" = String, Path, description = "The detector's name")),
+    responses((status = 202, body = Proposed),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "Nothing ran before it"),
+        (status = 429, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "The store is away")))]
+pub async fn rollback(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<(StatusCode, Json<Proposed>), Problem> {
+    let reason = "by hand, by way of the API".to_owned();
+    propose(&api, &headers, Proposal::RollBack { name, fingerprint: None, reason }, What::Proposed).await
+}
+
+async fn propose(
+    api: &Api,
+    headers: &HeaderMap,
+    proposal: Proposal,
+    what: What,
+) -> Result<(StatusCode, Json<Proposed>), Problem> {
+    api.token().check(headers)?;
+    let Some(rosters) = api.rosters() else {
+        return Err(Problem::busy("what is to run cannot be changed yet: this process has not begun"));
+    };
+    let name = proposal.name().to_owned();
+    // The store may be far away.
+    match aside(move || rosters.propose(&proposal)).await? {
+        Ok(roster) => {
+            let generation = roster.generation;
+            api.history.note(Entry { generation: Some(generation), ..Entry::new(&name, By::Api, what) });
+            tracing::info!(detector = name, generation, "proposed by way of the API");
+            Ok((StatusCode::ACCEPTED, Json(Proposed { generation })))
+        }
+        Err(RosterLogError::Unmoved(unmoved @ Unmoved::Unknown { .. })) => {
+            Err(Problem::missing(unmoved.to_string()))
+        }
+        Err(RosterLogError::Unmoved(unmoved)) => Err(Problem::new(StatusCode::CONFLICT, unmoved.to_string())),
+        Err(error) => Err(Problem::busy(error.to_string())),
+    }
+}
