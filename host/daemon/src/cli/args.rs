@@ -1,5 +1,6 @@
 //! Arguments, as clap reads them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -183,6 +184,9 @@ pub struct KafkaArgs {
     /// Go on after the end without faults; never ahead of the wall clock
     #[arg(long, requires = "brokers", conflicts_with = "readings")]
     pub endless: bool,
+    /// Answer /healthz there, for example "127.0.0.1:8089": 200 while readings are acknowledged
+    #[arg(long, value_name = "ADDRESS", requires = "brokers")]
+    pub health: Option<SocketAddr>,
     /// Any property of librdkafka, for example "security.protocol=SASL_SSL"; may be repeated
     #[arg(long = "property", value_name = "NAME=VALUE", requires = "brokers")]
     pub properties: Vec<String>,

@@ -6,6 +6,7 @@ mod demo;
 mod detectors;
 mod health;
 mod produce;
+mod pulse;
 mod replay;
 mod rollback;
 mod run;

@@ -11,6 +11,7 @@ use gridwatch_connectors::simulator::{SimReading, Simulation};
 use gridwatch_core::schema;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::pulse::Pulse;
 use crate::account::grouped;
 use crate::cli::{Failure, KafkaArgs, Key, SimulateArgs, say};
 use crate::config;
@@ -29,6 +30,8 @@ pub fn produce(brokers: &str, args: &SimulateArgs, mut simulation: Simulation) -
         Signals::watch(runtime.handle()).map_err(|error| Failure::Start(format!("signals: {error}")))?;
     let properties = properties(brokers, &args.kafka)?;
     let mut pace = Pace::of(&args.kafka)?;
+    let health = args.kafka.health;
+    let mut pulse = health.map(|listen| Pulse::start(runtime.handle(), listen, args.interval)).transpose()?;
     let publisher = Publisher::connect(&properties, &args.kafka.topic).map_err(super::connecting)?;
     let prefix = prefix(&args.kafka)?;
     let keys = keys(&simulation, args.kafka.key);
@@ -39,7 +42,12 @@ pub fn produce(brokers: &str, args: &SimulateArgs, mut simulation: Simulation) -
     let failed = |error: gridwatch_connectors::kafka::ToolError| Failure::Ended(error.to_string());
     while args.readings.is_none_or(|most| sent.readings < most) {
         let Some(reading) = simulation.next() else { break };
-        if !pace.wait(sent.readings, &reading, &signals) {
+        let look = || {
+            if let Some(pulse) = &mut pulse {
+                pulse.look(publisher.acknowledged());
+            }
+        };
+        if !pace.wait(sent.readings, &reading, &signals, look) {
             break;
         }
         payload.clear();
@@ -117,11 +125,12 @@ impl Pace {
         Ok(Pace { rate: args.rate, speed: args.speed, start: Instant::now(), first_ms: None })
     }
 
-    /// Waits until `reading`, with so many before it, is due by rate or speed, and by the wall clock. False:
-    /// the end was asked for first.
-    fn wait(&mut self, before: u64, reading: &SimReading, signals: &Signals) -> bool {
+    /// Waits until `reading`, with so many before it, is due by rate or speed, and by the wall clock; looks
+    /// meanwhile. False: the end was asked for first.
+    fn wait(&mut self, before: u64, reading: &SimReading, signals: &Signals, mut look: impl FnMut()) -> bool {
         let due = self.due(before, reading);
         loop {
+            look();
             if signals.asked() {
                 return false;
             }

@@ -1,5 +1,6 @@
 //! `/healthz` and `/readyz` on the API's port, `/metrics` on its own.
 
+mod probe;
 mod readiness;
 mod server;
 
@@ -16,6 +17,7 @@ use axum::routing::get;
 use serde_json::json;
 use tokio::sync::watch;
 
+pub use probe::Probe;
 pub use readiness::{Latch, Readiness, State};
 pub use server::BindError;
 
