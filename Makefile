@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-browser build guests dashboard host setup fmt lint unit scenarios clean \
         bench-border bench-metrics bench-replay bench-start bench-memory bench-kafka bench-latency \
-        chaos fuzz servers servers-stop
+        chaos fuzz servers servers-stop stack stack-stop stack-check
 
 CARGO ?= cargo
 # One profile, and always the whole workspace's choice of features, so that dependencies compile once.
@@ -97,6 +97,22 @@ servers: build ## Kafka 9092, schema registry 8080, MinIO 9000 in the background
 
 servers-stop: ## Stops exactly what `make servers` started
 	@if [ -x target/release/servers ]; then target/release/servers down; else echo 'servers: never started from here'; fi
+
+stack: build ## The pipeline as a whole without containers, at its ports: servers, two gridwatches, Prometheus; prints a map
+	@.ci/setup servers
+	@$(CARGO) build $(PROFILE) --quiet --bin stack
+	@target/release/stack up
+
+stack-stop: ## Stops exactly what `make stack` (or `make servers`) started
+	@if [ -x target/release/stack ]; then target/release/stack down; else echo 'stack: never started from here'; fi
+
+stack-check: build ## The same at free ports: every target up, every query of Grafana's boards with data; then ends
+	@.ci/setup servers
+	@mkdir -p target/examples
+	@detectors/build.sh --manifest-path tests/hostile/Cargo.toml --out target/examples >target/examples/build.log 2>&1 \
+		|| { cat target/examples/build.log >&2; exit 1; }
+	@$(CARGO) build $(PROFILE) --quiet --bin stack
+	@target/release/stack check
 
 clean: ## Removes what was built here (the shared cache stays)
 	@rm -f detectors/*.wasm

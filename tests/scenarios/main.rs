@@ -4,6 +4,7 @@
 mod bits;
 mod changes;
 mod chaos;
+mod compose;
 mod examples;
 mod faults;
 mod files;
@@ -13,6 +14,7 @@ mod hostile;
 mod input;
 mod kafka;
 mod kafka_tools;
+mod observers;
 mod registry;
 mod reload;
 mod restart;

@@ -9,3 +9,4 @@ pub mod fuzz;
 pub mod house;
 pub mod native;
 pub mod servers;
+pub mod stack;

@@ -2,20 +2,17 @@
 //! `servers down` stops exactly those. `servers hold` starts them on free ports for as long as it lives itself.
 #![allow(clippy::print_stdout)]
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use gridwatch_tests::house::gridwatch;
-use gridwatch_tests::servers::{Failure, Kafka, Minio, Registry, Topics, is_free, left, servers_dir};
+use gridwatch_tests::servers::standing::{self, ensure};
+use gridwatch_tests::servers::{Failure, Kafka, Minio, Registry};
 
 const KAFKA: u16 = 9092;
 const CONTROLLER: u16 = 9093;
 const REGISTRY: u16 = 8080;
 const MINIO: u16 = 9000;
 const BUCKET: &str = "gridwatch";
-/// With their partitions; they keep everything.
-const TOPICS: [(&str, usize); 3] = [("sensor-readings", 4), ("anomalies", 4), ("sensor-readings.dlq", 1)];
 
 fn main() -> ExitCode {
     let result = match std::env::args().nth(1).as_deref() {
@@ -36,22 +33,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// One place for all clones, as the ports are one for all.
-fn folder(name: &str) -> PathBuf {
-    servers_dir().join("running").join(name)
-}
-
 fn up() -> Result<(), Failure> {
     ensure("kafka", &[KAFKA, CONTROLLER], |folder| {
         let setup = Kafka::setup().ports(KAFKA, CONTROLLER).for_load().folder(folder);
         setup.try_start().map(Kafka::leave_running)
     })?;
-    let topics = Topics::of(&format!("127.0.0.1:{KAFKA}"));
-    for (name, partitions) in TOPICS {
-        if topics.partitions(name) == 0 {
-            topics.create(name, partitions);
-        }
-    }
+    standing::make_topics(&format!("127.0.0.1:{KAFKA}"));
     ensure("schema-registry", &[REGISTRY], |folder| {
         Registry::setup().port(REGISTRY).folder(folder).try_start().map(Registry::leave_running)
     })?;
@@ -62,28 +49,6 @@ fn up() -> Result<(), Failure> {
     })?;
     print_map();
     register_schemas()
-}
-
-/// Starts what does not run yet.
-fn ensure(name: &str, ports: &[u16], start: impl Fn(&Path) -> Result<u32, Failure>) -> Result<(), Failure> {
-    let folder = folder(name);
-    if let Some(pid) = left::running(&folder) {
-        println!("{name}: is up (process {pid})");
-        return Ok(());
-    }
-    // A process that was killed a moment ago may still hold its port.
-    let patience = Instant::now() + Duration::from_secs(5);
-    while let Some(port) = ports.iter().find(|port| !is_free(**port)) {
-        if Instant::now() < patience {
-            std::thread::sleep(Duration::from_millis(50));
-            continue;
-        }
-        return Err(Failure(format!("{name}: port {port} is taken by a process that is not ours")));
-    }
-    let since = Instant::now();
-    let pid = start(&folder)?;
-    println!("{name}: started in {:.1} s (process {pid})", since.elapsed().as_secs_f64());
-    Ok(())
 }
 
 /// The registry forgets on every start, so the schemas of readings and anomalies are registered each time;
@@ -99,13 +64,8 @@ fn register_schemas() -> Result<(), Failure> {
 }
 
 fn down() {
-    for name in ["minio", "schema-registry", "kafka"] {
-        match left::stop(&folder(name)) {
-            Some(pid) => println!("{name}: stopped (process {pid})"),
-            None => println!("{name}: was not up"),
-        }
-    }
-    println!("what Kafka and MinIO hold stays in {}", folder("").display());
+    standing::stop(&["minio", "schema-registry", "kafka"]);
+    println!("what Kafka and MinIO hold stays in {}", standing::folder("").display());
 }
 
 /// A line for each server, its process id at the end; then waits until its input ends.
@@ -122,7 +82,8 @@ fn hold() -> Result<(), Failure> {
 }
 
 fn print_map() {
-    let topics = TOPICS.map(|(name, partitions)| format!("{name} ({partitions})")).join(", ");
+    let topics = standing::topics().into_iter().map(|(name, partitions)| format!("{name} ({partitions})"));
+    let topics = topics.collect::<Vec<_>>().join(", ");
     println!(
         "\n  Kafka            127.0.0.1:{KAFKA}         topics {topics}\n  \
            schema registry  http://127.0.0.1:{REGISTRY}\n  \
@@ -132,6 +93,6 @@ fn print_map() {
            stop             make servers-stop",
         Minio::USER,
         Minio::PASSWORD,
-        folder("*/log").display(),
+        standing::folder("*/log").display(),
     );
 }

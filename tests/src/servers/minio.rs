@@ -48,6 +48,8 @@ impl MinioSetup {
             ("MINIO_UPDATE", "off"),
             ("MINIO_CI_CD", "on"),
             ("MINIO_CALLHOME_ENABLE", "off"),
+            // Prometheus asks without a token.
+            ("MINIO_PROMETHEUS_AUTH_TYPE", "public"),
         ];
         let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
         let recipe = Recipe { program, arguments: arguments.map(str::to_owned).to_vec(), environment };

@@ -8,7 +8,8 @@
 //! - `registry`  the schema registry; `minio` the S3 store; `http` what both are asked in
 //! - `proxy`     delays, cuts, swallows, half-closes, and answers with errors, by `answer`
 //! - `kcat`      a consumer that is not ours; `console` one that does not even share our client library
-//! - `left`      servers that `make servers` left running
+//! - `exporter`  Kafka's offsets and groups for Prometheus; `prometheus` with the configuration of `compose/`
+//! - `left`      servers that go on after who started them; `standing` those of `make servers` and `make stack`
 //!
 //! Unless it is left running on purpose, no server outlives the process that started it, however that ends: each
 //! child asks the kernel for a SIGKILL at its parent's death (`setpriv --pdeathsig`), and one thread that lives
@@ -16,6 +17,7 @@
 
 mod answer;
 pub mod console;
+mod exporter;
 pub mod http;
 mod kafka;
 pub mod kcat;
@@ -23,19 +25,23 @@ pub mod left;
 mod minio;
 mod place;
 mod ports;
+mod prometheus;
 mod proxy;
 mod registry;
 mod secured;
 mod server;
+pub mod standing;
 mod topics;
 
 pub use answer::Answer;
+pub use exporter::Exporter;
 pub use kafka::{Kafka, KafkaSetup};
 pub use minio::{Minio, MinioSetup};
-pub use place::servers_dir;
+pub use place::{Folder, installed, servers_dir};
 pub use ports::{is_free, pick as free_port};
+pub use prometheus::{Prometheus, PrometheusClient};
 pub use proxy::{Counts, Direction, Mode, Proxy};
 pub use registry::{Registry, RegistrySetup};
 pub use secured::Secured;
-pub use server::{Failure, Server};
+pub use server::{Failure, Recipe, Server};
 pub use topics::Topics;
