@@ -74,7 +74,7 @@ export function DetectorPage({ name }: { name: string }) {
           )}
         </Panel>
       </div>
-      <ShadowPanel shadow={detector.shadow ?? null} />
+      {detector.shadow !== undefined && <ShadowPanel shadow={detector.shadow} />}
       <div class="columns two">
         <Panel title="History" aside={<span class="muted">newest first</span>}>
           <History entries={detector.history} />

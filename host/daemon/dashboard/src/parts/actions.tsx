@@ -4,6 +4,7 @@ import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import type { Detector, Mode } from '../api/types'
 import { ApiError, post } from '../api/client'
+import { useAsk } from '../state/ask'
 import { refreshDetectors } from '../state/stream'
 import { token } from '../state/settings'
 
@@ -57,11 +58,14 @@ function plans(detector: Detector): Plan[] {
 }
 
 export function Actions({ detector }: { detector: Detector }) {
+  // Only what this server says that it can do.
+  const document = useAsk<{ paths: Record<string, unknown> }>('/openapi.json').value.value
+  const can = (plan: Plan): boolean => document?.paths[`/api/v1/detectors/{name}/${plan.path.split('/').at(-1)}`] !== undefined
   const plan = useSignal<Plan | null>(null)
   const said = useSignal('')
   return (
     <>
-      {plans(detector).map((one) => (
+      {plans(detector).filter(can).map((one) => (
         <button type="button" key={one.title} onClick={() => (plan.value = one)}>
           {one.title}…
         </button>

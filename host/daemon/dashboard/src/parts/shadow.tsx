@@ -13,7 +13,7 @@ export function ShadowPanel({ shadow }: { shadow: Comparison | null }) {
     return (
       <Panel title="Shadow against incumbent">
         <Empty title="Nothing runs in its shadow">
-          With mode = "shadow" in NAME.toml, or by “Mode” above, a new build judges the same readings without being heard, and is compared here.
+          With mode = "shadow" in NAME.toml, or by “Into the shadow” above, a build judges the same readings without being heard, and is compared here.
         </Empty>
       </Panel>
     )
