@@ -29,6 +29,7 @@ export function valueLabels(_u: uPlot, splits: number[]): string[] {
   // Where ticks are closer than what `short` keeps, more places are needed to tell them apart.
   if (top >= 1000 && span / top > 0.02) return splits.map(short)
   const step = Math.abs((splits[1] ?? 0) - (splits[0] ?? 0))
-  const places = step > 0 && step < 1 ? Math.min(6, Math.ceil(-Math.log10(step))) : 0
+  let places = 0
+  while (places < 6 && Math.abs(step * 10 ** places - Math.round(step * 10 ** places)) > 1e-6) places += 1
   return splits.map((value) => value.toLocaleString('en', { maximumFractionDigits: places }))
 }

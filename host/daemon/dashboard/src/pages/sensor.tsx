@@ -5,7 +5,7 @@ import { measured, none, plural } from '../format/number'
 import { Anomalies } from '../parts/anomalies'
 import { Empty, Facts, Panel, Trouble } from '../parts/panel'
 import { Time } from '../parts/time'
-import { useSignal } from '@preact/signals'
+import { useSignal, type Signal } from '@preact/signals'
 import { query } from '../api/client'
 import { to } from '../router'
 import { AnomalyList } from '../state/anomalies'
@@ -35,6 +35,8 @@ export function SensorPage({ id }: { id: string }) {
     const timer = setInterval(() => (asOf.value = newest.current), 30_000)
     return () => clearInterval(timer)
   }, [])
+  /** Quantities that its lane knows and it does not send: their plots make room. */
+  const absent = useSignal<string[]>([])
   const list = useMemo(() => new AnomalyList({ ...everything, sensor: id }), [id])
   if (sensor === null) {
     return (
@@ -80,10 +82,11 @@ export function SensorPage({ id }: { id: string }) {
       ) : (
         <div class="plots">
           {sensor.quantities.slice(0, 16).map((quantity) => (
-            <Quantity key={quantity.name} sensor={sensor} name={quantity.name} unit={quantity.unit} span={span.value} end={asOf.value} />
+            <Quantity key={quantity.name} sensor={sensor} name={quantity.name} unit={quantity.unit} span={span.value} end={asOf.value} absent={absent} />
           ))}
         </div>
       )}
+      {absent.value.length > 0 && <p class="muted">Not sent in this time: {absent.value.join(', ')}.</p>}
       <div class="columns two">
         <Panel title="Anomalies of this sensor" class="sensor-anomalies">
           <Anomalies list={list} label={`Anomalies of ${id}, newest first`} />
@@ -120,7 +123,8 @@ export function SensorPage({ id }: { id: string }) {
   )
 }
 
-function Quantity({ sensor, name, unit, span, end }: { sensor: SensorDetail; name: string; unit: string | null; span: number; end: string | null }) {
+function Quantity(props: { sensor: SensorDetail; name: string; unit: string | null; span: number; end: string | null; absent: Signal<string[]> }) {
+  const { sensor, name, unit, span, end, absent } = props
   const box = useRef<HTMLElement>(null)
   // Asked for when it is seen: a sensor may have many quantities.
   const seen = useSignal(false)
@@ -140,8 +144,13 @@ function Quantity({ sensor, name, unit, span, end }: { sensor: SensorDetail; nam
   const window = answer.value
   const values = window?.points.values ?? []
   const last = values.findLast((value) => value !== null) ?? null
+  const isAbsent = values.length > 0 && last === null
+  useEffect(() => {
+    const others = absent.peek().filter((other) => other !== name)
+    if (isAbsent !== (others.length < absent.peek().length)) absent.value = isAbsent ? [...others, name] : others
+  }, [isAbsent])
   return (
-    <section class="panel plot-small" ref={box}>
+    <section class="panel plot-small" ref={box} hidden={isAbsent}>
       <header class="panel-head">
         <h2>{name}</h2>
         <b class="last">{last === null ? none : measured(last, unit)}</b>
@@ -152,7 +161,7 @@ function Quantity({ sensor, name, unit, span, end }: { sensor: SensorDetail; nam
         ) : answer.error !== null ? (
           <Trouble words={answer.error} />
         ) : (
-          <Empty title={window === null ? 'Asking…' : window.points.timestamps.length > 0 ? 'Not sent in this time' : 'No reading is kept of this time'}>
+          <Empty title={window === null ? 'Asking…' : 'No reading is kept of this time'}>
             {window?.why ?? undefined}
           </Empty>
         )}
