@@ -86,9 +86,9 @@ pub struct OneAnomaly {
 pub struct Filter {
     pub detector: Option<String>,
     pub kind: Option<String>,
-    /// `info`, `warning`, `critical`.
+    /// `info`, `warning`, `critical`; or several, with commas between them.
     pub severity: Option<String>,
-    /// `raised`, `updated`, `cleared`, `single`.
+    /// `raised`, `updated`, `cleared`, `single`; or several.
     pub phase: Option<String>,
     pub sensor: Option<String>,
     pub group: Option<String>,
@@ -167,8 +167,9 @@ pub fn published(entry: &Entry) -> Option<Anomaly> {
 
 struct Chosen<'a> {
     filter: &'a Filter,
-    severity: Option<Severity>,
-    phase: Option<Phase>,
+    /// Any of these; all, where there are none.
+    severity: Vec<Severity>,
+    phase: Vec<Phase>,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
 }
@@ -177,8 +178,8 @@ impl Chosen<'_> {
     fn of(filter: &Filter) -> Result<Chosen<'_>, Problem> {
         Ok(Chosen {
             filter,
-            severity: word("severity", filter.severity.as_deref(), "info, warning, critical")?,
-            phase: word("phase", filter.phase.as_deref(), "raised, updated, cleared, single")?,
+            severity: words("severity", filter.severity.as_deref(), "info, warning, critical")?,
+            phase: words("phase", filter.phase.as_deref(), "raised, updated, cleared, single")?,
             from: time("from", filter.from.as_deref())?,
             to: time("to", filter.to.as_deref())?,
         })
@@ -194,8 +195,8 @@ impl Chosen<'_> {
             && is(sensor, index.sensor_id.as_deref())
             && is(group, index.group.as_deref())
             && is(episode, Some(&index.episode))
-            && self.severity.is_none_or(|severity| severity == index.severity)
-            && self.phase.is_none_or(|phase| phase == index.phase)
+            && (self.severity.is_empty() || self.severity.contains(&index.severity))
+            && (self.phase.is_empty() || self.phase.contains(&index.phase))
             && self.from.is_none_or(|from| index.timestamp >= from)
             && self.to.is_none_or(|to| index.timestamp < to)
             && text.as_deref().is_none_or(|text| speaks_of(index, text))
@@ -207,6 +208,16 @@ fn speaks_of(index: &Index, text: &str) -> bool {
     contains(&index.kind, text)
         || contains(&index.detector, text)
         || parts.into_iter().flatten().any(|part| contains(part, text))
+}
+
+/// Words of a closed list, with commas between them.
+fn words<T: serde::de::DeserializeOwned>(
+    name: &str,
+    given: Option<&str>,
+    known: &str,
+) -> Result<Vec<T>, Problem> {
+    let all = given.into_iter().flat_map(|given| given.split(','));
+    all.filter_map(|one| word(name, Some(one.trim()), known).transpose()).collect()
 }
 
 /// A word of a closed list.
@@ -229,4 +240,21 @@ pub fn time(name: &str, given: Option<&str>) -> Result<Option<Timestamp>, Proble
         parse_rfc3339(given).ok_or_else(|| Problem::bad(what()))
     };
     given.map(parse).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn several_words_are_split_at_commas() {
+        let of = |given| words::<Severity>("severity", given, "info, warning, critical");
+        assert!(of(None).ok().unwrap().is_empty());
+        assert_eq!(of(Some("info")).ok().unwrap(), [Severity::Info]);
+        assert_eq!(of(Some("critical, warning")).ok().unwrap(), [Severity::Critical, Severity::Warning]);
+        for wrong in ["", "critical,", "grave", "info;warning"] {
+            assert_eq!(of(Some(wrong)).err().unwrap().status, 400, "{wrong}");
+        }
+    }
 }
