@@ -34,20 +34,20 @@ export function ShadowPanel({ shadow }: { shadow: Comparison | null }) {
           <p>
             <b>{candidate.version}</b> <Digest digest={candidate.digest} />
           </p>
-          <p>{nanoseconds(cost.candidate_ns)} a reading</p>
+          <p>{nanoseconds(cost?.candidate_ns)} a reading</p>
         </div>
         <Balance all={shadow} />
         <div class="versus-side">
           <h3>Incumbent, live</h3>
           <p>{incumbent === null ? none : <><b>{incumbent.version}</b> <Digest digest={incumbent.digest} /></>}</p>
-          <p>{nanoseconds(cost.incumbent_ns)} a reading</p>
+          <p>{nanoseconds(cost?.incumbent_ns)} a reading</p>
         </div>
       </div>
       <div class="columns two">
-        <Differences name="Kind" rows={shadow.by_kind.map((row) => ({ ...row, name: row.kind }))} />
-        <Differences name="Sensor or group" rows={shadow.by_sensor.map((row) => ({ ...row, name: subject(row) }))} linked />
+        <Differences name="Kind" rows={(shadow.by_kind ?? []).map((row) => ({ ...row, name: row.kind }))} />
+        <Differences name="Sensor or group" rows={(shadow.by_sensor ?? []).map((row) => ({ ...row, name: subject(row) }))} linked />
       </div>
-      {shadow.examples.length > 0 && (
+      {(shadow.examples?.length ?? 0) > 0 && (
         <div class="scroll" tabIndex={0} role="region" aria-label="Examples of differences">
           <table>
             <caption>Examples</caption>
