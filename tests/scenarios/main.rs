@@ -1,6 +1,7 @@
 //! The whole host against what could go wrong. One module a fear.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod api;
 mod bits;
 mod changes;
 mod chaos;

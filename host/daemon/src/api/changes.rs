@@ -48,6 +48,7 @@ async fn propose(
     what: What,
 ) -> Result<(StatusCode, Json<Proposed>), Problem> {
     api.token().check(headers)?;
+    api.guard.admits_change()?;
     let Some(rosters) = api.rosters() else {
         return Err(Problem::busy("what is to run cannot be changed yet: this process has not begun"));
     };

@@ -59,12 +59,12 @@ impl Guard {
             let detail = format!("a body has at most {BODY_BYTES_MAX} bytes");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
         }
-        let is_change = !matches!(*request.method(), Method::GET | Method::HEAD);
-        let bucket = if is_change { &self.changes } else { &self.requests };
-        if bucket.take() {
-            return Ok(());
-        }
-        Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many requests; wait for a few seconds"))
+        if self.requests.take() { Ok(()) } else { Err(too_many()) }
+    }
+
+    /// Whether one more change is taken now.
+    pub fn admits_change(&self) -> Result<(), Problem> {
+        if self.changes.take() { Ok(()) } else { Err(too_many()) }
     }
 
     fn is_ours(&self, host: &str) -> bool {
@@ -74,6 +74,10 @@ impl Guard {
             || name.eq_ignore_ascii_case("localhost")
             || self.hosts.iter().any(|ours| ours.eq_ignore_ascii_case(name))
     }
+}
+
+fn too_many() -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many at once; wait for a few seconds")
 }
 
 /// Without the port.

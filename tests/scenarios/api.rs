@@ -1,0 +1,520 @@
+//! The API of the real binary: whatever is asked, by whomever, and whoever does not listen.
+
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use gridwatch_tests::bench::root;
+use gridwatch_tests::house::{House, simulated};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const READINGS: usize = 200_000;
+
+/// A host that has judged some readings, waits for more, and answers.
+struct Host {
+    house: House,
+    child: Child,
+    address: String,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    /// A problem that says what to do.
+    fn problem(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{}\n{}", self.head, self.body);
+        assert!(self.head.contains("content-type: application/problem+json"), "{}", self.head);
+        let problem = self.json();
+        assert_eq!(problem["status"], status);
+        problem["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Host {
+    fn start() -> Host {
+        let house = House::with(&["limits", "physics", "shift", "vitals"]);
+        let often = "[engine]\ncommit_interval = \"20ms\"\n[checkpoints]\ninterval = \"300ms\"\n";
+        house.configure("kind = \"file\"\npath = \"readings.jsonl\"\nfollow = true", often);
+        house.write("readings.jsonl", simulated(41, READINGS) + "no reading\n");
+        let log = std::fs::File::create(house.path("log")).unwrap();
+        let mut command = house.command(&["run", "-c", "gridwatch.toml"]);
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let mut host = Host { house, child, address: String::new() };
+        let deadline = Instant::now() + PATIENCE;
+        while host.address.is_empty() {
+            assert!(Instant::now() < deadline, "is not ready: {}", host.house.text("log"));
+            let log = host.house.text("log");
+            let ready = log.lines().find(|line| line.contains("metrics="));
+            let address = ready.and_then(|line| line.split("api=").nth(1)?.split_whitespace().next());
+            host.address = address.unwrap_or_default().to_owned();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        host.until("/api/v1/overview", |overview| {
+            overview["readings_total"] == READINGS + 1 && overview["lag_readings"].as_u64().unwrap_or(0) == 0
+        });
+        // What was found of them is told once it is committed.
+        let found = host.get("/api/v1/overview").json()["anomalies_total"].clone();
+        host.until("/api/v1/anomalies?limit=1", |page| page["total"] == found);
+        host
+    }
+
+    fn until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.get(path).json();
+            if is_so(&answer) {
+                return answer;
+            }
+            assert!(Instant::now() < deadline, "{path}: {answer}\n{}", self.house.text("log"));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[], "")
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut stream = self.connect();
+        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            request += &format!("Host: {}\r\n", self.address);
+        }
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        if !body.is_empty() {
+            request += &format!("Content-Length: {}\r\n", body.len());
+        }
+        request += "\r\n";
+        // It may answer and hang up before all is sent.
+        let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) =
+            answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {path}: {answer}"));
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// A stream of events, from its first byte on.
+    fn listen(&self, headers: &str) -> TcpStream {
+        let mut stream = self.connect();
+        let request = format!("GET /api/v1/events HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.address);
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    }
+
+    fn token(&self) -> String {
+        format!("Bearer {}", self.house.text(".gridwatch/api-token").trim())
+    }
+
+    fn feed(&self, lines: &str) {
+        let mut file = OpenOptions::new().append(true).open(self.house.path("readings.jsonl")).unwrap();
+        file.write_all(lines.as_bytes()).unwrap();
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads a stream until it has said something.
+fn heard(stream: &mut TcpStream, until: impl Fn(&str) -> bool) -> String {
+    let (mut all, mut piece) = (Vec::new(), [0; 16 << 10]);
+    loop {
+        let text = String::from_utf8_lossy(&all).into_owned();
+        if until(&text) {
+            return text;
+        }
+        let read = stream.read(&mut piece).unwrap_or_else(|error| panic!("{error}, after {text}"));
+        assert!(read > 0, "it was hung up, after {text}");
+        all.extend_from_slice(&piece[..read]);
+    }
+}
+
+/// A path of the document with names put in; wrong ones where `is_bad`.
+fn filled(host: &Host, path: &str, is_bad: bool) -> String {
+    let first = |list: &str, key: &str| host.get(list).json()["items"][0][key].as_str().unwrap().to_owned();
+    let value = |of: &str| match of {
+        _ if is_bad => "nobody%2F..%2F%00".to_owned(),
+        "detectors" => "limits".to_owned(),
+        "anomalies" => first("/api/v1/anomalies?limit=1", "id"),
+        "sensors" => first("/api/v1/sensors?limit=1", "sensor_id"),
+        other => panic!("{other}: what is named there?"),
+    };
+    let mut filled = String::new();
+    for part in path.split('/').skip(1) {
+        let of = filled.rsplit('/').next().unwrap_or_default().to_owned();
+        filled += "/";
+        filled += &if part.starts_with('{') { value(&of) } else { part.to_owned() };
+    }
+    filled
+}
+
+/// What the document says of an answer.
+fn check(document: &Value, operation: &Value, what: &str, answer: &Answer) {
+    let response = &operation["responses"][answer.status.to_string()];
+    assert!(response.is_object(), "{what}: {} is not in the document: {}", answer.status, answer.body);
+    let (content, of_type) = response["content"].as_object().unwrap().iter().next().unwrap();
+    assert!(answer.head.contains(&format!("content-type: {content}")), "{what}: {}", answer.head);
+    if content == "text/event-stream" {
+        return;
+    }
+    let mut schema = of_type["schema"].clone();
+    schema["components"] = document["components"].clone();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let body = answer.json();
+    let wrong: Vec<String> =
+        validator.iter_errors(&body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(wrong.is_empty(), "{what}: {wrong:?} in {body}");
+}
+
+#[test]
+fn every_operation_of_the_document_answers_good_and_bad_input_as_it_says() {
+    let host = Host::start();
+    let document = host.get("/api/v1/openapi.json").json();
+    let golden = std::fs::read_to_string(root().join("host/daemon/openapi.json")).unwrap();
+    assert_eq!(document, serde_json::from_str::<Value>(&golden).unwrap());
+    let token = host.token();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let (method, what) = (method.to_uppercase(), format!("{method} {path}"));
+            if path.ends_with("/events") {
+                continue;
+            }
+            let is_change = method == "POST";
+            let headers: Vec<(&str, &str)> = if is_change {
+                vec![("Authorization", &token), ("Content-Type", "application/json")]
+            } else {
+                vec![]
+            };
+            let body = if is_change { "{}" } else { "" };
+            let good = filled(&host, path, false);
+            let answer = host.ask(&method, &good, &headers, body);
+            assert!(answer.status < 500, "{what}: {}", answer.body);
+            check(&document, operation, &what, &answer);
+            if path.contains('{') {
+                let answer = host.ask(&method, &filled(&host, path, true), &headers, body);
+                answer.problem(404);
+                check(&document, operation, &what, &answer);
+            }
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                if parameter["in"] != "query" {
+                    continue;
+                }
+                let name = parameter["name"].as_str().unwrap();
+                if matches!(name, "limit" | "cursor" | "severity" | "phase" | "from" | "to")
+                    && !(path.ends_with("/sensors") && name == "cursor")
+                {
+                    for bad in ["nonsense", "-1"] {
+                        let answer = host.get(&format!("{good}?{name}={bad}"));
+                        assert!(!answer.problem(400).is_empty());
+                        check(&document, operation, &format!("{what}?{name}={bad}"), &answer);
+                    }
+                }
+            }
+            if operation["responses"]["400"].is_object() && !is_change {
+                host.get(&format!("{good}?nonsense=1")).problem(400);
+                host.get(&format!("{good}?limit=0")).problem(400);
+                host.get(&format!("{good}?limit=501")).problem(400);
+            }
+            for wrong in
+                ["PUT", "DELETE", "PATCH", "TRACE", "NONSENSE", if is_change { "GET" } else { "POST" }]
+            {
+                host.ask(wrong, &good, &headers, "").problem(405);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_found_is_browsed_to_its_end_and_belongs_together() {
+    let host = Host::start();
+    let (mut seen, mut cursor) = (Vec::<Value>::new(), String::new());
+    loop {
+        let page = host.get(&format!("/api/v1/anomalies?limit=20{cursor}")).json();
+        seen.extend(page["items"].as_array().unwrap().iter().cloned());
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => {
+                assert_eq!(page["total"], seen.len());
+                break;
+            }
+        }
+    }
+    // As they lie in the file, but for what is told of their coming.
+    let mut published: Vec<Value> = host.house.json_lines("anomalies.jsonl");
+    published.reverse();
+    let bare = |anomaly: &Value| {
+        let mut bare = anomaly.as_object().unwrap().clone();
+        assert!(bare.remove("lane").is_some() && bare.remove("received_at").is_some());
+        Value::Object(bare)
+    };
+    assert!(published.len() > 60, "{}", published.len());
+    assert_eq!(seen.iter().map(bare).collect::<Vec<_>>(), published);
+    let of = |filter: &str| {
+        host.get(&format!("/api/v1/anomalies?limit=500&{filter}")).json()["total"].as_u64().unwrap()
+    };
+    let count =
+        |key: &str, value: &str| published.iter().filter(|anomaly| anomaly[key] == value).count() as u64;
+    for (key, value) in
+        [("detector", "limits"), ("severity", "critical"), ("phase", "cleared"), ("kind", "overvoltage")]
+    {
+        assert_eq!(of(&format!("{key}={value}")), count(key, value), "{key}={value}");
+    }
+    let one = &published[7];
+    let (id, time) = (one["id"].as_str().unwrap(), one["timestamp"].as_str().unwrap());
+    let answer = host.get(&format!("/api/v1/anomalies/{id}")).json();
+    assert_eq!((&answer["newer"], &answer["older"]), (&published[6]["id"], &published[8]["id"]));
+    assert!(of(&format!("from={time}")) + of(&format!("to={time}")) == published.len() as u64);
+    assert_eq!(
+        of(&format!("episode={}", one["episode"].as_str().unwrap())),
+        count("episode", one["episode"].as_str().unwrap())
+    );
+
+    let mut open: Vec<&str> = Vec::new();
+    for anomaly in published.iter().rev() {
+        let episode = anomaly["episode"].as_str().unwrap();
+        match anomaly["phase"].as_str().unwrap() {
+            "raised" => open.push(episode),
+            "cleared" => open.retain(|other| *other != episode),
+            _ => {}
+        }
+    }
+    let episodes = host.get("/api/v1/episodes?limit=500").json();
+    let mut listed: Vec<&str> =
+        episodes["items"].as_array().unwrap().iter().map(|e| e["episode"].as_str().unwrap()).collect();
+    open.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(listed, open, "what is open is what was raised and not cleared");
+    assert!(episodes["items"].as_array().unwrap().iter().all(|episode| episode["last"].is_string()));
+
+    let sensors = host.get("/api/v1/sensors?limit=500").json();
+    let ids: Vec<&str> =
+        sensors["items"].as_array().unwrap().iter().map(|s| s["sensor_id"].as_str().unwrap()).collect();
+    assert!(ids.len() > 50 && ids.is_sorted(), "{ids:?}");
+    let mut paged = Vec::new();
+    let mut next = String::new();
+    loop {
+        let page = host.get(&format!("/api/v1/sensors?limit=7{next}")).json();
+        paged.extend(
+            page["items"].as_array().unwrap().iter().map(|s| s["sensor_id"].as_str().unwrap().to_owned()),
+        );
+        assert_eq!(page["total"], ids.len());
+        match page["next"].as_str() {
+            Some(cursor) => next = format!("&cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(paged, ids);
+    let found = host.get(&format!("/api/v1/sensors?q={}", ids[3].to_uppercase())).json();
+    assert_eq!((&found["total"], &found["items"][0]["sensor_id"]), (&json!(1), &json!(ids[3])));
+    let letters = host.get("/api/v1/dead-letters").json();
+    assert_eq!((&letters["total"], &letters["samples"][0]["bytes"]), (&json!(1), &json!("no reading")));
+}
+
+#[test]
+fn only_who_has_the_token_changes_what_runs_and_all_see_it() {
+    let host = Host::start();
+    let path = "/api/v1/detectors/limits/rollback";
+    let token = host.token();
+    host.ask("POST", path, &[], "").problem(401);
+    for wrong in ["Bearer wrong", "Basic x", "Bearer", "bearer  ", &token.replace("Bearer ", "")] {
+        let detail = host.ask("POST", path, &[("Authorization", wrong)], "").problem(401);
+        assert!(detail.contains("api-token"), "{detail}");
+    }
+    let conflict = host.ask("POST", path, &[("Authorization", &token)], "").problem(409);
+    assert!(conflict.contains("nothing ran before"), "{conflict}");
+    let before = host.get("/api/v1/detectors/limits").json();
+    let mut events = host.listen("");
+    heard(&mut events, |text| text.contains("event: overview"));
+    host.house.write("detectors/limits.toml", "[limits]\ncall_deadline = \"600ms\"\n");
+    let is_swapped = |detector: &Value| {
+        detector["limits"]["call_deadline_ms"] == 600 && detector["rollback_to"].is_object()
+    };
+    host.until("/api/v1/detectors/limits", is_swapped);
+    host.until("/api/v1/detectors/limits", |detector| detector["warm_until"].is_string());
+    let answer =
+        host.ask("POST", path, &[("Authorization", &token), ("Content-Type", "application/json")], "{}");
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    let back = host.until("/api/v1/detectors/limits", |detector| detector["limits"] == before["limits"]);
+    assert_eq!(back["generation"], answer.json()["generation"]);
+    assert!(back["why"].as_str().unwrap().contains("by way of the API"), "{}", back["why"]);
+    let history = back["history"].as_array().unwrap();
+    let told: Vec<(&str, &str)> =
+        history.iter().map(|e| (e["by"].as_str().unwrap(), e["what"].as_str().unwrap())).collect();
+    for expected in [("api", "proposed"), ("directory", "proposed"), ("directory", "admitted")] {
+        assert!(told.contains(&expected), "{expected:?} is not in {told:?}");
+    }
+    heard(&mut events, |text| text.contains("event: detector") && text.contains("\"by\":\"api\""));
+}
+
+#[test]
+fn a_page_from_elsewhere_neither_reads_nor_drives() {
+    let host = Host::start();
+    let (own, token) = (format!("http://{}", host.address), host.token());
+    for path in ["/", "/api/v1/overview", "/api/v1/anomalies", "/api/v1/events", "/api/v1/openapi.json"] {
+        for foreign in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:80",
+            "evil.example#localhost",
+            "",
+        ] {
+            host.ask("GET", path, &[("Host", foreign)], "").problem(421);
+        }
+    }
+    for origin in ["http://evil.example", "null", "file://", "http://localhost:1"] {
+        host.ask("GET", "/api/v1/overview", &[("Origin", origin)], "").problem(403);
+        let headers = [("Origin", origin), ("Authorization", token.as_str())];
+        host.ask("POST", "/api/v1/detectors/limits/rollback", &headers, "").problem(403);
+        let preflight = host.ask("OPTIONS", "/api/v1/detectors/limits/rollback", &headers, "");
+        assert!(!preflight.head.contains("access-control-"), "{}", preflight.head);
+    }
+    host.ask("GET", "/api/v1/events", &[("Sec-Fetch-Site", "cross-site")], "").problem(403);
+    let ours =
+        host.ask("GET", "/api/v1/overview", &[("Origin", &own), ("Sec-Fetch-Site", "same-origin")], "");
+    assert_eq!(ours.status, 200);
+    assert!(
+        ours.head.contains("cache-control: no-store") && !ours.head.contains("access-control-"),
+        "{}",
+        ours.head
+    );
+    let page = host.get("/");
+    assert_eq!(page.status, 200);
+    assert!(page.head.contains("content-security-policy: default-src 'none'"), "{}", page.head);
+    assert!(page.head.contains("frame-ancestors 'none'") && page.head.contains("nosniff"));
+}
+
+#[test]
+fn paths_and_bodies_that_are_tricks_are_answered_and_the_host_goes_on() {
+    let host = Host::start();
+    for path in [
+        "/../gridwatch.toml",
+        "/%2e%2e/gridwatch.toml",
+        "/assets/../../gridwatch.toml",
+        "/assets/%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        "/assets/..%5c..%5cgridwatch.toml",
+        "//etc/passwd",
+        "/api/v1/../../etc/passwd",
+        "/api/v1/detectors/..%2f..%2fcheckpoints%2fapi-token",
+        "/api/v1/detectors/%00",
+        "/api/v1/sensors/%ff%fe",
+        "/api/v1/anomalies/%F0%9F%92%A9",
+        "/api/v2/overview",
+        "/index.html/x",
+    ] {
+        let answer = host.get(path);
+        assert!(matches!(answer.status, 400 | 404), "{path}: {} {}", answer.status, answer.body);
+        assert!(
+            !answer.body.contains("[source]") && !answer.body.contains("root:"),
+            "{path}: {}",
+            answer.body
+        );
+    }
+    let (token, huge) = (host.token(), "x".repeat(8 << 20));
+    let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
+    host.ask("POST", "/api/v1/detectors/limits/rollback", &headers, &huge).problem(413);
+    let long = host.ask("GET", &format!("/api/v1/anomalies?text={}", "x".repeat(60_000)), &[], "");
+    assert!((400..=431).contains(&long.status), "{}", long.status);
+    for nonsense in [
+        "\r\n\r\n",
+        "GET\r\n\r\n",
+        "\u{16}\u{3}\u{1}",
+        "GET / HTTP/9.9\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    ] {
+        let mut stream = host.connect();
+        stream.write_all(nonsense.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1."), "{nonsense:?}");
+    }
+    assert_eq!(host.get("/healthz").status, 200);
+}
+
+#[test]
+fn two_hundred_listeners_hear_and_those_who_do_not_read_hold_up_nobody() {
+    let host = Host::start();
+    let mut listeners: Vec<TcpStream> = (0..200).map(|_| host.listen("")).collect();
+    for listener in &mut listeners {
+        heard(listener, |text| text.contains("event: overview") && text.contains("event: lane"));
+    }
+    let metrics = |host: &Host| host.get("/api/v1/overview").json();
+    let before = metrics(&host)["readings_total"].as_u64().unwrap();
+    // Nobody reads from here on, and there is much to say. Later than what was read: the lane's clock goes on.
+    let more: String =
+        simulated(41, 4 * READINGS).lines().skip(READINGS).map(|line| format!("{line}\n")).collect();
+    let since = Instant::now();
+    host.feed(&more);
+    let judged = before + 3 * READINGS as u64;
+    host.until("/api/v1/overview", |overview| overview["readings_total"] == judged);
+    eprintln!("{} readings in {:?} with 200 listeners", 3 * READINGS, since.elapsed());
+    let last = host.get("/api/v1/anomalies?limit=1").json()["items"][0]["id"].as_str().unwrap().to_owned();
+    // Whoever reads again hears the last of it, though not all.
+    heard(&mut listeners[0], |text| text.contains(&last));
+    // Another one may come once one of them has gone, and goes on where it stopped.
+    let mut many: Vec<TcpStream> = (0..60).map(|_| host.listen("")).collect();
+    let refused = many.iter_mut().filter_map(|stream| {
+        heard(stream, |text| text.contains("\r\n")).starts_with("HTTP/1.1 503").then_some(())
+    });
+    assert_eq!(refused.count(), 4, "256 are enough");
+    drop(many);
+    drop(listeners);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut again = host.listen("Last-Event-ID: 1\r\n");
+        let text = heard(&mut again, |text| text.contains("\n\n") || text.contains("}"));
+        if text.starts_with("HTTP/1.1 200") {
+            heard(&mut again, |text| text.contains(&last));
+            break;
+        }
+        assert!(Instant::now() < deadline, "places do not come back: {text}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn clients_that_send_slowly_are_hung_up_and_others_answered_meanwhile() {
+    let host = Host::start();
+    let mut slow: Vec<TcpStream> = (0..300).map(|_| host.connect()).collect();
+    for stream in &mut slow {
+        stream.write_all(b"GET /api/v1/overview HTTP/1.1\r\nHost: loc").unwrap();
+    }
+    let since = Instant::now();
+    assert_eq!(host.get("/api/v1/overview").status, 200);
+    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    for stream in &mut slow {
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+    }
+    assert!(since.elapsed() < Duration::from_secs(30), "they were not hung up");
+    let (health, other) = (format!("http://{}/readyz", host.address), "http://127.0.0.1:1/readyz");
+    assert!(host.house.output(&["health", &health]).status.success());
+    assert_eq!(host.house.output(&["health", &health.replace("readyz", "nothing")]).status.code(), Some(1));
+    assert_eq!(host.house.output(&["health", other]).status.code(), Some(1));
+    assert_eq!(host.house.output(&["health", "https://localhost"]).status.code(), Some(2));
+}
