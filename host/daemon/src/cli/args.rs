@@ -18,6 +18,7 @@ pub struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one, made once")]
 pub enum Command {
     /// Run the service: source, detectors, sink, /metrics, /healthz; ends in good order on SIGTERM or SIGINT
     Run(RunArgs),

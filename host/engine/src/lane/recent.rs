@@ -29,6 +29,7 @@ struct Kept {
     pieces: Vec<Piece>,
 }
 
+#[allow(clippy::large_enum_variant, reason = "hardly more ticks than batches, which are what is large")]
 enum Piece {
     Batch(Builder),
     Tick(Timestamp),
@@ -110,13 +111,13 @@ impl Made {
         for &at in view.malformed {
             malformed[at as usize % count].push(at / count as u32);
         }
-        for row in 0..count {
+        for (row, malformed) in malformed.into_iter().enumerate() {
             let sensor = self.number(view.sensors[row], sensors);
             self.rows.push(Row {
                 sensor,
                 timestamp: view.timestamps[row],
                 values: quantities.iter().map(|at| view.values[*at as usize * count + row]).collect(),
-                malformed: std::mem::take(&mut malformed[row]),
+                malformed,
                 mark: view.marks.get(row).copied().unwrap_or(0),
             });
         }
