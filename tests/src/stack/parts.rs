@@ -89,7 +89,7 @@ pub struct Stack {
     /// The folder that both processes watch.
     pub detectors: TempDir,
     workers: [Server; 2],
-    _generator: OnceLock<Server>,
+    generator: OnceLock<Server>,
     _exporter: Server,
     _minio: Minio,
     _registry: Registry,
@@ -128,7 +128,7 @@ impl Stack {
             prometheus,
             detectors,
             workers,
-            _generator: OnceLock::new(),
+            generator: OnceLock::new(),
             _exporter: exporter,
             _minio: minio,
             _registry: registry,
@@ -146,7 +146,7 @@ impl Stack {
         let with = ["--duration=4d", "--faults-per-kind=2", "--rate=6000"];
         let server = generator(&self.places, &["--speed"], &with, None)?;
         // Once is enough.
-        let _ = self._generator.set(server);
+        let _ = self.generator.set(server);
         Ok(())
     }
 }
