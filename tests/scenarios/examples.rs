@@ -6,6 +6,8 @@ use gridwatch_tests::bench::root;
 use gridwatch_tests::house::{House, errors, gridwatch};
 use serde_json::Value;
 
+use crate::live::{Live, following};
+
 /// The anomalies of `gridwatch replay` with an example's configuration, or a copy of it.
 fn replay(config: &std::path::Path) -> Vec<Value> {
     let output =
@@ -86,43 +88,69 @@ fn the_transformer_is_left_in_peace() {
     assert!(months.values().all(|&count| count <= 1), "{months:?}");
 }
 
-/// As their READMEs say: one rule built by cargo, by cargo-component for two targets, and by a C compiler; each
-/// dropped in, shown, and judging.
+/// One rule, as it comes from anywhere, built as the examples' READMEs say: by cargo, by cargo-component for two
+/// targets, by gridwatch's own script, and by a C compiler.
+const BUILT: [&str; 5] = [
+    "first-detector",
+    "first-detector-plain",
+    "first-detector-component",
+    "first-detector-wasi",
+    "c-detector",
+];
+
 #[test]
-fn a_first_detector_judges_wherever_it_comes_from() {
+fn a_first_detector_goes_live_and_judges_wherever_it_comes_from() {
     let source = std::fs::read_to_string(root().join("examples/first-detector/src/lib.rs")).unwrap();
     assert!(source.lines().filter(|line| !line.trim().is_empty()).count() <= 20, "it is no longer short");
-    let built = [
-        "first-detector.wasm",
-        "first-detector-component.wasm",
-        "first-detector-wasi.wasm",
-        "c-detector.wasm",
-    ];
-    for built in built {
-        let house = House::with(&[]);
-        let toml = "[parameters]\njump_max_v = 5.0\n";
-        house.detector("first-detector", &root().join("target/examples").join(built), toml);
-        let shown = house.output(&["detectors", "--dir", "detectors", "--json"]);
-        assert!(shown.status.success(), "{built}: {}", errors(&shown));
-        assert!(String::from_utf8_lossy(&shown.stdout).contains("first-detector"));
-        let reading = |minute: u32, volts: f64| {
-            format!(
-                "{{\"sensor_id\":\"m\",\"timestamp\":\"2026-01-05T00:{minute:02}:00Z\",\"voltage\":{volts}}}\n"
-            )
-        };
-        house.write("readings.jsonl", [reading(0, 230.0), reading(1, 231.0), reading(2, 237.5)].concat());
-        let replayed =
-            house.output(&["replay", "readings.jsonl", "--detector", "detectors/first-detector.wasm"]);
-        assert!(replayed.status.success(), "{built}: {}", errors(&replayed));
-        let found: Vec<Value> = String::from_utf8(replayed.stdout)
-            .unwrap()
-            .lines()
-            .map(|l| serde_json::from_str(l).unwrap())
-            .collect();
-        assert_eq!(found.len(), 1, "{built}: {found:?}");
-        assert_eq!(found[0]["detector"], "first-detector");
-        assert_eq!(found[0]["value"], 237.5);
+    let file = |name: &str| root().join("target/examples").join(name).with_extension("wasm");
+    let toml = "[parameters]\njump_max_v = 5.0\n";
+    let volts = |minute: u32, volts: f64| {
+        format!(
+            "{{\"sensor_id\":\"m\",\"timestamp\":\"2026-01-05T00:{minute:02}:00Z\",\"voltage\":{volts}}}\n"
+        )
+    };
+    let readings = [volts(0, 230.0), volts(1, 231.0), volts(2, 237.5)].concat();
+
+    let house = following(&["limits"]);
+    let live = Live::start(&house);
+    for name in BUILT {
+        house.detector(name, &file(name), toml);
     }
+    live.until(" swapped ", BUILT.len());
+    live.feed(&readings);
+    live.stop();
+    for name in BUILT {
+        let said = house.anomalies_of(name);
+        let found: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(found.len(), 1, "{name}: {said}");
+        assert_eq!((&found[0]["kind"], found[0]["value"].as_f64()), (&"step".into(), Some(237.5)), "{name}");
+    }
+    let shown = house.output(&["detectors", "--dir", "detectors"]);
+    assert!(shown.status.success(), "{}", errors(&shown));
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(BUILT.iter().all(|name| shown.contains(name)), "{shown}");
+
+    // On history, before it is deployed.
+    house.write("history.jsonl", readings);
+    std::fs::write(house.path("tried.toml"), toml).unwrap();
+    std::fs::copy(file("c-detector"), house.path("tried.wasm")).unwrap();
+    let replayed = house.output(&["replay", "history.jsonl", "--detector", "tried.wasm"]);
+    assert!(replayed.status.success(), "{}", errors(&replayed));
+    assert_eq!(String::from_utf8_lossy(&replayed.stdout).lines().count(), 1);
+}
+
+/// Built with `-g`, which divides by zero where the test run has built it to.
+#[test]
+fn a_refusal_names_the_line_of_the_authors_source() {
+    let source = std::fs::read_to_string(root().join("tests/hostile/flawed.c")).unwrap();
+    let line = 1 + source.lines().position(|line| line.contains("/ zero")).unwrap();
+    let house = House::with(&[]);
+    house.detector("flawed", &root().join("target/examples/flawed.wasm"), "");
+    let shown = house.output(&["detectors", "--dir", "detectors"]);
+    assert_eq!(shown.status.code(), Some(1), "{}", errors(&shown));
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("flawed (") && shown.contains(&format!("flawed.c:{line})")), "{shown}");
+    assert!(shown.contains("observe"), "{shown}");
 }
 
 #[test]

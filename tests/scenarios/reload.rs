@@ -1,94 +1,14 @@
 //! Detectors that come, change and go while the host runs.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::Path;
-use std::process::Child;
-use std::time::{Duration, Instant};
 
-use gridwatch_tests::bench::root;
 use gridwatch_tests::house::{House, errors, simulated};
-use rustix::process::{Pid, Signal, kill_process};
+
+use crate::hostile::answering;
+use crate::live::{Live, built_in, following, pieces};
+use crate::wat_guest::Wat;
 
 const DETECTORS: [&str; 4] = ["limits", "physics", "shift", "vitals"];
-/// Also of who runs without some that were refused.
-const READY: &str = "metrics=";
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A house with a host that follows its readings.
-struct Live<'a> {
-    house: &'a House,
-    child: Child,
-}
-
-impl<'a> Live<'a> {
-    fn start(house: &'a House) -> Live<'a> {
-        if !house.path("readings.jsonl").exists() {
-            house.write("readings.jsonl", "");
-        }
-        let log = OpenOptions::new().create(true).append(true).open(house.path("log")).unwrap();
-        let mut command = house.command(&["run", "-c", "gridwatch.toml"]);
-        let before = house.text("log").matches(READY).count();
-        let child = command.stdout(File::create("/dev/null").unwrap()).stderr(log).spawn().unwrap();
-        let live = Live { house, child };
-        live.until(READY, before + 1);
-        live
-    }
-
-    /// Until so many lines of the log hold a word.
-    fn until(&self, word: &str, count: usize) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.said(word) < count {
-            assert!(
-                Instant::now() < deadline,
-                "{word} was not said {count} times:\n{}",
-                self.house.text("log")
-            );
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    fn said(&self, word: &str) -> usize {
-        self.house.text("log").lines().filter(|line| line.contains(word)).count()
-    }
-
-    fn feed(&self, lines: &str) {
-        let mut file = OpenOptions::new().append(true).open(self.house.path("readings.jsonl")).unwrap();
-        file.write_all(lines.as_bytes()).unwrap();
-    }
-
-    /// In good order, once all that was fed is committed.
-    fn stop(mut self) {
-        // Behind the last byte of the last record, before its line end.
-        let committed = format!("\"position\":{}", self.house.length("readings.jsonl") - 1);
-        let deadline = Instant::now() + PATIENCE;
-        while !self.house.text("anomalies.jsonl.commit").replace(' ', "").contains(&committed) {
-            assert!(
-                Instant::now() < deadline,
-                "not all is committed: {}",
-                self.house.text("anomalies.jsonl.commit")
-            );
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{}", self.house.text("log"));
-    }
-}
-
-impl Drop for Live<'_> {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn following(detectors: &[&str]) -> House {
-    let house = House::with(detectors);
-    let often = "[engine]\ncommit_interval = \"20ms\"\n[checkpoints]\ninterval = \"300ms\"\n";
-    house.configure("kind = \"file\"\npath = \"readings.jsonl\"\nfollow = true", often);
-    house
-}
 
 fn undisturbed(detectors: &[&str], readings: &str) -> House {
     let house = House::with(detectors);
@@ -96,17 +16,6 @@ fn undisturbed(detectors: &[&str], readings: &str) -> House {
     house.configure("kind = \"file\"\npath = \"readings.jsonl\"", "");
     house.run();
     house
-}
-
-/// As many pieces, at ends of lines.
-fn pieces(readings: &str, count: usize) -> Vec<String> {
-    let lines: Vec<&str> = readings.lines().collect();
-    let pieces = lines.chunks(lines.len().div_ceil(count));
-    pieces.map(|piece| piece.iter().map(|line| format!("{line}\n")).collect()).collect()
-}
-
-fn built_in(name: &str) -> std::path::PathBuf {
-    root().join("detectors").join(name).with_extension("wasm")
 }
 
 /// Other limits make another deployment, of a module that judges as before: whatever the swap loses shows.
@@ -227,5 +136,62 @@ fn a_link_out_of_the_directory_is_refused() {
     let live = Live::start(&house);
     live.until("leads out of the directory", 1);
     live.feed(&simulated(34, 10));
+    live.stop();
+}
+
+/// Well-behaved where it is tried on made-up readings, which have fourteen quantities; the lane's have one.
+#[test]
+fn a_detector_is_tried_on_what_the_lane_has_just_read() {
+    let house = following(&["limits"]);
+    let live = Live::start(&house);
+    let readings: String = (0..600)
+        .map(|second| {
+            format!(
+                "{{\"sensor_id\":\"m{}\",\"timestamp\":{},\"methane\":{second}}}\n",
+                second % 3,
+                1_767_225_600 + second
+            )
+        })
+        .collect();
+    live.feed(&readings);
+    // Committed, so judged.
+    live.committed();
+    let choosy = Wat::new()
+        .field("(global $offered (mut i32) (i32.const 0))")
+        .body("configure", "(global.set $offered (local.get 3)) (select (i32.const 1280) (i32.const 1024) (local.get 3))")
+        .body("observe", "(if (i32.eq (global.get $offered) (i32.const 1)) (then (unreachable))) (global.set $heap (i32.const 8192)) (i32.const 1024)");
+    house.write("detectors/choosy.wasm", wat::parse_str(choosy.text()).unwrap());
+    live.until("readings that lane readings.jsonl has just read: observe: trapped", 1);
+    // On its own it would have been taken.
+    let shown = house.output(&["detectors", "--dir", "detectors"]);
+    assert!(shown.status.success(), "{}", errors(&shown));
+    live.stop();
+}
+
+/// The new build says that it reads states of the same version, keeps them otherwise, and falls over the old one's.
+#[test]
+fn a_state_that_lies_about_its_version_leaves_the_one_before_it_in_place() {
+    let build = |letter: &[u8; 1], restore: &str| {
+        let wat =
+            answering("save-shared", 1, letter).body("begin-restore", &format!("{restore} (i32.const 1024)"));
+        wat::parse_str(wat.text()).unwrap()
+    };
+    let house = following(&["limits"]);
+    house.write("detectors/liar.wasm", build(b"A", ""));
+    let live = Live::start(&house);
+    let readings = simulated(35, 20_000);
+    let pieces = pieces(&readings, 2);
+    live.feed(&pieces[0]);
+    live.committed();
+    let is_old = "(i32.eq (i32.load8_u (local.get 5)) (i32.const 65))";
+    house.write("detectors/liar.wasm", build(b"B", &format!("(if {is_old} (then (unreachable)))")));
+    live.until("is taken back everywhere", 1);
+    live.feed(&pieces[1]);
+    live.stop();
+    assert!(!house.text("log").contains("quarantined"), "{}", house.text("log"));
+    assert_eq!(house.anomalies_of("limits"), undisturbed(&["limits"], &readings).anomalies_of("limits"));
+    // What was taken back is refused until it changes, also after a restart.
+    let live = Live::start(&house);
+    live.until("was rolled back", 1);
     live.stop();
 }

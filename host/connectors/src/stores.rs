@@ -38,7 +38,8 @@ pub struct S3Settings {
 #[derive(Debug)]
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
-    runtime: Runtime,
+    /// None only while it is dropped.
+    runtime: Option<Runtime>,
     /// Where objects are files, and are written beside their place first.
     directory: Option<PathBuf>,
 }
@@ -96,7 +97,7 @@ impl Objects {
     /// Any object store.
     pub fn new(store: Arc<dyn ObjectStore>) -> std::io::Result<Objects> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        Ok(Objects { store, runtime, directory: None })
+        Ok(Objects { store, runtime: Some(runtime), directory: None })
     }
 
     fn block_on<T>(&self, name: &str, call: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
@@ -104,10 +105,20 @@ impl Objects {
         if Handle::try_current().is_ok() {
             return Err(failed("the store was called from async code".into()));
         }
-        self.runtime.block_on(call).map_err(|error| match error {
+        let Some(runtime) = &self.runtime else { return Err(failed("the store is closed".into())) };
+        runtime.block_on(call).map_err(|error| match error {
             Error::NotFound { .. } => StoreError::Missing { name: name.to_owned() },
             other => failed(other.to_string()),
         })
+    }
+}
+
+impl Drop for Objects {
+    /// The last to hold it may be a task of another runtime, which must not wait for this one's end.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -244,6 +255,14 @@ mod tests {
         store.tidy("nowhere/").unwrap();
         assert!(!staged.exists());
         assert_eq!(store.get("lanes/a/1").unwrap(), b"one");
+    }
+
+    #[test]
+    fn the_last_to_hold_it_may_be_async() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Objects::local(dir.path()).unwrap();
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async move { drop(store) });
     }
 
     #[test]

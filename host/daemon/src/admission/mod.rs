@@ -197,7 +197,7 @@ fn judge(
     let trial = Trial { parameters: &parameters, limits: settings.limits, budget };
     let mut proof = examiner.proof(sandbox, &module, &bytes, &trial)?;
     for evidence in recent {
-        let again = examiner.prove(&module, &bytes, &trial, evidence)?;
+        let again = examiner.proof_of(&module, &bytes, &trial, evidence)?;
         // Whoever wants none of what is made up was not seen at work before.
         if proof.quantities.is_empty() {
             proof = again;

@@ -1,5 +1,6 @@
 //! What a module is found to be on made-up readings: found once, and kept beside its code.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use gridwatch_core::digest;
@@ -19,6 +20,8 @@ const SEED: u64 = 20_260_101;
 pub struct Examiner {
     /// Counts instructions, and tells lines of the source. Made for the first module that is not known yet.
     metered: OnceLock<Option<Sandbox>>,
+    /// By what was tried on what.
+    tried: Mutex<BTreeMap<String, Result<Proof, Refused>>>,
 }
 
 impl Examiner {
@@ -44,8 +47,24 @@ impl Examiner {
         Ok(proof)
     }
 
-    /// On readings of one kind.
-    pub fn prove(
+    /// On what a lane has just read. Of many files with the same module and settings one is tried.
+    pub fn proof_of(
+        &self,
+        module: &LoadedModule,
+        bytes: &[u8],
+        trial: &Trial<'_>,
+        evidence: &Evidence,
+    ) -> Result<Proof, Refused> {
+        let key = format!("{} {}", trial.key(module.digest()), evidence.of);
+        let known = lock(&self.tried).get(&key).cloned();
+        known.unwrap_or_else(|| {
+            let proof = self.prove(module, bytes, trial, evidence);
+            lock(&self.tried).insert(key, proof.clone());
+            proof
+        })
+    }
+
+    fn prove(
         &self,
         module: &LoadedModule,
         bytes: &[u8],
