@@ -160,7 +160,7 @@ fn what_is_no_file_leads_out_or_cannot_be_read_is_refused() {
     fs::copy(built_in("shift"), detectors.join("settings.wasm")).unwrap();
     symlink(house.path("gridwatch.toml"), detectors.join("settings.toml")).unwrap();
     fs::write(detectors.join("secret.wasm"), b"\0asm").unwrap();
-    fs::set_permissions(detectors.join("secret.wasm"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(detectors.join("secret.wasm"), Permissions::from_mode(0o0)).unwrap();
     live.until("leads out of the directory", 2);
     live.until("cannot be read: Permission denied", 1);
     // A link within it is a file like any other.
