@@ -9,3 +9,8 @@ pub fn timed<T>(total_ns: &mut u64, work: impl FnOnce() -> T) -> T {
     *total_ns += start.elapsed().as_nanos() as u64;
     result
 }
+
+/// When something happened, for who counts how long ago that is.
+pub fn now() -> Instant {
+    Instant::now()
+}

@@ -12,6 +12,7 @@ use gridwatch_core::sink::LaneCommit;
 
 use crate::lane::{Lane, LaneError, Output};
 use crate::settings::PaceSettings;
+use crate::stopwatch;
 
 /// What a lane hands to the outlet, in this order and no other.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,7 +121,7 @@ impl Worker {
             .map_or(wait, |since| wait.min((since + self.pace.batch_delay).saturating_sub(now)));
         let polled = self.feed.poll(&mut self.chunk, wait);
         if !self.chunk.records.is_empty() {
-            self.received.get_or_insert_with(Instant::now);
+            self.received.get_or_insert_with(stopwatch::now);
         }
         // What was read before an error counts.
         for record in self.chunk.iter() {
