@@ -119,12 +119,14 @@ impl Thread<'_> {
 
     fn receive(&mut self, lane: &LaneId, parcel: Parcel) -> Result<(), PipelineError> {
         if let Parcel::Checkpoint { bytes, .. } = &parcel {
+            let bytes = bytes.len() as u64;
+            // Before what follows is locked: who takes a snapshot locks that while it holds the lanes.
+            if let Some(lane) = self.shared.lane(lane) {
+                lane.checkpoint_bytes.store(bytes, Ordering::Relaxed);
+            }
             let mut snapshot = lock(&self.shared.outlet);
             snapshot.checkpoints += 1;
-            snapshot.checkpoint_bytes = bytes.len() as u64;
-            if let Some(lane) = self.shared.lane(lane) {
-                lane.checkpoint_bytes.store(bytes.len() as u64, Ordering::Relaxed);
-            }
+            snapshot.checkpoint_bytes = bytes;
         }
         let is_opening = matches!(&parcel, Parcel::Opened { .. });
         if is_opening && self.shared.lane(lane).is_none_or(|lane| lane.is_ordered(Order::Abandon)) {
