@@ -19,6 +19,7 @@ mod kafka;
 mod kafka_tools;
 mod live;
 mod observers;
+mod poison;
 mod registry;
 mod reload;
 mod restart;

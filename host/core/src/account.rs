@@ -20,6 +20,8 @@ pub struct Account {
     /// Read, but the lane was taken away before they were judged: its next owner reads them again.
     pub given_up: u64,
     pub dead_letters: BTreeMap<&'static str, u64>,
+    /// Dead letters of readings that a detector fails on: others have judged them, so they are in `judged`.
+    pub poison: u64,
     /// Read again in silence after a restart; not in `received`.
     pub replayed: u64,
     /// (detector, kind, severity, phase) -> anomalies published.
@@ -69,6 +71,7 @@ impl Account {
         self.pending += other.pending;
         self.given_up += other.given_up;
         self.replayed += other.replayed;
+        self.poison += other.poison;
         self.quantities_left_out += other.quantities_left_out;
         for (reason, count) in &other.dead_letters {
             *self.dead_letters.entry(reason).or_default() += count;

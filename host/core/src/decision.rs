@@ -41,8 +41,9 @@ pub enum What {
     /// then: `fingerprint`, as of a quarantine. `capsule` is the digest (hexadecimal) of all it takes to see it fail
     /// again; empty where there is none.
     Skip { detector: String, fingerprint: String, reason: String, capsule: String },
-    /// A quarantine in which what the detector knew is kept, for its end.
-    Suspend { detector: String, fingerprint: String, reason: String },
+    /// A quarantine in which what the detector knew is kept, for its end: what it knew here, or, where it failed when it
+    /// was told the tick before this position, before that.
+    Suspend { detector: String, fingerprint: String, reason: String, in_tick: bool },
     /// The end of a quarantine: the detector goes on with what was kept of it, or with nothing.
     Release { detector: String, is_cold: bool },
 }
@@ -83,6 +84,11 @@ impl Chronicle {
         }
         self.decided += 1;
         self.latest.push_back(decision);
+    }
+
+    /// What is remembered of it.
+    pub fn latest(&self) -> &VecDeque<Decision> {
+        &self.latest
     }
 
     /// So many were noted, ever.
@@ -149,7 +155,7 @@ mod tests {
     /// What came with readings that detectors fail on.
     const GOLDEN_FAULTS: &[u8] = &[
         1, 3, 7, 9, 1, b's', 1, b'f', 4, b't', b'r', b'a', b'p', 2, b'0', b'a', 9, 10, 1, b's', 1, b'f', 4,
-        b't', b'r', b'a', b'p', 10, 11, 1, b's', 1,
+        b't', b'r', b'a', b'p', 1, 10, 11, 1, b's', 1,
     ];
 
     fn sample() -> Vec<Decision> {
@@ -206,7 +212,7 @@ mod tests {
             reason: reason.clone(),
             capsule: "0a".into(),
         };
-        let suspend = What::Suspend { detector: detector.clone(), fingerprint, reason };
+        let suspend = What::Suspend { detector: detector.clone(), fingerprint, reason, in_tick: true };
         let faults = [(7, skip), (9, suspend), (10, What::Release { detector, is_cold: true })];
         let faults = faults.map(|(position, what)| Decision { position, what });
         assert_eq!(encode(&faults).unwrap(), GOLDEN_FAULTS);

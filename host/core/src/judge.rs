@@ -165,6 +165,19 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Which call failed.
+    pub fn call(&self) -> Call {
+        match self {
+            Fault::Trap { call, .. }
+            | Fault::Deadline { call, .. }
+            | Fault::Memory { call, .. }
+            | Fault::Output { call, .. }
+            | Fault::Refused { call, .. }
+            | Fault::Contract { call, .. }
+            | Fault::Host { call, .. } => *call,
+        }
+    }
+
     pub fn label(&self) -> &'static str {
         match self {
             Fault::Trap { .. } => "trap",

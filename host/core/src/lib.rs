@@ -7,6 +7,7 @@ pub mod account;
 pub mod anomaly;
 pub mod assets;
 pub mod batch;
+pub mod capsule;
 pub mod checkpoint;
 pub mod clock;
 pub mod dead_letter;

@@ -46,10 +46,12 @@ pub enum Reason {
     SchemaViolation,
     /// The registry does not have the schema that it names, or none that can be checked with.
     UnknownSchema,
+    /// It is a reading that one detector fails on; all others have judged it.
+    Poison,
 }
 
 impl Reason {
-    pub const ALL: [Reason; 12] = [
+    pub const ALL: [Reason; 13] = [
         Reason::NotJson,
         Reason::NotCsv,
         Reason::NoSensorId,
@@ -62,6 +64,7 @@ impl Reason {
         Reason::TruncatedFrame,
         Reason::SchemaViolation,
         Reason::UnknownSchema,
+        Reason::Poison,
     ];
 
     pub fn name(self) -> &'static str {
@@ -78,6 +81,7 @@ impl Reason {
             Reason::TruncatedFrame => "truncated_frame",
             Reason::SchemaViolation => "schema_violation",
             Reason::UnknownSchema => "unknown_schema",
+            Reason::Poison => "poison",
         }
     }
 }

@@ -55,6 +55,20 @@ pub struct Plan {
     pub mode: Mode,
     /// So long after it came, the one before it stays warm.
     pub rollback_window_ms: u64,
+    /// With more faults than this within ten minutes of event time it is quarantined.
+    #[serde(default = "faults_max_usual", skip_serializing_if = "is_usual")]
+    pub faults_max: u32,
+}
+
+/// Unless a detector's settings say otherwise. Not in the first rosters.
+pub const FAULTS_MAX_USUAL: u32 = 5;
+
+fn faults_max_usual() -> u32 {
+    FAULTS_MAX_USUAL
+}
+
+fn is_usual(faults_max: &u32) -> bool {
+    *faults_max == FAULTS_MAX_USUAL
 }
 
 impl Plan {
@@ -99,15 +113,18 @@ pub enum Proposal {
     Remove { name: String },
     /// What ran before is to run again. `fingerprint`: only if this is what runs.
     RollBack { name: String, fingerprint: Option<String>, reason: String },
+    /// What runs is to run anew where it is quarantined, with what it knows.
+    Release { name: String },
 }
 
 impl Proposal {
     /// Whom it is about.
     pub fn name(&self) -> &str {
         match self {
-            Proposal::Deploy { name, .. } | Proposal::Remove { name } | Proposal::RollBack { name, .. } => {
-                name
-            }
+            Proposal::Deploy { name, .. }
+            | Proposal::Remove { name }
+            | Proposal::RollBack { name, .. }
+            | Proposal::Release { name } => name,
         }
     }
 }
@@ -160,6 +177,7 @@ impl Roster {
             Proposal::RollBack { name, fingerprint, reason } => {
                 self.roll_back(name, fingerprint, reason, generation)?
             }
+            Proposal::Release { name } => self.release(name, generation)?,
         };
         let mut slots = self.slots.clone();
         slots.insert(name, slot);
@@ -194,6 +212,13 @@ impl Roster {
             Some(Slot { plan, .. }) => {
                 Ok((name, Slot { plan: None, previous: plan.clone(), generation, rejected: None }))
             }
+        }
+    }
+
+    fn release(&self, name: String, generation: u64) -> Result<(String, Slot), Unmoved> {
+        match self.slots.get(&name) {
+            Some(slot) if slot.plan.is_some() => Ok((name, Slot { generation, ..slot.clone() })),
+            _ => Err(self.unknown(name)),
         }
     }
 
@@ -272,6 +297,7 @@ mod tests {
             on_new_state: OnNewState::default(),
             mode: Mode::default(),
             rollback_window_ms: 3_600_000,
+            faults_max: FAULTS_MAX_USUAL,
         }
     }
 
@@ -330,6 +356,30 @@ mod tests {
         assert_eq!(running(&none.follow(deploy("a")).unwrap()), [("limits", "sha256:a")]);
         let other = first.follow(Proposal::Remove { name: "limit".into() }).unwrap_err();
         assert!(other.to_string().contains("there are limits"), "{other}");
+    }
+
+    #[test]
+    fn a_release_runs_the_same_as_a_new_generation() {
+        let second = Roster::default().follow(deploy("a")).unwrap().follow(deploy("b")).unwrap();
+        let third = second.follow(Proposal::Release { name: "limits".into() }).unwrap();
+        assert_eq!((third.generation, running(&third)), (3, vec![("limits", "sha256:b")]));
+        assert_eq!(
+            running(&third.follow(back(None)).unwrap()),
+            [("limits", "sha256:a")],
+            "the way back stays"
+        );
+        let other = second.follow(Proposal::Release { name: "limit".into() }).unwrap_err();
+        assert!(other.to_string().contains("there are limits"), "{other}");
+    }
+
+    #[test]
+    fn what_is_usual_is_not_written() {
+        let other = Plan { faults_max: 7, ..plan("a") };
+        let roster =
+            Roster::default().follow(Proposal::Deploy { name: "limits".into(), plan: other }).unwrap();
+        let bytes = encode(&roster).unwrap();
+        assert!(String::from_utf8_lossy(&bytes).contains("\"faults_max\": 7"));
+        assert_eq!(decode(&bytes).unwrap(), roster);
     }
 
     /// A roster as it was written when version 1 was new: it must load for ever.

@@ -36,11 +36,26 @@ pub struct AnomalyMessage {
     pub payload: Vec<u8>,
 }
 
+impl AnomalyMessage {
+    pub fn id(&self) -> Option<&str> {
+        let (_, id) = self.headers.iter().find(|(name, _)| name == "id")?;
+        std::str::from_utf8(id).ok()
+    }
+}
+
 impl Outgoing {
     pub fn stream(&self) -> Stream {
         match self {
             Outgoing::Anomaly(_) => Stream::Anomalies,
             Outgoing::DeadLetter(_) => Stream::DeadLetters,
+        }
+    }
+
+    /// Of a dead letter: where its record stood.
+    pub fn position(&self) -> Option<Position> {
+        match self {
+            Outgoing::Anomaly(_) => None,
+            Outgoing::DeadLetter(letter) => Some(letter.meta.position),
         }
     }
 

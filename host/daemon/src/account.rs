@@ -40,6 +40,9 @@ pub fn text(account: &Account) -> String {
     if account.quantities_left_out > 0 {
         row(0, "values left out (quantities_max)", account.quantities_left_out);
     }
+    if account.poison > 0 {
+        row(0, "readings a detector fails on (poison)", account.poison);
+    }
     for (detector, count) in &account.skipped {
         row(0, &format!("skipped for {detector}"), *count);
     }
@@ -139,6 +142,7 @@ pub fn json(account: &Account) -> Value {
         "replayed": account.replayed,
         "quantities_left_out": account.quantities_left_out,
         "skipped": account.skipped,
+        "poison": account.poison,
         "anomalies": anomalies,
         "episodes_raised": account.anomalies_of(Phase::Raised),
         "episodes_cleared": account.anomalies_of(Phase::Cleared),

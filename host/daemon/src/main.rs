@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use clap::Parser;
 
-use cli::{Arguments, Command, ConfigCommand, DeadLettersCommand, Failure, SchemasCommand};
+use cli::{Arguments, CapsuleCommand, Command, ConfigCommand, DeadLettersCommand, Failure, SchemasCommand};
 
 /// As Rust's own where the main thread panics.
 const PANIC_STATUS: i32 = 101;
@@ -60,6 +60,9 @@ fn perform(command: Command, process_start: Instant) -> Result<(), Failure> {
         Command::Run(args) => commands::run(&args, process_start),
         Command::Rollback(args) => commands::rollback(&args),
         Command::Health(args) => commands::health(&args),
+        Command::Release(args) => commands::release(&args),
+        Command::Explain(args) => commands::explain(&args),
+        Command::Capsule { command: CapsuleCommand::Replay(args) } => commands::replay_capsule(&args),
         Command::Replay(args) => commands::replay(&args),
         Command::Detectors(args) => commands::detectors(&args),
         Command::Demo(args) => commands::demo(&args),

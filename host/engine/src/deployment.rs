@@ -24,6 +24,8 @@ pub struct Deployment {
     pub limits: Limits,
     pub on_fault: OnFault,
     pub on_new_state: OnNewState,
+    /// With more faults than this within ten minutes of event time it is quarantined.
+    pub faults_max: usize,
     /// The roster's that brought it; 0 without a roster.
     pub generation: u64,
     /// What it takes the place of goes on in silence for so long, to go back to.

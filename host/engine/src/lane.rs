@@ -7,8 +7,11 @@
 mod account;
 mod apprentice;
 mod builder;
+mod capsule;
+mod faults;
 mod judging;
 mod publisher;
+mod quarantine;
 mod recent;
 mod replay;
 mod resume;
@@ -41,12 +44,16 @@ use crate::deployment::{Deployment, GoneDeployment};
 use crate::foundry::Evidence;
 use crate::settings::LaneSettings;
 use builder::Builder;
+use capsule::Watched;
+use faults::Skipped;
 use recent::Recent;
 use schemas::Schooling;
 use seat::Seat;
 use succession::Hidden;
 
 pub use apprentice::{Apprentice, Base, Event};
+pub use capsule::NamedCapsule;
+pub use quarantine::Quarantined;
 pub use resume::{LaneParts, Resume};
 pub use schemas::{OnUnknown, SchemaSource};
 pub use seat::{DetectorSnapshot, Usage};
@@ -143,6 +150,18 @@ pub struct Lane {
     chronicle: Chronicle,
     /// The last checkpoint that is known to be stored.
     durable: Option<String>,
+    /// What it takes to live again what was lived since; None where nobody can.
+    recipe: Option<Box<LaneParts>>,
+    /// Rows of the batch in the making that a detector is not to be shown.
+    skips: Vec<Skipped>,
+    /// The last tick that detectors were told.
+    told: Option<Timestamp>,
+    /// Whose doings are written down.
+    watched: Option<Watched>,
+    /// On their way to the store.
+    capsules: Vec<NamedCapsule>,
+    /// Detectors are not told of this tick, once this far.
+    withheld: Option<(Timestamp, Position)>,
     /// The position that was last handed on with its output.
     settled: Position,
     account: Account,
@@ -244,6 +263,9 @@ impl Lane {
     /// Takes one record: decodes it, adds it to the batch, and judges where a batch must end.
     pub fn accept(&mut self, record: &Record<'_>) -> Result<(), LaneError> {
         let meta = &record.meta;
+        if !self.replay.decisions.is_empty() {
+            self.relive_skips(record);
+        }
         self.relive(meta.position)?;
         if meta.position < self.replay.silent_until && meta.next > self.replay.silent_until {
             let (lane, silent_until) = (self.name.clone(), self.replay.silent_until);
@@ -271,6 +293,7 @@ impl Lane {
         if !self.batch.is_empty() {
             self.judge_batch()?;
         }
+        self.rejected.sort_by_key(Outgoing::position);
         self.output.messages.append(&mut self.rejected);
         self.output.position = self.next;
         Ok(())
@@ -344,7 +367,7 @@ impl Lane {
         }
         let marks = self.sensors.note_time(sensor, time, seen == Seen::Ahead);
         let disorder = self.sensors.disorder(sensor);
-        self.batch.push(sensor, &self.reading, marks, meta.position, disorder);
+        self.batch.push(sensor, &self.reading, marks, meta.position, disorder, self.clock.time());
         if let Some(watermark) = self.tick_reached() {
             self.next = meta.next;
             self.flush()?;

@@ -5,6 +5,7 @@
 //! and the commits ([`outlet::Outlet`]). What a lane has lived can be lived again ([`history::History`]). [`pipeline::Pipeline`] puts threads and bounded queues around
 //! them. Tests drive the same three by hand and crash them anywhere.
 
+pub mod capsule;
 pub mod deployment;
 pub mod foundry;
 pub mod history;

@@ -13,7 +13,7 @@ use gridwatch_core::durations::Durations;
 use gridwatch_core::record::Position;
 use gridwatch_core::sink::{Commit, Delivery, LaneCommit, LaneId, Outgoing, Sink, SinkError, Store};
 
-use crate::lane::Output;
+use crate::lane::{NamedCapsule, Output};
 use crate::vault::{Chore, Kept, Place, Stored};
 use crate::worker::Parcel;
 
@@ -160,6 +160,7 @@ impl Outlet {
     pub fn receive(&mut self, lane: &LaneId, parcel: Parcel) -> Result<bool, OutletError> {
         match parcel {
             Parcel::Opened { commit, is_new } => self.open(lane, commit, is_new)?,
+            Parcel::Capsule(NamedCapsule { name, bytes }) => self.chores.push(Chore::Keep { name, bytes }),
             _ if !self.lanes.contains_key(lane) => {}
             parcel if !self.backlog.is_empty() => self.backlog.push_back((lane.clone(), parcel)),
             parcel => {
@@ -175,7 +176,7 @@ impl Outlet {
 
     fn take(&mut self, lane: &LaneId, parcel: Parcel) -> Result<(), OutletError> {
         match parcel {
-            Parcel::Opened { .. } => Ok(()),
+            Parcel::Opened { .. } | Parcel::Capsule(_) => Ok(()),
             Parcel::Checkpoint { position, time, bytes, ahead } => {
                 self.save(lane, position, time, bytes, ahead);
                 Ok(())

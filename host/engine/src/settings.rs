@@ -56,6 +56,12 @@ pub struct PaceSettings {
     pub checkpoint_records_max: u64,
     /// Beside the last two checkpoints of a lane, one an hour is kept for so long (event time).
     pub history_window: Duration,
+    /// How long a lane stands still for a detector that has failed and is rebuilt.
+    pub rebuild_max: Duration,
+    /// The first quarantine of a detector ends after so long; each further one lasts twice as long, …
+    pub quarantine_min: Duration,
+    /// … up to so long.
+    pub quarantine_max: Duration,
     /// A lane without readings for this long takes event time to go on; None: never.
     pub idle_after: Option<Duration>,
 }
@@ -70,6 +76,9 @@ impl Default for PaceSettings {
             checkpoint_interval: Duration::from_secs(60),
             checkpoint_records_max: 2_000_000,
             history_window: Duration::from_secs(86_400),
+            rebuild_max: Duration::from_secs(5),
+            quarantine_min: Duration::from_secs(60),
+            quarantine_max: Duration::from_secs(3600),
             idle_after: None,
         }
     }

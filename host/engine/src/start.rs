@@ -70,7 +70,9 @@ pub fn begin(
             let decisions =
                 decision::decode(&commit.decisions).map_err(|what| StartError::Decisions { lane, what })?;
             let resume = Resume { checkpoint, committed: commit.position, decisions };
-            Ok(Begun { lane: Lane::resume(parts, resume)?, commit: Some(commit) })
+            let mut lane = Lane::resume(parts, resume)?;
+            lane.set_durable(commit.checkpoint.clone());
+            Ok(Begun { lane, commit: Some(commit) })
         }
         Err(error @ (StartError::Missing { .. } | StartError::Damaged { .. }))
             if on_missing == OnMissing::Cold =>

@@ -2,6 +2,7 @@
 //! up what is on its way.
 
 use gridwatch_core::Timestamp;
+use gridwatch_core::capsule;
 use gridwatch_core::digest;
 use gridwatch_core::record::Position;
 use gridwatch_core::sink::{LaneId, Store, StoreError};
@@ -14,6 +15,11 @@ pub const CHECKPOINTS: &str = "checkpoints";
 pub enum Chore {
     Put {
         lane: LaneId,
+        name: String,
+        bytes: Vec<u8>,
+    },
+    /// Puts what nobody waits for.
+    Keep {
         name: String,
         bytes: Vec<u8>,
     },
@@ -52,8 +58,15 @@ impl Chore {
                 let result = store.put(&name, bytes);
                 Some(Stored { lane, name, result })
             }
+            Chore::Keep { name, bytes } => {
+                if let Err(error) = store.put(&name, bytes) {
+                    tracing::warn!(name, %error, "a capsule cannot be stored");
+                }
+                None
+            }
             Chore::Sweep { lane, keep, history } => {
-                if let Err(error) = sweep(store, &folder_of(&lane.name), &keep, &history) {
+                let capsules = sweep_capsules(store, &lane.name, &keep, &history);
+                if let Err(error) = sweep(store, &folder_of(&lane.name), &keep, &history).and(capsules) {
                     tracing::warn!(%lane, %error, "old checkpoints cannot be deleted; they do no harm");
                 }
                 None
@@ -120,6 +133,16 @@ fn sweep(store: &dyn Store, folder: &str, keep: &[String], history: &Kept) -> Re
         store.delete(name)?;
     }
     store.tidy(folder)
+}
+
+/// Capsules are kept for as long as what they were made of.
+fn sweep_capsules(store: &dyn Store, lane: &str, keep: &[String], history: &Kept) -> Result<(), StoreError> {
+    let newest = keep.iter().filter_map(|name| Place::of(name)).max();
+    let Some(time) = newest.and_then(|newest| newest.time) else { return Ok(()) };
+    let since = time - history.window_ms;
+    let names = store.list(&capsule::folder_of(lane))?;
+    let is_old = |name: &&String| capsule::parts_of(name).is_some_and(|(time, _)| time < since);
+    names.iter().filter(is_old).try_for_each(|name| store.delete(name))
 }
 
 impl Kept {

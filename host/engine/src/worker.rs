@@ -10,7 +10,7 @@ use gridwatch_core::decision::Decision;
 use gridwatch_core::record::{Chunk, Feed, FeedStatus, Position, SourceError};
 use gridwatch_core::sink::LaneCommit;
 
-use crate::lane::{Lane, LaneError, Output};
+use crate::lane::{Lane, LaneError, NamedCapsule, Output};
 use crate::settings::PaceSettings;
 use crate::stopwatch;
 
@@ -24,6 +24,8 @@ pub enum Parcel {
         /// When the oldest record that it follows from was received.
         received: Option<Instant>,
     },
+    /// To be kept in the store.
+    Capsule(NamedCapsule),
     /// The lane as of `position`; all output before it was handed on before.
     Checkpoint {
         position: Position,
@@ -197,6 +199,7 @@ impl Worker {
     }
 
     fn hand_on_output(&mut self, hand_on: &mut dyn FnMut(Parcel)) {
+        self.lane.take_capsules().into_iter().for_each(|capsule| hand_on(Parcel::Capsule(capsule)));
         if let Some(output) = self.lane.take_output() {
             hand_on(Parcel::Output { output, received: self.received.take() });
         }

@@ -37,7 +37,11 @@ impl Life {
     fn begin(random: &mut ChaCha8Rng, records: &[Vec<u8>]) -> Life {
         let store = MemoryStore::new();
         let feed = MemoryFeed::new(records.to_vec());
-        let history = History { source: Arc::new(feed.clone()), store: Arc::new(store.clone()) };
+        let history = History {
+            source: Arc::new(feed.clone()),
+            store: Arc::new(store.clone()),
+            rebuild_max: Duration::from_secs(60),
+        };
         let feed = feed.chunks_of(random.random_range(1..30));
         let parts = parts(random.random_range(1..40));
         let pace = PaceSettings { batch_delay: Duration::from_millis(3), ..PaceSettings::default() };

@@ -19,6 +19,7 @@ fn deploy(name: &str, digest: &str) -> Proposal {
         on_new_state: OnNewState::Refuse,
         mode: Mode::Live,
         rollback_window_ms: 0,
+        faults_max: 5,
     };
     Proposal::Deploy { name: name.into(), plan }
 }

@@ -88,6 +88,7 @@ fn gridwatch(input: &Input, feed: &MemoryFeed, modules: &[Arc<dyn Module>]) -> u
             limits: Limits::default(),
             on_fault: OnFault::Halt,
             on_new_state: OnNewState::Refuse,
+            faults_max: 5,
             generation: 0,
             rollback_window: Duration::ZERO,
             log: Arc::new(NoLog),

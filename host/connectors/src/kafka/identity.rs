@@ -3,10 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use gridwatch_core::checkpoint::SourcePart;
 use gridwatch_core::record::SourceError;
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::group::{Connected, Membership};
+use super::group::{Connected, Group, Membership};
 use super::raw::TopicQuestion;
 
 /// Between an answer and the next question.
@@ -77,6 +78,24 @@ impl Identity {
                 Ok(())
             }
         }
+    }
+}
+
+impl Connected {
+    /// What positions count in. With more partitions keys go elsewhere, and sensors with them.
+    pub(super) fn source_parts(&self) -> Vec<SourcePart> {
+        let part = |name: String, beginning: String| SourcePart { name, beginning };
+        vec![
+            part(format!("topic {}", self.settings.topic), self.topic_id.clone()),
+            part("partitions".to_owned(), self.partitions.to_string()),
+        ]
+    }
+}
+
+impl Group {
+    /// What the positions of its lanes count in.
+    pub fn source_parts(&self) -> Vec<SourcePart> {
+        self.current().source_parts()
     }
 }
 

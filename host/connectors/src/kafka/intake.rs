@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gridwatch_core::anomaly::Origin;
-use gridwatch_core::checkpoint::SourcePart;
 use gridwatch_core::intake::{Change, Intake, Opening, Revocation};
 use gridwatch_core::record::{RecordFormat, SourceError};
 use gridwatch_core::sink::LaneId;
@@ -55,16 +54,11 @@ impl KafkaIntake {
     fn open(&self, partition: i32) -> Opening {
         let topic = &self.group.settings.topic;
         let lane = self.group.membership().hold(topic, partition);
-        let part = |name: &str, beginning: String| SourcePart { name: name.to_owned(), beginning };
         Opening {
             feed: Box::new(KafkaFeed::new(self.group.clone(), lane.clone(), partition)),
             lane,
             origin: Origin::Topic { topic: topic.clone(), partition },
-            // With more partitions keys go elsewhere, and sensors with them.
-            source: vec![
-                part(&format!("topic {topic}"), self.group.topic_id.clone()),
-                part("partitions", self.group.partitions.to_string()),
-            ],
+            source: self.group.source_parts(),
             format: RecordFormat::Json,
         }
     }

@@ -77,6 +77,7 @@ impl Admitted {
             on_new_state: self.settings.on_new_state,
             mode: Mode::Live,
             rollback_window_ms: self.settings.rollback_window.as_millis() as u64,
+            faults_max: self.settings.faults_max,
         }
     }
 }
@@ -106,6 +107,7 @@ impl Candidate {
             limits: admitted.settings.limits,
             on_fault: admitted.settings.on_fault,
             on_new_state: admitted.settings.on_new_state,
+            faults_max: admitted.settings.faults_max as usize,
             generation: 0,
             rollback_window: Duration::ZERO,
             log: admitted.log.clone(),

@@ -34,6 +34,15 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// Ask a process whether it is well: status 0 where it says so, else 1
     Health(HealthArgs),
+    /// End a detector's quarantine
+    Release(ReleaseArgs),
+    /// Find an anomaly once more, and show what its detector made of which reading
+    Explain(ExplainArgs),
+    /// Look into what a detector failed on
+    Capsule {
+        #[command(subcommand)]
+        command: CapsuleCommand,
+    },
     /// Look after schemas in a schema registry
     Schemas {
         #[command(subcommand)]
@@ -95,6 +104,58 @@ pub struct HealthArgs {
 
 /// Where a demo keeps its state unless told otherwise.
 pub const DEMO_STATE: &str = ".gridwatch";
+
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
+    /// The detector: its file's name without ".wasm"
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The configuration file of the processes that run it
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Print what was done as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The anomaly's id, which is looked for in the file of anomalies; or a file with the anomaly as it was published
+    /// (a line of JSON), or "-" for one on standard input
+    #[arg(value_name = "ANOMALY-ID")]
+    pub anomaly: String,
+    /// The configuration file of the processes that found it
+    #[arg(short, long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Write the capsule with its module into this file, to be replayed anywhere; else it goes to the checkpoints
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Print the explanation as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CapsuleCommand {
+    /// Have the same module judge the same readings, and say whether the same comes of it
+    Replay(CapsuleReplayArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CapsuleReplayArgs {
+    /// A capsule's file; or, with a configuration, its digest, which a poison reading's dead letter names
+    #[arg(value_name = "FILE")]
+    pub capsule: String,
+    /// The configuration whose checkpoint store has the capsule or its module
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The module's file
+    #[arg(long, value_name = "FILE")]
+    pub module: Option<PathBuf>,
+    /// Print what came of it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 #[derive(Debug, Args)]
 pub struct DemoArgs {

@@ -8,9 +8,9 @@ mod out;
 mod tests;
 
 pub use args::{
-    Arguments, Command, ConfigCommand, DEMO_STATE, DeadLettersCommand, DemoArgs, DetectorsArgs, Edge,
-    HealthArgs, KafkaArgs, Key, RegisterArgs, ReplayArgs, ReplayLettersArgs, RollbackArgs, RunArgs,
-    SchemasCommand, SimulateArgs,
+    Arguments, CapsuleCommand, CapsuleReplayArgs, Command, ConfigCommand, DEMO_STATE, DeadLettersCommand,
+    DemoArgs, DetectorsArgs, Edge, ExplainArgs, HealthArgs, KafkaArgs, Key, RegisterArgs, ReleaseArgs,
+    ReplayArgs, ReplayLettersArgs, RollbackArgs, RunArgs, SchemasCommand, SimulateArgs,
 };
 pub use failure::Failure;
 pub use out::{Out, say};

@@ -1,23 +1,29 @@
 //! One file for each command.
 
+mod capsule;
 mod check;
 mod dead_letters;
 mod demo;
 mod detectors;
+mod explain;
 mod health;
 mod produce;
 mod pulse;
+mod release;
 mod replay;
 mod rollback;
 mod run;
 mod schemas;
 mod simulate;
 
+pub use capsule::replay_capsule;
 pub use check::check;
 pub use dead_letters::replay_dead_letters;
 pub use demo::demo;
 pub use detectors::detectors;
+pub use explain::explain;
 pub use health::health;
+pub use release::release;
 pub use replay::replay;
 pub use rollback::rollback;
 pub use run::run;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gridwatch_core::judge::Limits;
-use gridwatch_core::roster::{OnFault, OnNewState};
+use gridwatch_core::roster::{FAULTS_MAX_USUAL, OnFault, OnNewState};
 use serde_json::{Map, Value};
 use std::time::Duration;
 use toml::de::DeValue;
@@ -42,6 +42,8 @@ pub struct DetectorSettings {
     pub rollback_window: Duration,
     /// More than this a reading may not cost where it is tried; None: what is generous.
     pub cost_ns_per_reading_max: Option<u64>,
+    /// With more faults than this within ten minutes of event time it is quarantined.
+    pub faults_max: u32,
 }
 
 impl Default for DetectorSettings {
@@ -54,6 +56,7 @@ impl Default for DetectorSettings {
             on_new_state: OnNewState::default(),
             rollback_window: Duration::from_secs(3600),
             cost_ns_per_reading_max: None,
+            faults_max: FAULTS_MAX_USUAL,
         }
     }
 }
@@ -76,7 +79,7 @@ pub fn read_settings(file: &Path, text: &str) -> Result<DetectorSettings, Mistak
         .duration("rollback_window", Duration::ZERO..=Duration::from_secs(30 * 86_400))
         .unwrap_or(DetectorSettings::default().rollback_window);
     let cost_ns_per_reading_max = root.integer("cost_ns_per_reading_max", 1..=1_000_000_000);
-    let limits = read_limits(root.section("limits"));
+    let (limits, faults_max) = read_limits(root.section("limits"));
     let parameters = read_parameters(&root.section("parameters"));
     root.close();
     document.finish(Some(DetectorSettings {
@@ -87,10 +90,12 @@ pub fn read_settings(file: &Path, text: &str) -> Result<DetectorSettings, Mistak
         on_new_state,
         rollback_window,
         cost_ns_per_reading_max,
+        faults_max,
     }))
 }
 
-fn read_limits(mut section: Section<'_, '_>) -> Limits {
+/// What one call may use, and how many may fail.
+fn read_limits(mut section: Section<'_, '_>) -> (Limits, u32) {
     let usual = Limits::default();
     let deadline = section.duration("call_deadline", Duration::from_millis(1)..=Duration::from_secs(600));
     let limits = Limits {
@@ -108,8 +113,10 @@ fn read_limits(mut section: Section<'_, '_>) -> Limits {
             .integer("log_lines_per_second_max", 0..=10_000)
             .map_or(usual.log_lines_per_second_max, |number| number as u32),
     };
+    let faults_max =
+        section.integer("faults_max", 0..=10_000).map_or(FAULTS_MAX_USUAL, |number| number as u32);
     section.close();
-    limits
+    (limits, faults_max)
 }
 
 fn read_parameters(section: &Section<'_, '_>) -> Map<String, Value> {

@@ -28,6 +28,12 @@ pub struct Engine {
     pub commit_interval: Duration,
     /// A lane without readings is told of time so often (real time); `None`: never.
     pub idle_tick: Option<Duration>,
+    /// How long a lane stands still (real time) for a detector that has failed and is rebuilt.
+    pub rebuild_max: Duration,
+    /// The first quarantine of a detector ends after so long (real time), each further one lasts twice as long, …
+    pub quarantine_min: Duration,
+    /// … up to so long.
+    pub quarantine_max: Duration,
     pub delivery: Delivery,
     /// This process's own name in its group.
     pub instance: Option<String>,
@@ -46,6 +52,9 @@ impl Default for Engine {
             lane_queue_batches_max: 64,
             commit_interval: Duration::from_millis(500),
             idle_tick: None,
+            rebuild_max: Duration::from_secs(5),
+            quarantine_min: Duration::from_secs(60),
+            quarantine_max: Duration::from_secs(3600),
             delivery: Delivery::ExactlyOnce,
             instance: None,
         }
@@ -81,6 +90,13 @@ pub fn read(mut section: Section<'_, '_>) -> (Engine, Option<usize>) {
             .duration("commit_interval", MS..=MS * 60_000)
             .unwrap_or(usual.commit_interval),
         idle_tick: section.duration("idle_tick", MS * 100..=DAY),
+        rebuild_max: section
+            .duration("rebuild_max", Duration::ZERO..=MS * 600_000)
+            .unwrap_or(usual.rebuild_max),
+        quarantine_min: section.duration("quarantine_min", MS * 100..=DAY).unwrap_or(usual.quarantine_min),
+        quarantine_max: section
+            .duration("quarantine_max", MS * 100..=DAY * 30)
+            .unwrap_or(usual.quarantine_max),
         instance: read_instance(&mut section),
         delivery: delivery.as_ref().map_or(usual.delivery, |at| at.value),
     };

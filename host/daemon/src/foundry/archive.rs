@@ -82,6 +82,7 @@ impl Archive {
             limits: plan.limits,
             on_fault: plan.on_fault,
             on_new_state: plan.on_new_state,
+            faults_max: plan.faults_max as usize,
             generation,
             rollback_window: Duration::from_millis(plan.rollback_window_ms),
             log: log.clone(),

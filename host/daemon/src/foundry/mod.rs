@@ -61,6 +61,11 @@ const RECENT_LANES_MAX: usize = 2;
 /// Between two tries to reach the store.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
+/// What ran and what runs, for somebody who runs nothing.
+pub fn archive(rosters: Rosters, sandbox: Arc<Sandbox>) -> Arc<dyn Deployments> {
+    Arc::new(Archive::new(rosters, sandbox))
+}
+
 /// What is looked at, and where it is kept.
 pub struct Foundry {
     dir: PathBuf,
@@ -473,6 +478,7 @@ fn in_words(proposal: &Proposal) -> String {
     match proposal {
         Proposal::Deploy { name, plan } => format!("{name} is to run as {}", plan.digest),
         Proposal::Remove { name } => format!("{name} is to run no more"),
+        Proposal::Release { name } => format!("{name} is to judge again where it is quarantined"),
         Proposal::RollBack { name, reason, .. } => format!("{name} is to go back: {reason}"),
     }
 }

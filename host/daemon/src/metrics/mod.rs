@@ -11,6 +11,7 @@ mod tests;
 pub use sample::{DetectorSample, HttpSample, LaneSample, RegistrySample, Sample};
 
 use gridwatch_connectors::kafka::ClientFigures;
+use gridwatch_core::reading::Reason;
 use page::Page;
 
 /// The page for a sample.
@@ -100,6 +101,9 @@ fn add_account(page: &mut Page, sample: &Sample) {
     let account = sample.account();
     for (reason, count) in &account.dead_letters {
         page.add(&table::DEAD_LETTERS, &[reason], *count as f64);
+    }
+    if account.poison > 0 {
+        page.add(&table::DEAD_LETTERS, &[Reason::Poison.name()], account.poison as f64);
     }
     page.add(&table::QUANTITIES_LEFT_OUT, &[], account.quantities_left_out as f64);
     for (label, count) in &account.anomalies {

@@ -47,7 +47,7 @@ metrics! {
     JUDGED = "judged_total" Counter ["lane"] "Readings judged by every detector that is not quarantined.";
     PENDING = "pending_readings" Gauge ["lane"] "Readings in a batch that is not judged yet.";
     REPLAYED = "replayed_total" Counter ["lane"] "Readings read again in silence after a restart.";
-    DEAD_LETTERS = "dead_letters_total" Counter ["reason"] "Records that are no readings.";
+    DEAD_LETTERS = "dead_letters_total" Counter ["reason"] "Records that are no readings, and readings that a detector fails on (poison).";
     QUANTITIES_LEFT_OUT = "quantities_left_out_total" Counter [] "Numbers beyond quantities_max that were left out of readings.";
     ANOMALIES = "anomalies_total" Counter ["detector", "kind", "severity", "phase"] "Anomalies published; of an episode one is raised, one cleared.";
     SKIPPED = "skipped_total" Counter ["detector"] "Readings that a detector did not see.";

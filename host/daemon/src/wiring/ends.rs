@@ -58,7 +58,7 @@ fn folder_of(group: &str) -> String {
     if plain == group { plain } else { format!("{plain}-{}", digest::short(group.as_bytes())) }
 }
 
-fn kafka_settings(
+pub fn kafka_settings(
     config: &Config,
     kafka: &KafkaSource,
     instance: Option<&str>,

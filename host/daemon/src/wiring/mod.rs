@@ -10,8 +10,8 @@ mod signals;
 mod sought;
 mod stdout;
 
-pub use ends::{commit_file, ends, explained, make_folder, store};
-pub use lanes::{LaneBase, Lanes, of_source, settings_of, simulator_lanes};
+pub use ends::{commit_file, ends, explained, kafka_settings, make_folder, store};
+pub use lanes::{LaneBase, Lanes, of_group, of_source, settings_of, simulator_lanes};
 pub use progress::show as show_progress;
 pub use running::{Running, is_over};
 pub use sample::{Label, account_of, cost_ns, over_lanes};
@@ -34,6 +34,9 @@ pub fn pace(engine: &config::Engine, checkpoints: &config::Checkpoints) -> PaceS
         checkpoint_interval: checkpoints.interval,
         checkpoint_records_max: checkpoints.records_max,
         history_window: checkpoints.history_window,
+        rebuild_max: engine.rebuild_max,
+        quarantine_min: engine.quarantine_min,
+        quarantine_max: engine.quarantine_max,
         idle_after: engine.idle_tick,
     }
 }

@@ -100,6 +100,7 @@ mod tests {
             on_new_state: OnNewState::default(),
             mode: Mode::default(),
             rollback_window_ms: 0,
+            faults_max: 5,
         }
     }
 

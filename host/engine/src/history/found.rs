@@ -47,20 +47,28 @@ impl History {
         whom: &[&str],
         speaks_from: Position,
     ) -> Result<Reliving, HistoryError> {
-        let folder = folder_of(&parts.name);
-        let mut names: Vec<(Place, String)> = self
-            .store
-            .list(&folder)?
-            .into_iter()
-            .filter_map(|name| Some((Place::of(&name)?, name)))
-            .collect();
-        names.sort();
+        let names = self.names(&parts.name)?;
+        let beyond = || HistoryError::Beyond { lane: parts.name.clone(), wanted: at.to_string() };
         let base = names.iter().rev().find(|(place, _)| at.is_after(*place));
-        let (Some((_, base)), Some((_, newest))) = (base, names.last()) else {
-            return Err(HistoryError::Beyond { lane: parts.name, wanted: at.to_string() });
-        };
+        let (Some((_, base)), Some((_, newest))) = (base, names.last()) else { return Err(beyond()) };
         let chronicle = self.checkpoint(newest)?.chronicle;
         let decisions = |decided: u64| -> Option<Vec<Decision>> { chronicle.since(decided) };
-        self.relive(parts, base, Stretch { whom, decisions: &decisions, speaks_from })
+        self.relive(parts.clone(), base, Stretch { whom, decisions: &decisions, speaks_from })
+    }
+
+    /// The last checkpoint of the lane that is kept from before `at`.
+    pub fn find(&self, lane: &str, at: At) -> Result<String, HistoryError> {
+        let names = self.names(lane)?;
+        let found = names.into_iter().rev().find(|(place, _)| at.is_after(*place));
+        let beyond = || HistoryError::Beyond { lane: lane.to_owned(), wanted: at.to_string() };
+        found.map(|(_, name)| name).ok_or_else(beyond)
+    }
+
+    /// All that are kept of the lane, ascending.
+    fn names(&self, lane: &str) -> Result<Vec<(Place, String)>, HistoryError> {
+        let listed = self.store.list(&folder_of(lane))?.into_iter();
+        let mut names: Vec<_> = listed.filter_map(|name| Some((Place::of(&name)?, name))).collect();
+        names.sort();
+        Ok(names)
     }
 }

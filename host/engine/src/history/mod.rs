@@ -7,7 +7,9 @@
 //! - [`reliving`] a lane as it goes through its past
 //! - [`window`] readings over a stretch of time, to be plotted
 //! - [`found`] which checkpoint to begin at
+//! - [`explain`] why an anomaly was found
 
+mod explain;
 mod found;
 mod reliving;
 mod window;
@@ -23,6 +25,7 @@ use gridwatch_core::sink::{Store, StoreError};
 
 use crate::lane::{LaneError, LaneParts};
 
+pub use explain::Explained;
 pub use found::At;
 pub use reliving::{PastRecord, Reliving};
 pub use window::{Seen, Series, Window};
@@ -32,6 +35,8 @@ pub use window::{Seen, Series, Window};
 pub struct History {
     pub source: Arc<dyn Past>,
     pub store: Arc<dyn Store>,
+    /// How long a lane stands still for a detector that is rebuilt.
+    pub rebuild_max: Duration,
 }
 
 /// How long something may take.

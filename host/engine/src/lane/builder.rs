@@ -23,6 +23,8 @@ pub struct Builder {
     positions: Vec<Position>,
     /// The sensor's count of disorder when the row came; part of anomaly ids.
     disorder: Vec<u32>,
+    /// The lane's clock when the row came; `Timestamp::MIN` before it goes.
+    clocks: Vec<Timestamp>,
 }
 
 /// Buffers for one detector's choice of quantities.
@@ -46,6 +48,7 @@ impl Builder {
             malformed_texts: Vec::new(),
             positions: Vec::with_capacity(rows_max),
             disorder: Vec::with_capacity(rows_max),
+            clocks: Vec::with_capacity(rows_max),
         }
     }
 
@@ -81,6 +84,20 @@ impl Builder {
         self.disorder[row]
     }
 
+    /// The lane's clock at the row of that position, or at the first row where the position is before that.
+    pub fn clock_at(&self, position: Position) -> Option<Timestamp> {
+        let row = match *self.positions.first()? {
+            first if position <= first => 0,
+            _ => self.positions.binary_search(&position).ok()?,
+        };
+        self.clocks.get(row).copied().filter(|clock| *clock != Timestamp::MIN)
+    }
+
+    /// So many quantities the rows may have.
+    pub fn quantities(&self) -> usize {
+        self.quantities
+    }
+
     /// The first malformed quantity of a row, and how it stands in the record (empty where that is not kept).
     pub fn malformed_at(&self, row: usize) -> Option<(u16, &str)> {
         let (quantity, row) = self.malformed.iter().find(|(_, at)| *at as usize == row)?;
@@ -94,7 +111,16 @@ impl Builder {
         self.values.resize(quantities * self.rows_max, f64::NAN);
     }
 
-    pub fn push(&mut self, sensor: u32, reading: &Reading, marks: u8, position: Position, disorder: u32) {
+    /// `clock` is the lane's, with this reading.
+    pub fn push(
+        &mut self,
+        sensor: u32,
+        reading: &Reading,
+        marks: u8,
+        position: Position,
+        disorder: u32,
+        clock: Option<Timestamp>,
+    ) {
         let row = self.sensors.len();
         self.sensors.push(sensor);
         self.timestamps.push(reading.timestamp);
@@ -112,6 +138,7 @@ impl Builder {
         self.marks.push(marks);
         self.positions.push(position);
         self.disorder.push(disorder);
+        self.clocks.push(clock.unwrap_or(Timestamp::MIN));
     }
 
     /// The batch as columns of the `chosen` quantities.
@@ -164,6 +191,33 @@ impl Builder {
             malformed_texts: Vec::new(),
             positions: self.positions.clone(),
             disorder: Vec::new(),
+            clocks: Vec::new(),
+        }
+    }
+
+    /// Some of the rows, ascending, as a batch of their own.
+    pub fn part(&self, rows: &[usize]) -> Builder {
+        let mut values = Vec::with_capacity(self.quantities * rows.len());
+        for quantity in 0..self.quantities {
+            let start = quantity * self.rows_max;
+            values.extend(rows.iter().map(|row| self.values[start + row]));
+        }
+        let new_of = |row: u32| rows.binary_search(&(row as usize)).ok().map(|new| new as u32);
+        let malformed = self.malformed.iter().filter_map(|(quantity, row)| Some((*quantity, new_of(*row)?)));
+        let marks: Vec<u8> = rows.iter().map(|row| self.marks[*row]).collect();
+        Builder {
+            rows_max: rows.len(),
+            quantities: self.quantities,
+            sensors: rows.iter().map(|row| self.sensors[*row]).collect(),
+            timestamps: rows.iter().map(|row| self.timestamps[*row]).collect(),
+            values,
+            marked: marks.iter().any(|marks| *marks != 0),
+            marks,
+            malformed: malformed.collect(),
+            malformed_texts: Vec::new(),
+            positions: rows.iter().map(|row| self.positions[*row]).collect(),
+            disorder: Vec::new(),
+            clocks: Vec::new(),
         }
     }
 
@@ -181,6 +235,7 @@ impl Builder {
         self.malformed_texts.clear();
         self.positions.clear();
         self.disorder.clear();
+        self.clocks.clear();
     }
 }
 
@@ -196,8 +251,8 @@ mod tests {
     fn a_choice_of_quantities_is_gathered_in_its_order() {
         let mut builder = Builder::new(4);
         builder.set_quantities(3);
-        builder.push(0, &reading(&[(0, 1.0), (2, 3.0)], &[1]), 0, 10, 0);
-        builder.push(1, &reading(&[(1, 2.5)], &[0]), mark::REPEATED, 11, 0);
+        builder.push(0, &reading(&[(0, 1.0), (2, 3.0)], &[1]), 0, 10, 0, None);
+        builder.push(1, &reading(&[(1, 2.5)], &[0]), mark::REPEATED, 11, 0, Some(7));
         let mut gathered = Gathered::default();
         let view = builder.view(&[2, 1], &mut gathered);
         assert_eq!(view.values.len(), 4);
@@ -210,12 +265,32 @@ mod tests {
     }
 
     #[test]
+    fn a_part_shows_its_rows_and_no_others() {
+        let mut builder = Builder::new(4);
+        builder.set_quantities(2);
+        for row in 0..3u32 {
+            let marks = if row == 1 { mark::BACKWARD } else { 0 };
+            let reading = reading(&[(0, f64::from(row))], if row == 2 { &[1] } else { &[] });
+            builder.push(row, &reading, marks, 10 + u64::from(row), 0, Some(i64::from(row)));
+        }
+        assert_eq!([9, 10, 12, 13].map(|at| builder.clock_at(at)), [Some(0), Some(0), Some(2), None]);
+        let mut gathered = Gathered::default();
+        let part = builder.part(&[0, 2]);
+        let view = part.view(&[1, 0], &mut gathered);
+        assert_eq!((view.sensors, &view.values[2..]), (&[0, 2][..], &[0.0, 2.0][..]));
+        assert_eq!((view.malformed, view.marks), (&[1][..], &[0, mark::MALFORMED][..]));
+        let part = builder.part(&[0]);
+        let view = part.view(&[0], &mut gathered);
+        assert!(view.marks.is_empty() && view.malformed.is_empty());
+    }
+
+    #[test]
     fn a_full_batch_and_a_cleared_one_show_the_same_as_gathered() {
         let mut builder = Builder::new(2);
         builder.set_quantities(2);
         for _ in 0..2 {
-            builder.push(0, &reading(&[(0, 1.0)], &[]), 0, 1, 0);
-            builder.push(0, &reading(&[(1, 2.0)], &[]), 0, 2, 0);
+            builder.push(0, &reading(&[(0, 1.0)], &[]), 0, 1, 0, None);
+            builder.push(0, &reading(&[(1, 2.0)], &[]), 0, 2, 0, None);
             let mut gathered = Gathered::default();
             let view = builder.view(&[0, 1], &mut gathered);
             let bits: Vec<bool> = view.values.iter().map(|v| v.is_nan()).collect();

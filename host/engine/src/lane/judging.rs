@@ -1,17 +1,18 @@
 //! Batches, ticks and changes reach all who sit in the lane, and whoever fails is out.
 
+use std::collections::VecDeque;
+
 use gridwatch_core::Timestamp;
-use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::finding::Finding;
 use gridwatch_core::judge::Fault;
 use gridwatch_core::record::Position;
 use gridwatch_core::sensors::{Attributes, SensorTable};
 
 use super::apprentice::Event;
+use super::faults::{Judged, Out};
 use super::publisher::{Cause, Said};
 use super::seat::{Life, Seat};
 use super::{Lane, LaneError};
-use crate::deployment::OnFault;
 
 impl Lane {
     pub(super) fn judge_batch(&mut self) -> Result<(), LaneError> {
@@ -24,23 +25,24 @@ impl Lane {
         self.record(|lane| Event::Batch(lane.batch.copy()));
         self.recent.batch(&self.batch);
         let mut found: Vec<(usize, Finding)> = Vec::new();
-        let mut faults = Vec::new();
-        for (at, seat) in self.seats.iter_mut().enumerate() {
-            match seat.observe(&self.batch, &self.sensors) {
-                Ok(findings) => found.extend(findings.into_iter().map(|finding| (at, finding))),
-                Err(fault) => faults.push((at, fault)),
-            }
+        let mut outs = VecDeque::new();
+        for at in 0..self.seats.len() {
+            let Judged { findings, out } = self.judge_seat(at, live);
+            found.extend(findings.into_iter().map(|finding| (at, finding)));
+            outs.extend(out.map(|out| (at, out)));
         }
-        // Whoever failed is out from the batch's first row on, before the others speak of its rows.
-        for (at, fault) in faults {
-            self.quarantine(at, &fault, first)?;
-        }
-        // By row, then by detector: an order that no cut of batches can change.
+        // By row, then by detector: an order that no cut of batches can change. Whoever failed is out from a row on,
+        // before the others speak of that.
         found.sort_by_key(|(_, finding)| finding.row);
-        let rows = self.batch.rows() as u64;
+        outs.make_contiguous().sort_by_key(|(_, out)| out.row);
+        let rows = self.batch.rows();
+        let judged: Vec<usize> = (0..self.seats.len()).map(|at| self.rows_judged(at, &outs)).collect();
         let mut said = Said::default();
         for (at, finding) in found {
             let row = finding.row as usize;
+            while let Some((at, out)) = outs.pop_front_if(|(_, out)| out.row <= row) {
+                self.suspend(at, &out.fault, self.batch.position(out.row), out.kept)?;
+            }
             said.turn_to(row);
             let cause = Cause {
                 sensor: Some(self.batch.sensor(row)),
@@ -51,18 +53,31 @@ impl Lane {
             };
             self.publish(at, &finding, cause, &mut said);
         }
+        for (at, out) in outs {
+            self.suspend(at, &out.fault, self.batch.position(out.row), out.kept)?;
+        }
         self.for_each_hidden(|seat, lane| seat.observe_silently(lane.batch, lane.sensors, lane.quantities));
         if live {
-            self.account.pending -= rows;
-            self.account.judged += rows;
-            for seat in &self.seats {
-                if matches!(seat.life, Life::Quarantined { .. }) {
-                    *self.account.skipped.entry(seat.deployment.name.clone()).or_default() += rows;
-                }
+            self.account.pending -= rows as u64;
+            self.account.judged += rows as u64;
+            for (seat, judged) in self.seats.iter().zip(judged).filter(|(_, judged)| *judged < rows) {
+                let skipped = self.account.skipped.entry(seat.deployment.name.clone()).or_default();
+                *skipped += (rows - judged) as u64;
             }
+            self.count_skipped();
         }
+        self.skips.clear();
         self.batch.clear();
         Ok(())
+    }
+
+    /// So many of the batch's rows came before the detector was out.
+    fn rows_judged(&self, at: usize, outs: &VecDeque<(usize, Out)>) -> usize {
+        match (&self.seats[at].life, outs.iter().find(|(of, _)| *of == at)) {
+            (Life::Quarantined { .. }, _) => 0,
+            (_, Some((_, out))) => out.row,
+            _ => self.batch.rows(),
+        }
     }
 
     pub(super) fn advance(
@@ -71,16 +86,30 @@ impl Lane {
         position: Position,
         live: bool,
     ) -> Result<(), LaneError> {
+        if self.withheld.is_some_and(|(tick, from)| watermark == tick && self.next >= from) {
+            return Ok(());
+        }
         let mut said = Said::default();
         let cause = Cause { sensor: None, row: None, position, occasion: watermark as u64, live };
         for at in 0..self.seats.len() {
-            match self.seats[at].advance(watermark, &self.sensors) {
+            if self.suspend_at_tick(at) {
+                continue;
+            }
+            self.watch_before(at, position);
+            let found = self.seats[at].advance(watermark, &self.sensors);
+            self.watch_tick(at, watermark, &found);
+            match found {
                 Ok(findings) => {
                     findings.iter().for_each(|finding| self.publish(at, finding, cause, &mut said))
                 }
-                Err(fault) => self.quarantine(at, &fault, self.next)?,
+                Err(fault) => {
+                    let kept = self.known_before(at, self.next, Some(watermark));
+                    self.count_fault(at, &fault);
+                    self.suspend(at, &fault, self.next, kept)?;
+                }
             }
         }
+        self.told = Some(watermark);
         self.record(|_| Event::Advance(watermark));
         self.recent.tick(watermark);
         self.for_each_hidden(|seat, lane| seat.advance_silently(watermark, lane.sensors, lane.quantities));
@@ -113,48 +142,17 @@ impl Lane {
     ) -> Result<(), LaneError> {
         for at in 0..self.seats.len() {
             if let Err(fault) = work(&mut self.seats[at], &self.sensors) {
-                self.quarantine(at, &fault, self.next)?;
+                let kept = self.known_before(at, self.next, None);
+                self.count_fault(at, &fault);
+                self.suspend(at, &fault, self.next, kept)?;
             }
         }
-        Ok(())
-    }
-
-    /// The detector judges no more from `position` on. In a replay the decision may have been made
-    /// already, a little later; it is the same one.
-    pub(super) fn quarantine(
-        &mut self,
-        at: usize,
-        fault: &Fault,
-        position: Position,
-    ) -> Result<(), LaneError> {
-        let detector = self.seats[at].deployment.name.clone();
-        if self.seats[at].deployment.on_fault == OnFault::Halt {
-            return Err(LaneError::Halt { lane: self.name.clone(), detector, fault: fault.clone() });
-        }
-        let is_of_detector = |decision: &Decision| matches!(&decision.what, What::Quarantine { detector: name, .. } if *name == detector);
-        tracing::error!(lane = self.name, detector, position, fault = fault.label(), "quarantined: {fault}");
-        let reason = shortened(fault.to_string());
-        let known = self.replay.decisions.iter().any(is_of_detector);
-        // What was published up to the committed position stays so: a new decision comes after it.
-        let position = position.max(self.replay.silent_until);
-        if known {
-            let decisions = std::mem::take(&mut self.replay.decisions);
-            let (ours, others): (Vec<_>, Vec<_>) = decisions.into_iter().partition(is_of_detector);
-            ours.into_iter().for_each(|decision| self.chronicle.note(decision));
-            self.replay.decisions = others.into();
-        } else {
-            let fingerprint = self.seats[at].fingerprint.clone();
-            let what = What::Quarantine { detector, fingerprint, reason: reason.clone() };
-            self.decide_at(position, what);
-        }
-        *self.seats[at].faults.entry(fault.label()).or_default() += 1;
-        self.close(at, reason, position, !known || self.comes_again(position));
         Ok(())
     }
 }
 
 /// A reason becomes part of a decision, and those travel in every commit.
-fn shortened(mut reason: String) -> String {
+pub(super) fn shortened(mut reason: String) -> String {
     const REASON_BYTES_MAX: usize = 300;
     if reason.len() > REASON_BYTES_MAX {
         reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));

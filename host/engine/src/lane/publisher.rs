@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use gridwatch_core::Timestamp;
 use gridwatch_core::account::AnomalyLabel;
 use gridwatch_core::anomaly::{Anomaly, EpisodeKey, Ordinal, PublicSubject};
-use gridwatch_core::checkpoint::OpenEpisode;
+use gridwatch_core::checkpoint::{DetectorState, OpenEpisode};
 use gridwatch_core::decode::{Mapping, has_decimal_comma};
 use gridwatch_core::finding::{Finding, Phase, Severity, Subject};
 use gridwatch_core::record::Position;
@@ -108,12 +108,20 @@ impl Lane {
     }
 
     /// The detector's seat is empty from now on: its open episodes are cleared by the host, with the reason.
-    pub(super) fn close(&mut self, at: usize, reason: String, position: Position, live: bool) {
+    /// What the detector knew is `kept`.
+    pub(super) fn close(
+        &mut self,
+        at: usize,
+        reason: String,
+        kept: Option<DetectorState>,
+        position: Position,
+        live: bool,
+    ) {
         let seat = &mut self.seats[at];
         let episodes = std::mem::take(&mut seat.episodes);
         let explanation =
             format!("closed by the host: detector {} is quarantined: {reason}", seat.deployment.name);
-        seat.life = Life::Quarantined { reason };
+        seat.life = Life::Quarantined { reason, kept: kept.map(Box::new) };
         if live {
             let name = seat.deployment.name.clone();
             let (version, digest) = seat.identity();
@@ -158,7 +166,7 @@ impl Lane {
             phase,
             severity: if phase == Phase::Cleared { Severity::Info } else { episode.severity },
             score: 0.0,
-            timestamp: self.clock.time().unwrap_or(episode.since),
+            timestamp: self.batch.clock_at(position).or(self.clock.time()).unwrap_or(episode.since),
             since: episode.since,
             value: None,
             expected: None,

@@ -183,7 +183,7 @@ mod tests {
                 malformed: vec![1],
                 ..Reading::default()
             };
-            batch.push(*sensor, &reading, 0, at as u64, 0);
+            batch.push(*sensor, &reading, 0, at as u64, 0, None);
         }
         batch
     }

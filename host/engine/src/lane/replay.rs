@@ -4,7 +4,7 @@ use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::record::Position;
 use gridwatch_core::sink::Delivery;
 
-use super::seat::Seat;
+use super::quarantine::is_quarantine;
 use super::{Lane, LaneError};
 
 impl Lane {
@@ -13,20 +13,25 @@ impl Lane {
         while self.replay.decisions.front().is_some_and(|decision| decision.position <= position) {
             self.flush()?;
             // What follows from it is to be said as it was said then: with the record at it in hand.
-            let is_due_later = |decision: &Decision| {
-                matches!(decision.what, What::Quarantine { .. }) && self.comes_again(decision.position)
-            };
+            let is_due_later =
+                |decision: &Decision| is_quarantine(decision) && self.comes_again(decision.position);
             if self.replay.decisions.front().is_some_and(is_due_later) {
                 break;
             }
-            // The flush may have taken the one that was due.
-            let is_due = |decision: &mut Decision| decision.position <= position;
+            // The flush may have taken the one that was due. One about a reading waits for that.
+            let is_due = |decision: &mut Decision| {
+                let waits = matches!(decision.what, What::Skip { .. }) && decision.position >= self.next;
+                decision.position <= position && !waits
+            };
             let Some(decision) = self.replay.decisions.pop_front_if(is_due) else { break };
             let live = self.comes_again(decision.position);
             self.chronicle.note(decision.clone());
             match decision.what {
-                What::Quarantine { detector, fingerprint, reason } => {
-                    self.quarantine_again(&detector, &fingerprint, reason, decision.position, false);
+                what @ (What::Quarantine { .. } | What::Suspend { .. }) => {
+                    self.suspend_again(what, decision.position, false);
+                }
+                What::Release { detector, is_cold } => {
+                    self.release_again(&detector, is_cold, decision.position, live);
                 }
                 What::Closed { detector } if !live => self.replay.closed.push(detector),
                 What::Closed { .. } => {}
@@ -41,10 +46,8 @@ impl Lane {
                 What::Remove { detector, is_kept } => {
                     self.vacate(&detector, is_kept, decision.position, live)?;
                 }
-                // Nobody decides these yet.
-                What::Skip { .. } | What::Suspend { .. } | What::Release { .. } => {}
-                // Taken apart from the others on resuming: they are no matter of batches.
-                What::SchemaUnknown { .. } | What::SchemaKnown { .. } => {}
+                // Taken apart from the others: on resuming, and with the record in hand.
+                What::SchemaUnknown { .. } | What::SchemaKnown { .. } | What::Skip { .. } => {}
             }
         }
         if position >= self.replay.silent_until {
@@ -64,13 +67,13 @@ impl Lane {
 
     /// Those of an earlier life that stand at the batch in hand, and whose consequences are to be said again.
     pub(super) fn relive_at_batch(&mut self, first: Position) {
-        while let Some(decision) = self.replay.decisions.pop_front_if(|decision| {
-            decision.position <= first && matches!(decision.what, What::Quarantine { .. })
-        }) {
+        while let Some(decision) = self
+            .replay
+            .decisions
+            .pop_front_if(|decision| decision.position <= first && is_quarantine(decision))
+        {
             self.chronicle.note(decision.clone());
-            if let What::Quarantine { detector, fingerprint, reason } = decision.what {
-                self.quarantine_again(&detector, &fingerprint, reason, decision.position, true);
-            }
+            self.suspend_again(decision.what, decision.position, true);
         }
     }
 
@@ -82,20 +85,5 @@ impl Lane {
     /// Where messages come again, a decision was committed before what follows from it was published.
     pub(super) fn comes_again(&self, position: Position) -> bool {
         self.delivery == Delivery::AtLeastOnce && self.is_live(position)
-    }
-
-    /// Another build, or other parameters or limits, begin with a clean slate.
-    fn quarantine_again(
-        &mut self,
-        detector: &str,
-        fingerprint: &str,
-        reason: String,
-        position: Position,
-        live: bool,
-    ) {
-        let is_it = |seat: &Seat| seat.deployment.name == detector && seat.fingerprint == fingerprint;
-        if let Some(at) = self.seats.iter().position(is_it) {
-            self.close(at, reason, position, live);
-        }
     }
 }

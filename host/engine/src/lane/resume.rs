@@ -89,7 +89,7 @@ impl Lane {
         let (mut lane, deployments) =
             Lane::empty(parts, checkpoint.position, checkpoint.quantities.clone(), sensors)?;
         lane.clock = checkpoint.clock.clone();
-        lane.tick = checkpoint.tick;
+        (lane.tick, lane.told) = (checkpoint.tick, checkpoint.tick);
         lane.chronicle = checkpoint.chronicle.clone();
         lane.settled = committed;
         // What an earlier life had decided for later may stand before what the life after it decided.
@@ -170,6 +170,8 @@ impl Lane {
             }
         }
         self.seats.sort_by(|a, b| a.deployment.name.cmp(&b.deployment.name));
+        // What they hold open was cleared when they were quarantined.
+        left.iter_mut().filter(|state| state.quarantine.is_some()).for_each(|state| state.episodes.clear());
         let (dormant, gone): (Vec<_>, _) = left.into_iter().partition(|state| dormant.contains(&state.name));
         self.dormant.extend(dormant);
         self.replay.gone = gone;
@@ -212,7 +214,9 @@ impl Lane {
             let state = match self.seats[at].save(&quantities) {
                 Ok(state) => state,
                 Err(fault) => {
-                    self.quarantine(at, &fault, self.next)?;
+                    let kept = self.known_before(at, self.next, None);
+                    self.count_fault(at, &fault);
+                    self.suspend(at, &fault, self.next, kept)?;
                     self.quarantined_state(at, &quantities)?
                 }
             };
@@ -290,6 +294,7 @@ impl Lane {
         quantities: Vec<Quantity>,
         sensors: SensorTable,
     ) -> Result<(Lane, Vec<Arc<Deployment>>), LaneError> {
+        let recipe = parts.history.is_some().then(|| Box::new(parts.clone()));
         let LaneParts {
             name,
             origin,
@@ -331,6 +336,12 @@ impl Lane {
             output: Output { position, ..Output::default() },
             chronicle: Chronicle::default(),
             durable: None,
+            recipe,
+            skips: Vec::new(),
+            told: None,
+            watched: None,
+            capsules: Vec::new(),
+            withheld: None,
             settled: position,
             account: Account::default(),
             reading: Reading::default(),

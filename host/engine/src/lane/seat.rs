@@ -1,6 +1,6 @@
 //! A detector's place in a lane: its instance, what it chose and knows, its open episodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use gridwatch_core::anomaly::{EpisodeKey, PublicSubject};
@@ -39,11 +39,17 @@ pub struct Seat {
     /// `Fault::label` -> how often.
     pub faults: BTreeMap<&'static str, u64>,
     pub(super) gathered: Gathered,
+    /// When it failed of late (event time).
+    pub recent_faults: VecDeque<Timestamp>,
 }
 
 pub enum Life {
     Judging(Box<dyn Judge>),
-    Quarantined { reason: String },
+    /// What it knew is kept for the end of it, where it could be had.
+    Quarantined {
+        reason: String,
+        kept: Option<Box<DetectorState>>,
+    },
 }
 
 /// What a detector has cost and said in a lane.
@@ -97,7 +103,7 @@ impl Seat {
             usage: self.usage,
             quarantine: match &self.life {
                 Life::Judging(_) => None,
-                Life::Quarantined { reason } => Some(reason.clone()),
+                Life::Quarantined { reason, .. } => Some(reason.clone()),
             },
             faults: self.faults.clone(),
             open_episodes: self.episodes.len(),
@@ -124,6 +130,7 @@ impl Seat {
             orphans: BTreeMap::new(),
             usage: Usage::default(),
             faults: BTreeMap::new(),
+            recent_faults: VecDeque::new(),
             gathered: Gathered::default(),
         })
     }
@@ -134,21 +141,20 @@ impl Seat {
         deployment: Arc<Deployment>,
         quantities: &[Quantity],
         sensors: &SensorTable,
-        state: DetectorState,
+        mut state: DetectorState,
         time: Option<Timestamp>,
     ) -> Result<Self, Fault> {
         let mut seat = Seat::cold(deployment, quantities)?;
-        let same = state.fingerprint == seat.fingerprint;
-        if let Some(reason) = state.quarantine {
-            // The same bytes would fail the same way; changed ones begin anew.
-            if same {
-                tracing::warn!(
-                    detector = state.name,
-                    "stays quarantined until its file or settings change: {reason}"
-                );
-                seat.life = Life::Quarantined { reason };
+        if let Some(reason) = state.quarantine.take() {
+            if state.fingerprint == seat.fingerprint {
+                tracing::warn!(detector = state.name, "is still quarantined: {reason}");
+                let kept = knows_something(&state).then(|| Box::new(state));
+                seat.life = Life::Quarantined { reason, kept };
+                return Ok(seat);
             }
-            return Ok(seat);
+            if !knows_something(&state) {
+                return Ok(seat);
+            }
         }
         match seat.restore(sensors, &state, time) {
             Ok(()) => seat.episodes = state.episodes.into_iter().collect(),
@@ -162,7 +168,7 @@ impl Seat {
     }
 
     /// A seat for a candidate, which begins with what the one before it knows; with nothing where there was none,
-    /// or one that judged no more.
+    /// or one that judged no more and left nothing.
     pub fn candidate(
         deployment: Arc<Deployment>,
         quantities: &[Quantity],
@@ -170,7 +176,8 @@ impl Seat {
         state: Option<DetectorState>,
         time: Option<Timestamp>,
     ) -> Result<Self, Fault> {
-        match state.filter(|state| state.quarantine.is_none()) {
+        let known = state.filter(|state| state.quarantine.is_none() || knows_something(state));
+        match known.map(|state| DetectorState { quarantine: None, ..state }) {
             Some(state) => Seat::restored(deployment, quantities, sensors, state, time),
             None => Seat::cold(deployment, quantities),
         }
@@ -219,7 +226,14 @@ impl Seat {
             place: Place { generation: self.deployment.generation, role: Role::Live },
         };
         match &mut self.life {
-            Life::Quarantined { reason } => state.quarantine = Some(reason.clone()),
+            Life::Quarantined { reason, kept } => {
+                state.quarantine = Some(reason.clone());
+                if let Some(kept) = kept {
+                    state.saved.clone_from(&kept.saved);
+                    state.states.clone_from(&kept.states);
+                    state.episodes.clone_from(&kept.episodes);
+                }
+            }
             Life::Judging(judge) => {
                 state.saved.shared = judge.save_shared()?;
                 let mut first = 0;
@@ -296,6 +310,28 @@ impl Seat {
             self.usage.findings += findings.len() as u64;
         }
         Ok(findings)
+    }
+
+    /// Judges some rows of the batch, as if the others had never been.
+    pub fn observe_rows(
+        &mut self,
+        batch: &Builder,
+        rows: &[usize],
+        sensors: &SensorTable,
+    ) -> Result<Vec<Finding>, Fault> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut findings = self.observe(&batch.part(rows), sensors)?;
+        findings.iter_mut().for_each(|finding| finding.row = rows[finding.row as usize] as u32);
+        Ok(findings)
+    }
+
+    /// The instance of another seat of the same detector, which knows what this one should.
+    pub fn take_over(&mut self, other: Seat) {
+        self.life = other.life;
+        self.chosen = other.chosen;
+        self.announced = other.announced;
     }
 
     pub fn advance(&mut self, watermark: Timestamp, sensors: &SensorTable) -> Result<Vec<Finding>, Fault> {
@@ -385,6 +421,11 @@ impl Seat {
         };
         findings.iter().try_for_each(|f| bounds.check(f)).map_err(|what| Fault::Contract { call, what })
     }
+}
+
+/// Whether there is anything in what a detector left.
+pub fn knows_something(state: &DetectorState) -> bool {
+    !state.saved.shared.is_empty() || !state.states.is_empty()
 }
 
 fn configure(

@@ -268,7 +268,7 @@ impl Lane {
 
     /// Who takes a seat may hold other episodes open than who left it: the host says so, so that those who listen
     /// are left with what is.
-    fn reconcile(
+    pub(super) fn reconcile(
         &mut self,
         at: usize,
         published: &BTreeMap<EpisodeKey, OpenEpisode>,
@@ -315,11 +315,11 @@ impl Lane {
         self.replay.deployments.get(&(detector.to_owned(), generation)).cloned()
     }
 
-    fn seat_of(&self, detector: &str) -> Option<usize> {
+    pub(super) fn seat_of(&self, detector: &str) -> Option<usize> {
         self.seats.iter().position(|seat| seat.deployment.name == detector)
     }
 
-    fn warm(&self, detector: &str) -> Option<usize> {
+    pub(super) fn warm(&self, detector: &str) -> Option<usize> {
         self.hidden.iter().position(|hidden| hidden.is(detector, HiddenRole::Warm))
     }
 }

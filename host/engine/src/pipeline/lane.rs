@@ -11,6 +11,7 @@ use gridwatch_core::record::{Feed, SourceError};
 use gridwatch_core::sink::{Commits, LaneCommit, LaneId, SinkError, Store};
 
 use super::change::Changes;
+use super::quarantine::Quarantines;
 use super::{LaneShared, Notice, Order, PipelineError, Shared, WAIT_MAX, lock};
 use crate::lane::{LaneParts, LaneTemplate};
 use crate::outlet::first_checkpoint_name;
@@ -112,6 +113,7 @@ impl Thread {
         let mut hand_on = |parcel| self.hand_on(parcel);
         let mut shown = Duration::ZERO;
         let mut changes = Changes::new();
+        let mut quarantines = Quarantines::default();
         loop {
             if self.shared.is_ordered(Order::Abandon) {
                 return Ok(());
@@ -136,6 +138,9 @@ impl Thread {
             }
             self.shared.recent.give(worker.lane());
             changes.step(worker, &self.openings.shared, &self.shared)?;
+            if quarantines.step(worker.lane_mut(), &self.openings.pace)? {
+                self.shared.want_saved();
+            }
         }
     }
 

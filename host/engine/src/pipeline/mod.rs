@@ -10,6 +10,7 @@ mod change;
 mod intake;
 mod lane;
 mod outlet;
+mod quarantine;
 mod question;
 mod recent;
 mod vault;
@@ -211,7 +212,8 @@ impl Pipeline {
     pub fn start(plan: Plan) -> Result<Pipeline, PipelineError> {
         let Plan { intake, template, mut sink, store, past, pace, on_missing, observers } = plan;
         let commits = sink.recover()?;
-        let history = past.map(|source| History { source, store: store.clone() });
+        let rebuild_max = pace.rebuild_max;
+        let history = past.map(|source| History { source, store: store.clone(), rebuild_max });
         let template = LaneTemplate { delivery: sink.delivery(), history, ..template };
         let shared = Arc::new(Shared::default());
         let mut pipeline = Pipeline { shared: shared.clone(), threads: Vec::new() };

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use gridwatch_core::Timestamp;
 use gridwatch_core::batch::{BatchView, Sensor, mark};
@@ -13,6 +14,10 @@ use serde::{Deserialize, Serialize};
 
 /// A value that makes the detector trap.
 pub const POISON: f64 = 666.0;
+/// A value that makes the detector trap at a later tick.
+pub const BOMB: f64 = 777.0;
+/// Which ticks these are.
+const BOMB_TICKS: i64 = 5;
 const HIGH: f64 = 100.0;
 const SILENCE_MS: i64 = 60_000;
 
@@ -25,6 +30,8 @@ pub struct NativeModule {
     prefix: &'static str,
     /// A later one finds lower values high, and other crowds.
     version: u32,
+    /// So many calls of `observe` fail, whatever they are shown.
+    pub hiccups: Arc<AtomicU32>,
 }
 
 impl NativeModule {
@@ -43,7 +50,7 @@ impl NativeModule {
             metadata: vec![],
         };
         let digest = format!("sha256:{name}-{version}");
-        NativeModule { descriptor, digest, prefix, version }
+        NativeModule { descriptor, digest, prefix, version, hiccups: Arc::default() }
     }
 }
 
@@ -56,7 +63,8 @@ impl Module for NativeModule {
     }
     fn instantiate(&self, _limits: Limits, _log: Arc<dyn GuestLog>) -> Result<Box<dyn Judge>, Fault> {
         let NativeModule { prefix, version, .. } = *self;
-        Ok(Box::new(NativeJudge { prefix, version, ..NativeJudge::default() }))
+        let hiccups = self.hiccups.clone();
+        Ok(Box::new(NativeJudge { prefix, version, hiccups, ..NativeJudge::default() }))
     }
 }
 
@@ -68,6 +76,7 @@ struct NativeJudge {
     locations: Vec<String>,
     states: BTreeMap<u32, State>,
     shared: BTreeMap<String, u64>,
+    hiccups: Arc<AtomicU32>,
     dead: bool,
 }
 
@@ -77,6 +86,7 @@ struct State {
     silent_since: Option<Timestamp>,
     /// By quantity's name: start of the episode.
     high: BTreeMap<String, Timestamp>,
+    bomb: bool,
 }
 
 fn finding(row: u32, subject: Subject, kind: u32, phase: Phase, timestamp: Timestamp) -> Finding {
@@ -120,6 +130,7 @@ impl NativeJudge {
                 self.dead = true;
                 return Err(Fault::Trap { call: Call::Observe, what: "poison".into() });
             }
+            state.bomb |= value == BOMB;
             if batch.malformed.contains(&((q * rows + row) as u32)) {
                 out.push(Finding { quantity: Some(q as u32), ..say(3, Phase::Single) });
             }
@@ -177,6 +188,11 @@ impl Judge for NativeJudge {
     }
     fn observe(&mut self, batch: BatchView<'_>) -> Result<Vec<Finding>, Fault> {
         assert!(!self.dead, "a dead judge was called");
+        let less = |hiccups: u32| hiccups.checked_sub(1);
+        if self.hiccups.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+            self.dead = true;
+            return Err(Fault::Deadline { call: Call::Observe, limit_ms: 7 });
+        }
         let mut out = Vec::new();
         for row in 0..batch.sensors.len() {
             self.judge_row(&batch, row, &mut out)?;
@@ -185,6 +201,11 @@ impl Judge for NativeJudge {
     }
     fn advance(&mut self, watermark: Timestamp) -> Result<Vec<Finding>, Fault> {
         assert!(!self.dead, "a dead judge was called");
+        let is_tick = (watermark / 10_000) % BOMB_TICKS == 0;
+        if is_tick && self.states.values().any(|state| state.bomb) {
+            self.dead = true;
+            return Err(Fault::Trap { call: Call::Advance, what: "bomb".into() });
+        }
         let mut out = Vec::new();
         for (&sensor, state) in &mut self.states {
             if state.silent_since.is_none() && state.last > 0 && watermark - state.last > SILENCE_MS {

@@ -33,6 +33,7 @@ pub fn deployment(module: NativeModule, generation: u64) -> Arc<Deployment> {
         limits: Limits::default(),
         on_fault: OnFault::Quarantine,
         on_new_state: OnNewState::Refuse,
+        faults_max: 5,
         generation,
         rollback_window: Duration::from_secs(60),
         log: Arc::new(NoLog),
@@ -90,6 +91,7 @@ pub fn open(
         Some(commit) => (commit, false),
         None => (save_first(&mut worker, store), true),
     };
+    worker.lane_mut().set_durable(commit.checkpoint.clone());
     outlet.receive(&lane(), Parcel::Opened { commit, is_new }).unwrap();
     outlet.settle().unwrap();
     (worker, outlet)
