@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-browser build guests dashboard host setup fmt lint unit scenarios clean \
-        bench-border bench-metrics bench-replay bench-start bench-memory bench-kafka bench-latency \
+        bench-border bench-metrics bench-replay bench-start bench-memory bench-swap bench-kafka bench-latency \
         chaos fuzz servers servers-stop stack stack-stop stack-check
 
 CARGO ?= cargo
@@ -67,6 +67,10 @@ bench-start: build ## From start to ready
 bench-memory: build ## A million sensors of five quantities; ten million readings
 	@$(CARGO) build $(PROFILE) --quiet --bin bench-memory
 	@target/release/bench-memory
+
+bench-swap: build ## What a swap costs under full load, and that it loses nothing; SWAPS=n, SWAPS_MANY=n, SEED=n
+	@$(CARGO) build $(PROFILE) --quiet --bin bench-swap
+	@SWAPS=$(SWAPS) SWAPS_MANY=$(SWAPS_MANY) SEED=$(SEED) target/release/bench-swap
 
 chaos: build ## Real processes and a real broker, disturbed from a seed; SCENARIO=name KILLS=n SEED=n
 	@.ci/setup servers

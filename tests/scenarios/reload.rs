@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use gridwatch_tests::bench::root;
 use gridwatch_tests::house::{House, errors, simulated};
 
 use crate::hostile::answering;
@@ -194,4 +195,69 @@ fn a_state_that_lies_about_its_version_leaves_the_one_before_it_in_place() {
     let live = Live::start(&house);
     live.until("was rolled back", 1);
     live.stop();
+}
+
+/// The same module under other limits: as a shadow it finds what the live one finds, and in its seat it says what the
+/// one before it would have said.
+#[test]
+fn what_shadows_is_not_heard_outlives_a_kill_and_is_promoted_and_rolled_back_warm() {
+    let readings = simulated(35, 300_000);
+    let pieces = pieces(&readings, 6);
+    let house = following(&DETECTORS);
+    let settings = |mode: &str| {
+        for name in DETECTORS {
+            let toml = format!("mode = \"{mode}\"\n[limits]\ncall_deadline = \"700ms\"\n");
+            house.write(&format!("detectors/{name}.toml"), toml);
+        }
+    };
+    let die = |mut live: Live<'_>| {
+        live.committed();
+        live.child.kill().unwrap();
+        live.child.wait().unwrap();
+    };
+    let live = Live::start(&house);
+    live.feed(&pieces[0]);
+    settings("shadow");
+    live.until(" shadows lane", DETECTORS.len());
+    live.feed(&pieces[1]);
+    die(live);
+    let live = Live::start(&house);
+    live.feed(&pieces[2]);
+    settings("live");
+    // None of them has to catch up, also in another life than the one that brought it.
+    live.until(" promoted ", DETECTORS.len());
+    assert_eq!((live.said(" shadows lane"), live.said(" swapped ")), (DETECTORS.len(), 0));
+    live.feed(&pieces[3]);
+    die(live);
+    let live = Live::start(&house);
+    live.feed(&pieces[4]);
+    let output = house.output(&["rollback", "shift", "-c", "gridwatch.toml"]);
+    assert!(output.status.success(), "{}", errors(&output));
+    live.until(" went back ", 1);
+    live.feed(&pieces[5]);
+    live.stop();
+    let expected = undisturbed(&DETECTORS, &readings);
+    assert!(expected.length("anomalies.jsonl") > 10_000);
+    assert_eq!(house.text("anomalies.jsonl"), expected.text("anomalies.jsonl"));
+}
+
+#[test]
+fn a_shadow_that_fails_is_taken_out_and_hurts_nobody() {
+    let readings = simulated(36, 100_000);
+    let pieces = pieces(&readings, 2);
+    let house = following(&["limits", "vitals"]);
+    let live = Live::start(&house);
+    live.feed(&pieces[0]);
+    let toml = "mode = \"shadow\"\non_new_state = \"cold\"\n[parameters]\nsin = \"trap\"\nafter = 5000\n";
+    house.detector("limits", &root().join("target/examples/hostile.wasm"), toml);
+    live.until(" shadows lane", 1);
+    live.feed(&pieces[1]);
+    live.until("has failed as a shadow and is taken out", 1);
+    live.until("shadows no more, anywhere", 1);
+    // Its file lies there, and what is refused stays so.
+    let output = house.output(&["rollback", "limits", "-c", "gridwatch.toml"]);
+    assert!(errors(&output).contains("nothing ran before it"), "{}", errors(&output));
+    live.stop();
+    let expected = undisturbed(&["limits", "vitals"], &readings);
+    assert_eq!(house.text("anomalies.jsonl"), expected.text("anomalies.jsonl"));
 }

@@ -33,9 +33,14 @@ pub fn encode<T: Default + Serialize>(state: &T) -> Result<Vec<u8>, String> {
     Ok(bytes.split_off(len_bytes))
 }
 
+/// Of a state before it was seen how long it is.
+const SCRATCH_BYTES: usize = 256;
+
 /// Writes states of one type.
 pub(crate) struct Part<T> {
     default: Vec<u8>,
+    /// As long as the longest so far: into room that is there, postcard writes twice as fast as into a growing list,
+    /// and what this takes is what a checkpoint holds a lane up for.
     scratch: Vec<u8>,
     state: std::marker::PhantomData<fn(T)>,
 }
@@ -43,19 +48,24 @@ pub(crate) struct Part<T> {
 impl<T: Default + Serialize> Part<T> {
     pub fn new() -> Result<Self, String> {
         let default = postcard::to_extend(&T::default(), Vec::new()).map_err(cannot_save)?;
-        Ok(Part { default, scratch: Vec::new(), state: std::marker::PhantomData })
+        Ok(Part { default, scratch: vec![0; SCRATCH_BYTES], state: std::marker::PhantomData })
     }
 
     /// Adds length and bytes to `out`.
     pub fn encode(&mut self, state: &T, out: &mut Vec<u8>) -> Result<(), String> {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.clear();
-        self.scratch = postcard::to_extend(state, scratch).map_err(cannot_save)?;
-        if self.scratch == self.default {
+        let len = loop {
+            match postcard::to_slice(state, &mut self.scratch) {
+                Ok(written) => break written.len(),
+                Err(postcard::Error::SerializeBufferFull) => self.scratch.resize(2 * self.scratch.len(), 0),
+                Err(error) => return Err(cannot_save(error)),
+            }
+        };
+        let bytes = &self.scratch[..len];
+        if bytes == self.default {
             out.push(0);
         } else {
-            write_len(self.scratch.len(), out);
-            out.extend_from_slice(&self.scratch);
+            write_len(len, out);
+            out.extend_from_slice(bytes);
         }
         Ok(())
     }

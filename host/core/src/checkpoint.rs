@@ -81,6 +81,12 @@ pub fn difference(earlier: &[SourcePart], later: &[SourcePart]) -> Option<String
     (0..earlier.len()).find_map(pair)
 }
 
+/// What is left of a checkpoint that was encoded.
+pub struct KeptPart {
+    pub sensors: SavedSensors,
+    pub state: Option<DetectorState>,
+}
+
 /// One detector's part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DetectorState {
@@ -119,6 +125,8 @@ pub enum Role {
     Warm,
     /// There is none: the detector does not run, and what it knew is kept for when it does.
     Dormant,
+    /// It is not: it is counted against what the live one says.
+    Shadow,
 }
 
 /// What the host remembers of an episode that was raised and not cleared.
@@ -142,8 +150,13 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
-    /// Takes the checkpoint apart as it goes, so that a large one is never in memory twice.
     pub fn encode(self) -> Result<Vec<u8>, CheckpointError> {
+        self.encode_but_keep(None).map(|(bytes, _)| bytes)
+    }
+
+    /// Takes the checkpoint apart as it goes, so that a large one is never in memory twice, and hands back what a
+    /// candidate for the place of the live detector of that name begins with.
+    pub fn encode_but_keep(self, detector: Option<&str>) -> Result<(Vec<u8>, KeptPart), CheckpointError> {
         let Checkpoint {
             lane,
             position,
@@ -164,16 +177,20 @@ impl Checkpoint {
         bytes.extend_from_slice(&VERSION.to_be_bytes());
         bytes.extend_from_slice(&[0; 32]);
         // Field by field, as the whole would be: a struct is its fields, a list its length and its items.
-        bytes = append(bytes, &(lane, position, source, settings, quantities, sensors, clock, tick))?;
+        bytes = append(bytes, &(lane, position, source, settings, quantities, &sensors, clock, tick))?;
         bytes = append(bytes, &(detectors.len() as u64))?;
         let places: Vec<Place> = detectors.iter().map(|detector| detector.place).collect();
-        for detector in detectors {
-            bytes = append(bytes, &detector)?;
+        let mut kept = KeptPart { sensors, state: None };
+        for state in detectors {
+            bytes = append(bytes, &state)?;
+            if state.place.role == Role::Live && detector == Some(state.name.as_str()) {
+                kept.state = Some(state);
+            }
         }
         bytes = append(bytes, &(schemas_unknown, places, chronicle))?;
         let digest = Sha256::digest(&bytes[HEADER_BYTES..]);
         bytes[6..HEADER_BYTES].copy_from_slice(&digest);
-        Ok(bytes)
+        Ok((bytes, kept))
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, CheckpointError> {

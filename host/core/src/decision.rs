@@ -46,6 +46,10 @@ pub enum What {
     Suspend { detector: String, fingerprint: String, reason: String, in_tick: bool },
     /// The end of a quarantine: the detector goes on with what was kept of it, or with nothing.
     Release { detector: String, is_cold: bool },
+    /// The candidate of that generation judges from here on and is not heard; another shadow of the name leaves.
+    Shadow { detector: String, generation: u64 },
+    /// The shadow takes the seat, as that generation.
+    Promote { detector: String, generation: u64 },
 }
 
 impl What {
@@ -60,7 +64,9 @@ impl What {
             | What::Remove { detector, .. }
             | What::Skip { detector, .. }
             | What::Suspend { detector, .. }
-            | What::Release { detector, .. } => Some(detector),
+            | What::Release { detector, .. }
+            | What::Shadow { detector, .. }
+            | What::Promote { detector, .. } => Some(detector),
             What::IdleTick { .. } | What::SchemaUnknown { .. } | What::SchemaKnown { .. } => None,
         }
     }
@@ -158,6 +164,9 @@ mod tests {
         b't', b'r', b'a', b'p', 1, 10, 11, 1, b's', 1,
     ];
 
+    /// What came with shadows.
+    const GOLDEN_SHADOWS: &[u8] = &[1, 2, 7, 12, 1, b's', 2, 0xac, 2, 13, 1, b's', 3];
+
     fn sample() -> Vec<Decision> {
         vec![
             Decision {
@@ -232,6 +241,17 @@ mod tests {
         (0..CHRONICLE_MAX as u64).for_each(|position| chronicle.note(tick(position)));
         assert_eq!(chronicle.since(4).map(|decisions| decisions.len()), Some(CHRONICLE_MAX));
         assert_eq!(chronicle.since(3), None, "it is forgotten by now");
+    }
+
+    #[test]
+    fn shadows_are_read_and_written() {
+        let detector = "s".to_owned();
+        let shadows = vec![
+            Decision { position: 7, what: What::Shadow { detector: detector.clone(), generation: 2 } },
+            Decision { position: 300, what: What::Promote { detector, generation: 3 } },
+        ];
+        assert_eq!(encode(&shadows).unwrap(), GOLDEN_SHADOWS);
+        assert_eq!(decode(GOLDEN_SHADOWS).unwrap(), shadows);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! generation n + 1, and of two who do so at once one is first and the other looks again.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +86,7 @@ pub fn fingerprint(digest: &str, parameters: &str, limits: Limits) -> String {
 }
 
 /// A detector's place in the roster. It stays when the detector goes, so that nobody goes back a generation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
     /// None: it is not to run.
     pub plan: Option<Plan>,
@@ -95,6 +96,16 @@ pub struct Slot {
     pub generation: u64,
     /// `Plan::fingerprint` of what was rolled back. It is not taken again before something else was.
     pub rejected: Option<Rejected>,
+    /// What judges beside it, or alone, and is not heard. Not in the first rosters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadow>,
+}
+
+/// A plan that shadows, and the generation that brought it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shadow {
+    pub plan: Plan,
+    pub generation: u64,
 }
 
 /// What was tried and taken back.
@@ -107,14 +118,35 @@ pub struct Rejected {
 /// What somebody wants of the roster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proposal {
-    /// This is to run under the name.
+    /// This is to run under the name, as its mode says: in the place of what runs, or beside it as its shadow. What
+    /// shadows already and is to be live from now on is promoted.
     Deploy { name: String, plan: Plan },
     /// Nothing is to run under the name.
     Remove { name: String },
-    /// What ran before is to run again. `fingerprint`: only if this is what runs.
+    /// The last that came is to go: a shadow, where there is one; else what ran before is to run again.
+    /// `fingerprint`: only if this is what shadows, or runs.
     RollBack { name: String, fingerprint: Option<String>, reason: String },
     /// What runs is to run anew where it is quarantined, with what it knows.
     Release { name: String },
+    /// What is there under the name is to be heard from now on, or not, or (None) is to stop.
+    SetMode { name: String, mode: Option<Mode> },
+}
+
+impl fmt::Display for Proposal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Proposal::Deploy { name, plan } if plan.mode == Mode::Shadow => {
+                write!(f, "{name} is to have {} as its shadow", plan.digest)
+            }
+            Proposal::Deploy { name, plan } => write!(f, "{name} is to run as {}", plan.digest),
+            Proposal::Remove { name } => write!(f, "{name} is to run no more"),
+            Proposal::Release { name } => write!(f, "{name} is to judge again where it is quarantined"),
+            Proposal::RollBack { name, reason, .. } => write!(f, "{name} is to go back: {reason}"),
+            Proposal::SetMode { name, mode: Some(Mode::Live) } => write!(f, "{name} is to be live"),
+            Proposal::SetMode { name, mode: Some(Mode::Shadow) } => write!(f, "{name} is to be a shadow"),
+            Proposal::SetMode { name, mode: None } => write!(f, "{name} is to be off"),
+        }
+    }
 }
 
 impl Proposal {
@@ -124,7 +156,8 @@ impl Proposal {
             Proposal::Deploy { name, .. }
             | Proposal::Remove { name }
             | Proposal::RollBack { name, .. }
-            | Proposal::Release { name } => name,
+            | Proposal::Release { name }
+            | Proposal::SetMode { name, .. } => name,
         }
     }
 }
@@ -144,6 +177,8 @@ pub enum Unmoved {
     NothingBefore { name: String },
     #[error("{name}: something else runs by now")]
     Overtaken { name: String },
+    #[error("{name}: this is what runs live, and it goes on; another build or other parameters shadow it")]
+    RunsLive { name: String },
     #[error("{name}: the roster is full: it has {SLOTS_MAX} detectors")]
     Full { name: String },
 }
@@ -168,11 +203,18 @@ impl Roster {
         self.slots.iter().filter_map(|(name, slot)| Some((name.as_str(), slot.plan.as_ref()?)))
     }
 
+    /// What is to judge without being heard, by name.
+    pub fn shadows(&self) -> impl Iterator<Item = (&str, &Shadow)> {
+        self.slots.iter().filter_map(|(name, slot)| Some((name.as_str(), slot.shadow.as_ref()?)))
+    }
+
     /// The generation that follows if the proposal is taken.
     pub fn follow(&self, proposal: Proposal) -> Result<Roster, Unmoved> {
         let generation = self.generation + 1;
         let (name, slot) = match proposal {
             Proposal::Deploy { name, plan } => self.deploy(name, plan, generation)?,
+            Proposal::SetMode { name, mode: None } => self.remove(name, generation)?,
+            Proposal::SetMode { name, mode: Some(mode) } => self.set_mode(name, mode, generation)?,
             Proposal::Remove { name } => self.remove(name, generation)?,
             Proposal::RollBack { name, fingerprint, reason } => {
                 self.roll_back(name, fingerprint, reason, generation)?
@@ -185,32 +227,34 @@ impl Roster {
     }
 
     fn deploy(&self, name: String, plan: Plan, generation: u64) -> Result<(String, Slot), Unmoved> {
-        let Some(slot) = self.slots.get(&name) else {
-            if self.slots.len() >= SLOTS_MAX {
-                return Err(Unmoved::Full { name });
-            }
-            return Ok((name, Slot { plan: Some(plan), previous: None, generation, rejected: None }));
-        };
-        if slot.plan.as_ref() == Some(&plan) {
+        if !self.slots.contains_key(&name) && self.slots.len() >= SLOTS_MAX {
+            return Err(Unmoved::Full { name });
+        }
+        let slot = self.slots.get(&name).cloned().unwrap_or_default();
+        if slot.holds(&plan) {
             return Err(Unmoved::Same { name });
         }
-        match &slot.rejected {
-            Some(rejected) if rejected.fingerprint == plan.fingerprint() => {
-                Err(Unmoved::RolledBack { name, reason: rejected.reason.clone() })
+        let fingerprint = plan.fingerprint();
+        match slot.rejected {
+            Some(Rejected { fingerprint: rejected, reason }) if rejected == fingerprint => {
+                Err(Unmoved::RolledBack { name, reason })
             }
-            _ => {
-                let previous = slot.plan.clone().or_else(|| slot.previous.clone());
-                Ok((name, Slot { plan: Some(plan), previous, generation, rejected: None }))
+            _ if plan.mode == Mode::Live => Ok((name, slot.succeeded_by(plan, generation))),
+            _ if slot.plan.as_ref().is_some_and(|live| live.fingerprint() == fingerprint) => {
+                Err(Unmoved::RunsLive { name })
             }
+            _ => Ok((name, slot.shadowed_by(plan, generation))),
         }
     }
 
     fn remove(&self, name: String, generation: u64) -> Result<(String, Slot), Unmoved> {
         match self.slots.get(&name) {
             None => Err(self.unknown(name)),
-            Some(Slot { plan: None, .. }) => Err(Unmoved::Same { name }),
-            Some(Slot { plan, .. }) => {
-                Ok((name, Slot { plan: None, previous: plan.clone(), generation, rejected: None }))
+            Some(Slot { plan: None, shadow: None, .. }) => Err(Unmoved::Same { name }),
+            Some(slot) => {
+                let shadow = slot.shadow.as_ref().map(|shadow| shadow.plan.clone());
+                let previous = slot.plan.clone().or_else(|| slot.previous.clone()).or(shadow);
+                Ok((name, Slot { previous, generation, ..Slot::default() }))
             }
         }
     }
@@ -230,19 +274,72 @@ impl Roster {
         generation: u64,
     ) -> Result<(String, Slot), Unmoved> {
         let Some(slot) = self.slots.get(&name) else { return Err(self.unknown(name)) };
+        let shadow = slot.shadow.as_ref().map(|shadow| shadow.plan.fingerprint());
+        if let Some(shadow) = shadow.filter(|shadow| fingerprint.as_ref().is_none_or(|of| of == shadow)) {
+            let rejected = Some(Rejected { fingerprint: shadow, reason });
+            return Ok((name, Slot { shadow: None, rejected, ..slot.clone() }));
+        }
         let Some(plan) = &slot.plan else { return Err(Unmoved::Overtaken { name }) };
         let current = plan.fingerprint();
         if fingerprint.is_some_and(|wanted| wanted != current) {
             return Err(Unmoved::Overtaken { name });
         }
         let Some(previous) = &slot.previous else { return Err(Unmoved::NothingBefore { name }) };
+        let plan = Some(Plan { mode: Mode::Live, ..previous.clone() });
         let rejected = Some(Rejected { fingerprint: current, reason });
         // Going back once more would go forward again.
-        Ok((name, Slot { plan: Some(previous.clone()), previous: None, generation, rejected }))
+        Ok((name, Slot { plan, previous: None, generation, rejected, shadow: slot.shadow.clone() }))
+    }
+
+    fn set_mode(&self, name: String, mode: Mode, generation: u64) -> Result<(String, Slot), Unmoved> {
+        let Some(slot) = self.slots.get(&name).cloned() else { return Err(self.unknown(name)) };
+        let shadow = slot.shadow.as_ref().map(|shadow| shadow.plan.clone());
+        match (mode, &slot.plan, shadow) {
+            (Mode::Live, Some(_), None) | (Mode::Shadow, _, Some(_)) => Err(Unmoved::Same { name }),
+            (Mode::Live, _, Some(plan)) => Ok((name, slot.succeeded_by(plan, generation))),
+            (Mode::Live, None, None) => {
+                let Some(plan) = slot.previous.clone() else { return Err(Unmoved::NothingBefore { name }) };
+                Ok((name, slot.succeeded_by(plan, generation)))
+            }
+            (Mode::Shadow, plan, None) => {
+                let Some(plan) = plan.clone().or_else(|| slot.previous.clone()) else {
+                    return Err(Unmoved::NothingBefore { name });
+                };
+                let alone = Slot { plan: None, generation, ..slot };
+                Ok((name, alone.shadowed_by(plan, generation)))
+            }
+        }
     }
 
     fn unknown(&self, name: String) -> Unmoved {
         Unmoved::Unknown { name, names: self.plans().map(|(name, _)| name.to_owned()).collect() }
+    }
+}
+
+impl Slot {
+    /// Something judges under the name, heard or not.
+    pub fn is_taken(&self) -> bool {
+        self.plan.is_some() || self.shadow.is_some()
+    }
+
+    /// It runs already, as its mode says.
+    pub fn holds(&self, plan: &Plan) -> bool {
+        let shadow = self.shadow.as_ref().map(|shadow| &shadow.plan);
+        self.plan.as_ref() == Some(plan) || shadow == Some(plan)
+    }
+
+    /// The plan is live from here on, and what was there to go back to stays so.
+    fn succeeded_by(self, plan: Plan, generation: u64) -> Slot {
+        let plan = Plan { mode: Mode::Live, ..plan };
+        let fingerprint = plan.fingerprint();
+        let mut before = [self.plan, self.previous].into_iter().flatten();
+        let previous = before.find(|before| before.fingerprint() != fingerprint);
+        Slot { plan: Some(plan), previous, generation, rejected: None, shadow: None }
+    }
+
+    fn shadowed_by(self, plan: Plan, generation: u64) -> Slot {
+        let plan = Plan { mode: Mode::Shadow, ..plan };
+        Slot { shadow: Some(Shadow { plan, generation }), ..self }
     }
 }
 
@@ -382,8 +479,88 @@ mod tests {
         assert_eq!(decode(&bytes).unwrap(), roster);
     }
 
-    /// A roster as it was written when version 1 was new: it must load for ever.
+    fn shadow(digest: &str) -> Proposal {
+        Proposal::Deploy { name: "limits".into(), plan: Plan { mode: Mode::Shadow, ..plan(digest) } }
+    }
+
+    fn shadowing(roster: &Roster) -> Vec<(&str, &str, u64)> {
+        let shadows = roster.shadows();
+        shadows.map(|(name, shadow)| (name, shadow.plan.digest.as_str(), shadow.generation)).collect()
+    }
+
+    fn set_mode(mode: Option<Mode>) -> Proposal {
+        Proposal::SetMode { name: "limits".into(), mode }
+    }
+
+    #[test]
+    fn a_shadow_stands_beside_what_runs_until_it_is_promoted() {
+        let second = Roster::default().follow(deploy("a")).unwrap().follow(shadow("b")).unwrap();
+        assert_eq!(running(&second), [("limits", "sha256:a")]);
+        assert_eq!(shadowing(&second), [("limits", "sha256:b", 2)]);
+        assert_eq!(second.slots["limits"].generation, 1, "what runs is untouched");
+        assert_eq!(second.follow(shadow("b")), Err(Unmoved::Same { name: "limits".into() }));
+        for promotion in [deploy("b"), set_mode(Some(Mode::Live))] {
+            let third = second.follow(promotion).unwrap();
+            assert_eq!((running(&third), shadowing(&third)), (vec![("limits", "sha256:b")], vec![]));
+            assert_eq!(third.slots["limits"].plan, Some(plan("b")));
+            assert_eq!(running(&third.follow(back(None)).unwrap()), [("limits", "sha256:a")]);
+        }
+    }
+
+    #[test]
+    fn what_runs_live_is_no_shadow_of_itself() {
+        let first = Roster::default().follow(deploy("a")).unwrap();
+        assert_eq!(first.follow(shadow("a")), Err(Unmoved::RunsLive { name: "limits".into() }));
+        // By hand it is, and then nobody is heard.
+        let second = first.follow(set_mode(Some(Mode::Shadow))).unwrap();
+        assert_eq!((running(&second), shadowing(&second)), (vec![], vec![("limits", "sha256:a", 2)]));
+        let third = second.follow(set_mode(Some(Mode::Live))).unwrap();
+        assert_eq!((running(&third), shadowing(&third)), (vec![("limits", "sha256:a")], vec![]));
+        assert_eq!(third.follow(back(None)), Err(Unmoved::NothingBefore { name: "limits".into() }));
+    }
+
+    #[test]
+    fn going_back_takes_out_the_shadow_first_and_refuses_it() {
+        let second = Roster::default().follow(deploy("a")).unwrap().follow(shadow("b")).unwrap();
+        assert_eq!(second.follow(back(None)), second.follow(back(Some(plan("b").fingerprint()))));
+        let third = second.follow(back(None)).unwrap();
+        assert_eq!((running(&third), shadowing(&third)), (vec![("limits", "sha256:a")], vec![]));
+        assert_eq!(third.slots["limits"].generation, 1, "what runs is untouched");
+        assert!(matches!(third.follow(shadow("b")), Err(Unmoved::RolledBack { .. })));
+        assert!(matches!(third.follow(deploy("b")), Err(Unmoved::RolledBack { .. })));
+    }
+
+    #[test]
+    fn what_runs_goes_back_by_a_fault_and_its_shadow_stays() {
+        let second = Roster::default().follow(deploy("a")).unwrap().follow(deploy("b")).unwrap();
+        let third = second.follow(shadow("c")).unwrap();
+        let fourth = third.follow(back(Some(plan("b").fingerprint()))).unwrap();
+        assert_eq!(running(&fourth), [("limits", "sha256:a")]);
+        assert_eq!(shadowing(&fourth), [("limits", "sha256:c", 3)]);
+    }
+
+    #[test]
+    fn what_was_switched_off_comes_again_as_it_is_asked_for() {
+        let off = Roster::default().follow(shadow("a")).unwrap().follow(set_mode(None)).unwrap();
+        assert_eq!((running(&off), shadowing(&off)), (vec![], vec![]));
+        assert_eq!(off.follow(set_mode(None)), Err(Unmoved::Same { name: "limits".into() }));
+        let live = off.follow(set_mode(Some(Mode::Live))).unwrap();
+        assert_eq!(live.slots["limits"].plan, Some(plan("a")));
+        let shadow = off.follow(set_mode(Some(Mode::Shadow))).unwrap();
+        assert_eq!((running(&shadow), shadowing(&shadow)), (vec![], vec![("limits", "sha256:a", 3)]));
+    }
+
+    #[test]
+    fn other_settings_of_what_runs_leave_the_way_back() {
+        let second = Roster::default().follow(deploy("a")).unwrap().follow(deploy("b")).unwrap();
+        let halting = Plan { on_fault: OnFault::Halt, ..plan("b") };
+        let third = second.follow(Proposal::Deploy { name: "limits".into(), plan: halting }).unwrap();
+        assert_eq!(running(&third.follow(back(None)).unwrap()), [("limits", "sha256:a")]);
+    }
+
+    /// Rosters as they were written when version 1, and then shadows, were new: they must load for ever.
     const GOLDEN: &str = include_str!("../tests/golden/roster-1.json");
+    const GOLDEN_SHADOW: &str = include_str!("../tests/golden/roster-1-shadow.json");
 
     #[test]
     fn version_1_is_read_and_written() {
@@ -395,5 +572,12 @@ mod tests {
         let newer = GOLDEN.replace("\"version\": 1", "\"version\": 2");
         assert_eq!(decode(newer.as_bytes()), Err(RosterError::Version { version: 2 }));
         assert!(matches!(decode(b"{}"), Err(RosterError::Body { .. })));
+    }
+
+    #[test]
+    fn shadows_are_read_and_written() {
+        let roster = Roster::default().follow(shadow("b")).unwrap();
+        assert_eq!(String::from_utf8(encode(&roster).unwrap()).unwrap(), GOLDEN_SHADOW.trim_end());
+        assert_eq!(decode(GOLDEN_SHADOW.as_bytes()).unwrap(), roster);
     }
 }

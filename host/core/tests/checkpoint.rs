@@ -16,6 +16,8 @@ const GOLDEN_1: &[u8] = include_bytes!("golden/checkpoint-1.bin");
 const GOLDEN_2: &[u8] = include_bytes!("golden/checkpoint-2.bin");
 const GOLDEN_3: &[u8] = include_bytes!("golden/checkpoint-3.bin");
 const GOLDEN_4: &[u8] = include_bytes!("golden/checkpoint-4.bin");
+/// Roles that came to version 4 later.
+const GOLDEN_4_SHADOW: &[u8] = include_bytes!("golden/checkpoint-4-shadow.bin");
 
 /// What the golden files hold; version 1 has no schemas, version 3 is the first that has places, and version 4 the
 /// first with a chronicle.
@@ -116,6 +118,14 @@ fn version_4_is_written_and_read() {
         "the bytes of version 4 have changed: that takes a version 5"
     );
     assert_eq!(Checkpoint::decode(GOLDEN_4).unwrap(), sample());
+}
+
+#[test]
+fn shadows_are_written_and_read() {
+    let mut checkpoint = sample();
+    checkpoint.detectors[1].place.role = Role::Shadow;
+    assert!(checkpoint.clone().encode().unwrap() == GOLDEN_4_SHADOW);
+    assert_eq!(Checkpoint::decode(GOLDEN_4_SHADOW).unwrap(), checkpoint);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gridwatch_core::judge::{GuestLog, Limits, Module};
 use gridwatch_core::roster;
-pub use gridwatch_core::roster::{OnFault, OnNewState};
+pub use gridwatch_core::roster::{Mode, OnFault, OnNewState};
 
 impl Deployment {
     /// Module, parameters and limits in one: what failed once fails again only as long as this is the same.
@@ -30,6 +30,8 @@ pub struct Deployment {
     pub generation: u64,
     /// What it takes the place of goes on in silence for so long, to go back to.
     pub rollback_window: Duration,
+    /// Whether it is heard.
+    pub mode: Mode,
     pub log: Arc<dyn GuestLog>,
 }
 

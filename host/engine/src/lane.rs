@@ -8,6 +8,7 @@ mod account;
 mod apprentice;
 mod builder;
 mod capsule;
+mod comparison;
 mod faults;
 mod judging;
 mod publisher;
@@ -17,6 +18,7 @@ mod replay;
 mod resume;
 mod schemas;
 mod seat;
+mod shadow;
 mod succession;
 mod template;
 mod trace;
@@ -24,6 +26,7 @@ mod trace;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use crossbeam_channel::Sender;
 use gridwatch_core::Timestamp;
 use gridwatch_core::account::Account;
 use gridwatch_core::anomaly::{EpisodeKey, Origin};
@@ -50,13 +53,16 @@ use recent::Recent;
 use schemas::Schooling;
 use seat::Seat;
 use succession::Hidden;
+pub use succession::Retired;
 
 pub use apprentice::{Apprentice, Base, Event};
 pub use capsule::NamedCapsule;
+pub use comparison::{Comparison, Cost, Counts, Example, Identity, Named, OfKind, OfSubject, Side};
 pub use quarantine::Quarantined;
 pub use resume::{LaneParts, Resume};
 pub use schemas::{OnUnknown, SchemaSource};
 pub use seat::{DetectorSnapshot, Usage};
+pub use shadow::Fallen;
 pub use template::LaneTemplate;
 pub use trace::{Traced, Witness};
 
@@ -136,6 +142,10 @@ pub struct Lane {
     seats: Vec<Seat>,
     /// Those who judge what the others judge, and are not heard.
     hidden: Vec<Hidden>,
+    /// Shadows that have failed, for who wants to know.
+    fallen: Vec<Fallen>,
+    /// Where those go who leave.
+    graveyard: Option<Sender<Retired>>,
     /// What the seats have lived since a candidate began, and nobody has taken yet.
     tape: Option<Vec<Event>>,
     /// What candidates are tried on.

@@ -2,17 +2,19 @@
 //!
 //! One step at a time and told the time, so that a test can drive it and stop it anywhere.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gridwatch_core::Timestamp;
-use gridwatch_core::checkpoint::CheckpointError;
+use gridwatch_core::checkpoint::{CheckpointError, KeptPart};
 use gridwatch_core::decision::Decision;
 use gridwatch_core::record::{Chunk, Feed, FeedStatus, Position, SourceError};
 use gridwatch_core::sink::LaneCommit;
 
-use crate::lane::{Lane, LaneError, NamedCapsule, Output};
+use crate::deployment::Deployment;
+use crate::lane::{Base, Lane, LaneError, NamedCapsule, Output};
 use crate::settings::PaceSettings;
-use crate::stopwatch;
+use crate::stopwatch::{self, timed};
 
 /// What a lane hands to the outlet, in this order and no other.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +72,11 @@ pub struct Worker {
     read_last: Duration,
     /// Event time when something was last read, to let it go on from there.
     event_time_last: Option<i64>,
+    /// Whose state the next checkpoint hands on, too.
+    awaited: Option<Arc<Deployment>>,
+    begun: Option<Base>,
+    /// How long the lane stood still for its last checkpoint.
+    checkpoint_pause: Option<Duration>,
 }
 
 impl Worker {
@@ -93,6 +100,9 @@ impl Worker {
             records_since_checkpoint: 0,
             read_last: now,
             event_time_last,
+            awaited: None,
+            begun: None,
+            checkpoint_pause: None,
         })
     }
 
@@ -103,6 +113,24 @@ impl Worker {
     /// The lane between two steps, for who changes what sits in it.
     pub fn lane_mut(&mut self) -> &mut Lane {
         &mut self.lane
+    }
+
+    /// A candidate for a seat whose state takes long to save begins at the lane's next checkpoint, where it is saved
+    /// anyway. That is made now, and the one after it an interval later: the lane stands still no more often than it
+    /// does without candidates. `take_begun` has where it begins.
+    pub fn await_checkpoint(&mut self, deployment: Arc<Deployment>) {
+        self.awaited = Some(deployment);
+        self.checkpoint_due = Duration::ZERO;
+    }
+
+    /// Where the candidate that was waited for begins, once there was a checkpoint; the lane's tape runs since then.
+    pub fn take_begun(&mut self) -> Option<Base> {
+        self.begun.take()
+    }
+
+    /// How long the lane stood still for its last checkpoint.
+    pub fn checkpoint_pause(&self) -> Option<Duration> {
+        self.checkpoint_pause
     }
 
     pub fn lag(&self) -> Option<u64> {
@@ -185,17 +213,28 @@ impl Worker {
             self.hand_on_output(hand_on);
             return Ok(());
         }
-        let checkpoint = self.lane.checkpoint()?;
-        let position = checkpoint.position;
-        let bytes = checkpoint
-            .encode()
-            .map_err(|what| WorkerError::Checkpoint { lane: self.lane.name().to_owned(), what })?;
+        let awaited = self.awaited.take();
+        let mut took_ns = 0;
+        let (position, bytes, kept) = timed(&mut took_ns, || self.saved(awaited.as_deref()))?;
+        self.checkpoint_pause = Some(Duration::from_nanos(took_ns));
         self.hand_on_output(hand_on);
         let ahead = self.lane.decisions_ahead();
         let time = self.lane.event_time();
         self.records_since_checkpoint = 0;
         hand_on(Parcel::Checkpoint { position, time, bytes, ahead });
+        // Behind the checkpoint, which does not know of it.
+        self.begun = awaited.map(|awaited| self.lane.prepare_with(&awaited, kept));
         Ok(())
+    }
+
+    /// The lane as bytes, and what a candidate begins with.
+    fn saved(&mut self, awaited: Option<&Deployment>) -> Result<(Position, Vec<u8>, KeptPart), WorkerError> {
+        let checkpoint = self.lane.checkpoint()?;
+        let position = checkpoint.position;
+        let (bytes, kept) = checkpoint
+            .encode_but_keep(awaited.map(|awaited| awaited.name.as_str()))
+            .map_err(|what| WorkerError::Checkpoint { lane: self.lane.name().to_owned(), what })?;
+        Ok((position, bytes, kept))
     }
 
     fn hand_on_output(&mut self, hand_on: &mut dyn FnMut(Parcel)) {

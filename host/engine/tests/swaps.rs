@@ -13,8 +13,10 @@ use std::time::Duration;
 use gridwatch_connectors::memory::{MemoryFeed, MemorySink, MemoryStore};
 use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::sink::{Delivery, Sink, Stream};
-use gridwatch_engine::deployment::{Deployment, Deployments, GoneDeployment};
-use gridwatch_engine::lane::{Apprentice, Event, Lane, LaneParts, Resume};
+use gridwatch_engine::deployment::{Deployment, Deployments, GoneDeployment, Mode};
+use gridwatch_engine::lane::{
+    Apprentice, Counts, Event, Lane, LaneParts, Named, OfKind, OfSubject, Resume, Side,
+};
 use gridwatch_engine::outlet::{Outlet, Settled};
 use gridwatch_engine::settings::PaceSettings;
 use gridwatch_engine::worker::{Parcel, Step, Worker};
@@ -42,10 +44,15 @@ impl Deployments for Past {
 impl Past {
     /// A version of a detector, under the next generation.
     fn bring(&self, name: &str, version: u32) -> Arc<Deployment> {
+        self.bring_as(Mode::Live, name, version)
+    }
+
+    fn bring_as(&self, mode: Mode, name: &str, version: u32) -> Arc<Deployment> {
         let mut all = self.0.lock().unwrap();
         let generation = all.len() as u64 + 1;
         let prefix = if name == "voltage" { "voltage" } else { "" };
         let deployment = deployment(NativeModule::versioned(name, prefix, version), generation);
+        let deployment = Arc::new(Deployment { mode, ..(*deployment).clone() });
         all.insert((name.to_owned(), generation), deployment.clone());
         deployment
     }
@@ -63,6 +70,8 @@ struct Life<'s> {
     delivery: Delivery,
     pending: Vec<Decision>,
     candidate: Option<Apprentice>,
+    /// It is to begin at the next checkpoint.
+    awaited: Option<Arc<Deployment>>,
     /// Taken of the tape, and not lived by the candidate yet.
     events: Vec<Event>,
 }
@@ -76,7 +85,8 @@ impl<'s> Life<'s> {
         };
         let (worker, outlet) = open(parts, sink, store, Box::new(feed), pace);
         let delivery = sink.delivery();
-        Life { worker, outlet, store, delivery, pending: Vec::new(), candidate: None, events: Vec::new() }
+        let (pending, events) = (Vec::new(), Vec::new());
+        Life { worker, outlet, store, delivery, pending, candidate: None, awaited: None, events }
     }
 
     fn step(&mut self, now: u64, checkpoint: bool, made: &mut Vec<Decision>) -> Step {
@@ -93,11 +103,24 @@ impl<'s> Life<'s> {
         };
         let step = worker.step(Duration::from_millis(now), Duration::ZERO, checkpoint, &mut hand_on).unwrap();
         assert!(worker.lane().account().adds_up(), "{:?}", worker.lane().account());
+        if let Some(base) = self.worker.take_begun() {
+            self.candidate = Some(Apprentice::new(self.awaited.take().unwrap(), base).unwrap());
+            self.events.clear();
+        }
         self.events.extend(self.worker.lane_mut().take_events());
         if !self.worker.lane().is_preparing() {
             self.candidate = None;
         }
         step
+    }
+
+    /// Where there is one version only, shadows find what the live ones find.
+    fn compare(&self) -> u64 {
+        let comparisons = self.worker.lane().detectors().filter_map(|detector| detector.comparison);
+        comparisons.fold(0, |sum, comparison| {
+            assert_eq!(comparison.counts.differences(), 0, "{comparison:?}");
+            sum + comparison.counts.both
+        })
     }
 
     fn settle(&mut self, made: &mut Vec<Decision>) {
@@ -107,13 +130,13 @@ impl<'s> Life<'s> {
 
     /// Something of a swap, if there is something to be done.
     fn change(&mut self, random: &mut ChaCha8Rng, past: &Past, versions: u32) {
-        if !self.worker.lane().may_change() {
+        if !self.worker.lane().may_change() || self.awaited.is_some() {
             return;
         }
         let lane = self.worker.lane_mut();
         let name = NAMES[random.random_range(0..NAMES.len())];
-        match (self.candidate.take(), random.random_range(0..10)) {
-            (Some(mut candidate), 0..5) => {
+        match (self.candidate.take(), random.random_range(0..13)) {
+            (Some(mut candidate), 0..7) => {
                 let lived = self.events.drain(..).try_for_each(|event| candidate.live(event));
                 match lived {
                     Ok(()) => drop(lane.swap(candidate).unwrap()),
@@ -136,10 +159,20 @@ impl<'s> Life<'s> {
                 }
             }
             (None, 4) if versions > 1 => lane.let_go(name),
+            (None, 5) => lane.unshade(name),
+            (None, 6 | 7) => {
+                let Some(name) = lane.shadows().map(|(name, _)| name.to_owned()).next() else { return };
+                (1..=versions).any(|version| lane.promote(&past.bring(&name, version)).unwrap());
+            }
             (None, _) => {
                 // With one version only those that run are swapped, and nothing is added.
                 if versions > 1 || name != "third" {
-                    let deployment = past.bring(name, random.random_range(1..=versions));
+                    let mode = if random.random_range(0..3) == 0 { Mode::Shadow } else { Mode::Live };
+                    let deployment = past.bring_as(mode, name, random.random_range(1..=versions));
+                    if lane.prepare_time(name).is_some() && random.random_range(0..2) == 0 {
+                        self.awaited = Some(deployment.clone());
+                        return self.worker.await_checkpoint(deployment);
+                    }
                     let base = lane.prepare(&deployment).unwrap();
                     self.events.clear();
                     self.candidate = Some(Apprentice::new(deployment, base).unwrap());
@@ -151,6 +184,8 @@ impl<'s> Life<'s> {
 
 struct Told {
     sink: MemorySink,
+    /// Findings of both, of shadows that were of the same version.
+    compared: u64,
     decisions: Vec<Decision>,
     kills: u32,
     past: Arc<Past>,
@@ -167,7 +202,7 @@ fn disturbed(
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (store, past) = (MemoryStore::default(), Arc::new(Past::default()));
     let first = vec![past.bring("every", 1), past.bring("voltage", 1)];
-    let (mut decisions, mut kills) = (Vec::new(), 0);
+    let (mut decisions, mut kills, mut compared) = (Vec::new(), 0, 0);
     loop {
         let feed = MemoryFeed::new(records.to_vec()).chunks_of(random.random_range(1..30));
         let parts = parts_of(&past, &first, rows_max.unwrap_or_else(|| random.random_range(1..40)));
@@ -192,10 +227,13 @@ fn disturbed(
                 break false;
             }
         };
+        if versions == 1 {
+            compared += life.compare();
+        }
         if ended {
             life.outlet.do_chores(life.store);
             life.settle(&mut decisions);
-            return Told { sink, decisions, kills, past, first };
+            return Told { sink, compared, decisions, kills, past, first };
         }
         kills += 1;
         drop(life);
@@ -260,6 +298,8 @@ fn compare(
                 What::Swap { .. } => "swap",
                 What::Back { .. } => "back",
                 What::Remove { .. } => "remove",
+                What::Shadow { .. } => "shadow",
+                What::Promote { .. } => "promote",
                 What::Quarantine { .. } => "quarantine",
                 _ => "other",
             };
@@ -270,20 +310,20 @@ fn compare(
 }
 
 fn assert_enough(counts: &BTreeMap<&'static str, u32>, whats: &[&str]) {
-    let is_enough = |what: &&str| counts.get(what).is_some_and(|count| *count > 100);
+    let is_enough = |what: &&str| counts.get(what).is_some_and(|count| *count > 50);
     assert!(whats.iter().all(is_enough), "{counts:?}");
 }
 
 #[test]
 fn whatever_is_swapped_it_says_what_its_decisions_imply() {
     let counts = compare(0..SEEDS, MemorySink::new, false);
-    assert_enough(&counts, &["kill", "swap", "back", "remove"]);
+    assert_enough(&counts, &["kill", "swap", "back", "remove", "shadow", "promote"]);
 }
 
 #[test]
 fn whatever_is_swapped_around_faults_it_says_what_its_decisions_imply() {
     let counts = compare(1_000_000..1_000_000 + SEEDS, MemorySink::new, true);
-    assert_enough(&counts, &["kill", "swap", "back", "remove", "quarantine"]);
+    assert_enough(&counts, &["kill", "swap", "back", "remove", "shadow", "promote", "quarantine"]);
 }
 
 #[test]
@@ -294,7 +334,7 @@ fn whatever_is_swapped_at_least_once_loses_nothing() {
 
 #[test]
 fn a_swap_for_the_same_module_changes_nothing() {
-    let mut swaps = 0;
+    let (mut swaps, mut promotions, mut compared) = (0, 0, 0);
     for seed in 0..SEEDS / 2 {
         let records = records(&mut ChaCha8Rng::seed_from_u64(seed), 150, false);
         let told = disturbed(5_000_000 + seed, MemorySink::new(), &records, 1, None);
@@ -306,7 +346,54 @@ fn a_swap_for_the_same_module_changes_nothing() {
                 &lines(&told.sink, stream),
             );
         }
-        swaps += told.decisions.iter().filter(|decision| matches!(decision.what, What::Swap { .. })).count();
+        let count = |is: fn(&What) -> bool| told.decisions.iter().filter(|made| is(&made.what)).count();
+        swaps += count(|what| matches!(what, What::Swap { .. }));
+        promotions += count(|what| matches!(what, What::Promote { .. }));
+        compared += told.compared;
     }
-    assert!(swaps > 500, "only {swaps} swaps");
+    assert!(
+        swaps > 200 && promotions > 50 && compared > 1_000,
+        "only {swaps} swaps, {promotions} promotions, {compared} findings compared"
+    );
+}
+
+/// The second version finds values above 90 high, the first above 100.
+#[test]
+fn a_shadow_is_held_against_the_live_one_finding_by_finding() {
+    let past = Arc::new(Past::default());
+    let parts = parts_of(&past, &[past.bring("every", 1)], 64);
+    let readings = [(0, 80), (60, 95), (120, 105), (180, 80), (240, 110)];
+    let record = |(second, volts): (i64, i64)| {
+        let time = 1_767_225_600_000 + second * 1_000;
+        format!(r#"{{"sensor_id":"s0","timestamp":{time},"voltage":{volts}}}"#).into_bytes()
+    };
+    let feed = MemoryFeed::new(readings.map(record).to_vec());
+    let mut worker =
+        Worker::new(Lane::cold(parts, 0).unwrap(), Box::new(feed), PaceSettings::default(), Duration::ZERO)
+            .unwrap();
+    let shadow = past.bring_as(Mode::Shadow, "every", 2);
+    let base = worker.lane_mut().prepare(&shadow).unwrap();
+    worker.lane_mut().swap(Apprentice::new(shadow, base).unwrap()).unwrap().unwrap();
+    let mut heard = 0;
+    let mut hear = |parcel: Parcel| {
+        if let Parcel::Output { output, .. } = parcel {
+            heard += output.messages.len();
+        }
+    };
+    while worker.step(Duration::ZERO, Duration::ZERO, false, &mut hear).unwrap() == Step::Again {}
+    assert_eq!(heard, 3, "the live one raises, clears and raises, and nobody else is heard");
+    let comparison = worker.lane().detectors().find_map(|detector| detector.comparison).unwrap();
+    // Both clear at 180 s and raise at 240 s; the shadow raises at 60 s what the live one raises at 120 s.
+    let counts = Counts { both: 2, only_new: 1, only_old: 1 };
+    assert_eq!((comparison.readings, comparison.counts), (5, counts));
+    assert_eq!(comparison.by_kind, [OfKind { kind: "high".into(), counts }]);
+    assert_eq!(comparison.by_sensor, [OfSubject { subject: Named::Sensor("s0".into()), counts }]);
+    let examples: Vec<(Side, Option<f64>)> =
+        comparison.examples.iter().map(|example| (example.side, example.value)).collect();
+    assert_eq!(examples, [(Side::OnlyNew, Some(95.0)), (Side::OnlyOld, Some(105.0))]);
+    let json = serde_json::to_value(&comparison).unwrap();
+    assert_eq!(
+        (&json["by_sensor"][0]["sensor_id"], &json["only_new"], &json["examples"][0]["timestamp"]),
+        (&"s0".into(), &1.into(), &"2026-01-01T00:01:00.000Z".into())
+    );
 }

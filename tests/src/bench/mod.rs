@@ -4,10 +4,13 @@
 //! - `topic`   simulated readings in a topic, gridwatch's configuration for it, anomalies counted
 //! - `floor`   the job that somebody would write by hand for the same topic
 //! - `live`    readings at a steady rate, and how soon the anomalies among them are read
+//! - `swaps`   a host whose detectors are swapped under full load; `oracle` what it should have said
 
 pub mod floor;
 pub mod live;
+pub mod oracle;
 pub mod process;
+pub mod swaps;
 pub mod topic;
 
 use std::path::{Path, PathBuf};

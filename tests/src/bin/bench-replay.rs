@@ -90,6 +90,7 @@ fn gridwatch(input: &Input, feed: &MemoryFeed, modules: &[Arc<dyn Module>]) -> u
             on_new_state: OnNewState::Refuse,
             faults_max: 5,
             generation: 0,
+            mode: gridwatch_engine::deployment::Mode::Live,
             rollback_window: Duration::ZERO,
             log: Arc::new(NoLog),
         })

@@ -25,6 +25,8 @@ pub struct Deployment {
     properties: String,
     /// `[registry]`, where readings are checked.
     registry: String,
+    /// Each process has a directory of detectors of its own.
+    is_apart: bool,
     folder: PathBuf,
 }
 
@@ -43,6 +45,7 @@ impl Deployment {
             engine: String::new(),
             properties: String::new(),
             registry: String::new(),
+            is_apart: false,
             folder,
         }
     }
@@ -72,11 +75,22 @@ impl Deployment {
         self.registry.clone_from(&disturbed.registry);
     }
 
-    /// What stands beside a detector, all at once.
-    pub fn settings(&self, detector: &str, toml: &str) {
-        let to = self.folder.join("detectors").join(detector).with_extension("toml");
+    /// Processes share no directory of detectors.
+    pub fn apart(mut self) -> Deployment {
+        self.is_apart = true;
+        self
+    }
+
+    fn detectors_of(&self, instance: &str) -> PathBuf {
+        let folder = if self.is_apart { self.folder.join(instance) } else { self.folder.clone() };
+        folder.join("detectors")
+    }
+
+    /// A file in a process's directory of detectors, all at once.
+    pub fn put(&self, instance: &str, name: &str, bytes: &[u8]) {
+        let to = self.detectors_of(instance).join(name);
         let part = to.with_extension("part");
-        std::fs::write(&part, toml).unwrap();
+        std::fs::write(&part, bytes).unwrap();
         std::fs::rename(part, to).unwrap();
     }
 
@@ -126,23 +140,22 @@ impl Deployment {
     /// A process of the group, not yet started. Commits and checkpoints are far more frequent than anybody
     /// would want, so that every kind of moment is hit.
     pub fn process(&self, instance: &str) -> Process {
+        let folder = self.folder.join(instance);
+        let detectors = self.detectors_of(instance);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::create_dir_all(&detectors).unwrap();
         for name in &self.detectors {
             let module = Path::new(name).with_extension("wasm");
-            std::fs::copy(
-                root().join("detectors").join(&module),
-                self.folder.join("detectors").join(&module),
-            )
-            .unwrap_or_else(|error| panic!("{}: {error}; run `make guests`", module.display()));
+            std::fs::copy(root().join("detectors").join(&module), detectors.join(&module))
+                .unwrap_or_else(|error| panic!("{}: {error}; run `make guests`", module.display()));
         }
-        let folder = self.folder.join(instance);
-        std::fs::create_dir_all(&folder).unwrap();
         let metrics = crate::servers::free_port().unwrap_or_else(|failure| panic!("{failure}"));
         let text = format!(
             "[source]\nkind = \"kafka\"\nbrokers = \"{}\"\ntopic = \"{}\"\ngroup = \"{}\"\n\
              [source.properties]\n\"reconnect.backoff.max.ms\" = 1000\n{}\
              [sink]\nkind = \"kafka\"\ntopic = \"{}\"\n[dead_letters]\ntopic = \"{}\"\n\
              [engine]\ndelivery = \"{}\"\ncommit_interval = \"50ms\"\ninstance = \"{instance}\"\n{}\
-             [checkpoints]\ninterval = \"300ms\"\n{}\n{}[detectors]\ndir = \"../detectors\"\n\
+             [checkpoints]\ninterval = \"300ms\"\n{}\n{}[detectors]\ndir = \"{}\"\n\
              [api]\nlisten = \"127.0.0.1:0\"\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n",
             self.brokers,
             self.topic,
@@ -154,6 +167,7 @@ impl Deployment {
             self.engine,
             self.store,
             self.registry,
+            detectors.display(),
         );
         std::fs::write(folder.join("gridwatch.toml"), text).unwrap();
         let binary = self.folder.parent().unwrap_or(&self.folder).join("gridwatch");

@@ -74,6 +74,34 @@ impl Output {
         self
     }
 
+    /// By lane and detector, which builds spoke, one after the other.
+    pub fn digests(&self) -> BTreeMap<(i64, String), Vec<String>> {
+        let mut digests: BTreeMap<(i64, String), Vec<String>> = BTreeMap::new();
+        for (lane, said) in &self.anomalies {
+            for said in said {
+                let anomaly = said.json();
+                let text = |key: &str| anomaly[key].as_str().unwrap().to_owned();
+                let builds = digests.entry((*lane, text("detector"))).or_default();
+                let digest = text("detector_digest");
+                if builds.last() != Some(&digest) {
+                    builds.push(digest);
+                }
+            }
+        }
+        digests
+    }
+
+    /// As if all builds of a detector were one.
+    pub fn without_digests(mut self) -> Output {
+        const KEY: &str = "\"detector_digest\":\"";
+        for said in self.anomalies.values_mut().flatten() {
+            let Some(at) = said.text.find(KEY).map(|at| at + KEY.len()) else { continue };
+            let end = said.text[at..].find('"').map_or(at, |end| at + end);
+            said.text.replace_range(at..end, "");
+        }
+        self
+    }
+
     /// Leaves out what was said of silence in a lane.
     pub fn without_dropouts(&mut self, lane: i64) {
         let said = self.anomalies.entry(lane).or_default();

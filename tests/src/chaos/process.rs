@@ -45,6 +45,13 @@ impl Process {
         self.child = Some(child.unwrap());
     }
 
+    /// Another command in the process's folder, to its end; whether it went well.
+    pub fn command(&self, arguments: &[&str]) -> bool {
+        let mut command = Command::new(&self.binary);
+        let output = command.args(arguments).current_dir(&self.folder).stdin(Stdio::null()).output().unwrap();
+        output.status.success()
+    }
+
     pub fn is_running(&self) -> bool {
         self.child.is_some()
     }

@@ -75,7 +75,7 @@ impl Admitted {
             limits: self.settings.limits,
             on_fault: self.settings.on_fault,
             on_new_state: self.settings.on_new_state,
-            mode: Mode::Live,
+            mode: self.settings.mode,
             rollback_window_ms: self.settings.rollback_window.as_millis() as u64,
             faults_max: self.settings.faults_max,
         }
@@ -110,6 +110,8 @@ impl Candidate {
             faults_max: admitted.settings.faults_max as usize,
             generation: 0,
             rollback_window: Duration::ZERO,
+            // Without a roster there is nobody to shadow.
+            mode: Mode::Live,
             log: admitted.log.clone(),
         }))
     }

@@ -77,6 +77,7 @@ fn what(outcome: Outcome) -> What {
         Outcome::WentBack => What::WentBack,
         Outcome::Removed => What::Removed,
         Outcome::Failed => What::Failed,
+        Outcome::Shadows | Outcome::Promoted | Outcome::Unshaded => What::Mode,
     }
 }
 

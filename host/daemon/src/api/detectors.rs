@@ -7,9 +7,9 @@ use axum::extract::{Path, State};
 use gridwatch_core::checkpoint::Role;
 use gridwatch_core::finding::Phase;
 use gridwatch_core::judge::{Limits, LogLevel, Module};
-use gridwatch_core::roster::{Plan, Slot};
+use gridwatch_core::roster::{Mode, Plan, Slot};
 use gridwatch_core::time::rfc3339;
-use gridwatch_engine::lane::DetectorSnapshot;
+use gridwatch_engine::lane::{Comparison, DetectorSnapshot};
 use gridwatch_engine::pipeline::Snapshot;
 use serde::Serialize;
 use serde_json::Value;
@@ -55,6 +55,10 @@ pub struct Detector {
     pub rollback_to: Option<Before>,
     /// Until then that is kept warm, so that going back loses no state.
     pub warm_until: Option<String>,
+    /// What its shadow finds against what it finds itself, where it has one: counts of both, only the new one, only
+    /// the old one, by kind and by sensor, examples, and what both cost.
+    #[schema(value_type = Option<Object>)]
+    pub shadow: Option<Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -313,12 +317,30 @@ impl Look {
     }
 
     fn plan(&self, name: &str) -> Option<&Plan> {
-        self.slot(name).and_then(|slot| slot.plan.as_ref())
+        let slot = self.slot(name)?;
+        slot.plan.as_ref().or(slot.shadow.as_ref().map(|shadow| &shadow.plan))
+    }
+
+    /// Of who speaks for the name: the live one, or the shadow that is alone.
+    fn role(&self, name: &str) -> Role {
+        match self.plan(name).map(|plan| plan.mode) {
+            Some(Mode::Shadow) => Role::Shadow,
+            _ => Role::Live,
+        }
+    }
+
+    /// How its shadow compares, over all lanes.
+    fn comparison(&self, name: &str) -> Option<Value> {
+        let all = self.snapshot.lanes.iter().flat_map(|lane| &lane.detectors);
+        let of_name = all.filter(|seat| seat.detector == name);
+        let comparison = Comparison::over(of_name.filter_map(|seat| seat.comparison.clone()))?;
+        serde_json::to_value(comparison).ok()
     }
 
     fn seats<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a DetectorSnapshot> {
+        let role = self.role(name);
         let all = self.snapshot.lanes.iter().flat_map(|lane| &lane.detectors);
-        all.filter(move |seat| seat.detector == name && seat.role == Role::Live)
+        all.filter(move |seat| seat.detector == name && seat.role == role)
     }
 
     fn detector(&self, name: &str) -> Detector {
@@ -373,6 +395,7 @@ impl Look {
             open_episodes: sample.open_episodes,
             rollback_to: slot.and_then(|slot| self.before(slot)),
             warm_until: self.warm_until(name),
+            shadow: self.comparison(name),
         }
     }
 

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use gridwatch_core::judge::Module;
+use gridwatch_core::roster::Mode;
 use gridwatch_engine::foundry::Proof;
 use gridwatch_sandbox::Form;
 use serde_json::{Value, json};
@@ -79,6 +80,7 @@ fn admitted_json(admitted: &Admitted) -> Value {
         "parameters_schema": parse(&descriptor.parameters),
         "metadata": descriptor.metadata.iter().cloned().collect::<std::collections::BTreeMap<String, String>>(),
         "limits": settings.limits,
+        "mode": settings.mode,
         "on_fault": settings.on_fault,
         "on_new_state": settings.on_new_state,
         "cost_ns_per_reading_max": settings.cost_ns_per_reading_max,
@@ -128,7 +130,7 @@ fn rows(candidate: &Candidate, admitted: &Admitted) -> Vec<String> {
     let digest = module.digest().trim_start_matches("sha256:");
     let cost = format!("{:.0} ns", admitted.proof.cost.reading_ns);
     let kinds: Vec<&str> = descriptor.kinds.iter().map(|kind| kind.name.as_str()).collect();
-    vec![
+    let mut rows = vec![
         format!(
             "{:<16} {:<9} {:<8} {:<9} {:>4} KiB  {:<12}  {cost:>10}  {} MiB, {} ms a call",
             candidate.name,
@@ -144,7 +146,13 @@ fn rows(candidate: &Candidate, admitted: &Admitted) -> Vec<String> {
         format!("    imports     {}", module.imports().join(", ")),
         format!("    parameters  good: {}", admitted.parameters),
         format!("    tried on    {}", tried(&admitted.proof)),
-    ]
+    ];
+    if admitted.settings.mode == Mode::Shadow {
+        rows.push(
+            "    mode        shadow: judges beside what runs under this name, and is not heard".to_owned(),
+        );
+    }
+    rows
 }
 
 fn tried(proof: &Proof) -> String {

@@ -15,13 +15,21 @@ pub fn rollback(args: &RollbackArgs) -> Result<(), Failure> {
         RosterLogError::Unmoved(unmoved) => Failure::Arguments(unmoved.to_string()),
         error => Failure::Start(error.to_string()),
     })?;
-    let plan = roster.slots.get(&args.name).and_then(|slot| slot.plan.as_ref());
-    let digest = plan.map_or("nothing", |plan| plan.digest.as_str());
+    let slot = roster.slots.get(&args.name);
+    let digest = slot.and_then(|slot| slot.plan.as_ref()).map_or("nothing", |plan| plan.digest.as_str());
+    // A shadow that was taken out leaves what runs as it was.
+    let is_shadows = slot.is_some_and(|slot| slot.generation != roster.generation);
     let mut out = Out::new();
     if args.json {
         out.line(
             json!({"detector": args.name, "generation": roster.generation, "digest": digest}).to_string(),
         )?;
+    } else if is_shadows {
+        out.line(format!(
+            "the shadow of {} is taken out (generation {}), and {digest} goes on. Its file stays in the directory and \
+             is refused until it changes",
+            args.name, roster.generation
+        ))?;
     } else {
         out.line(format!(
             "{} goes back to {digest} (generation {}). Its file stays in the directory and is refused until it changes",

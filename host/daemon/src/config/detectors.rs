@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gridwatch_core::judge::Limits;
-use gridwatch_core::roster::{FAULTS_MAX_USUAL, OnFault, OnNewState};
+use gridwatch_core::roster::{FAULTS_MAX_USUAL, Mode, OnFault, OnNewState};
 use serde_json::{Map, Value};
 use std::time::Duration;
 use toml::de::DeValue;
@@ -33,6 +33,7 @@ pub fn read(mut section: Section<'_, '_>) -> Detectors {
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectorSettings {
     pub enabled: bool,
+    pub mode: Mode,
     /// Checked against the module's own schema once the module is known.
     pub parameters: Map<String, Value>,
     pub limits: Limits,
@@ -50,6 +51,7 @@ impl Default for DetectorSettings {
     fn default() -> Self {
         DetectorSettings {
             enabled: true,
+            mode: Mode::default(),
             parameters: Map::new(),
             limits: Limits::default(),
             on_fault: OnFault::default(),
@@ -67,6 +69,10 @@ pub fn read_settings(file: &Path, text: &str) -> Result<DetectorSettings, Mistak
     let tree = document.parse();
     let mut root = document.root(&tree);
     let enabled = root.boolean("enabled").unwrap_or(true);
+    let mode = root
+        .choice("mode", &[("live", Mode::Live), ("shadow", Mode::Shadow)])
+        .map(|at| at.value)
+        .unwrap_or_default();
     let on_fault = root
         .choice("on_fault", &[("quarantine", OnFault::Quarantine), ("halt", OnFault::Halt)])
         .map(|at| at.value)
@@ -84,6 +90,7 @@ pub fn read_settings(file: &Path, text: &str) -> Result<DetectorSettings, Mistak
     root.close();
     document.finish(Some(DetectorSettings {
         enabled,
+        mode,
         parameters,
         limits,
         on_fault,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gridwatch_core::roster::{Plan, Roster};
+use gridwatch_core::roster::{Plan, Roster, Slot};
 use gridwatch_engine::deployment::{Deployment, Deployments, GoneDeployment};
 use gridwatch_engine::foundry::rosters::{RosterLogError, Rosters};
 use gridwatch_sandbox::{LoadedModule, Sandbox};
@@ -45,12 +45,13 @@ impl Archive {
     pub fn all(&self, roster: &Roster) -> Result<Vec<Arc<Deployment>>, RosterLogError> {
         let mut deployments = Vec::new();
         for (name, slot) in &roster.slots {
-            let Some(plan) = &slot.plan else { continue };
-            match self.deployment_of(name, plan, slot.generation) {
-                Ok(deployment) => deployments.push(deployment),
-                Err(Unavailable::Log(error)) => return Err(error),
-                Err(Unavailable::Refused(what)) => {
-                    tracing::error!(detector = name, generation = slot.generation, "cannot run here: {what}");
+            for (plan, generation) in plans_of(slot) {
+                match self.deployment_of(name, plan, generation) {
+                    Ok(deployment) => deployments.push(deployment),
+                    Err(Unavailable::Log(error)) => return Err(error),
+                    Err(Unavailable::Refused(what)) => {
+                        tracing::error!(detector = name, generation, "cannot run here: {what}");
+                    }
                 }
             }
         }
@@ -59,11 +60,13 @@ impl Archive {
 
     pub fn labels(&self, roster: &Roster) -> Vec<Label> {
         let shared = self.lock();
-        let labels = roster.plans().filter_map(|(name, plan)| {
+        let label = |name: &str, plan: &Plan| {
             let module = shared.module(&plan.digest)?;
             Some(Label::new(name, module, shared.logs.get(name)?.clone()))
-        });
-        labels.collect()
+        };
+        let slots = roster.slots.iter();
+        // What is live speaks for the name; what shadows alone, too.
+        slots.filter_map(|(name, slot)| label(name, plans_of(slot).next()?.0)).collect()
     }
 
     fn deployment_of(
@@ -85,6 +88,7 @@ impl Archive {
             faults_max: plan.faults_max as usize,
             generation,
             rollback_window: Duration::from_millis(plan.rollback_window_ms),
+            mode: plan.mode,
             log: log.clone(),
         }))
     }
@@ -104,6 +108,12 @@ impl Archive {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is to run under a name, heard or not, with the generations that brought it.
+fn plans_of(slot: &Slot) -> impl Iterator<Item = (&Plan, u64)> {
+    let live = slot.plan.as_ref().map(|plan| (plan, slot.generation));
+    live.into_iter().chain(slot.shadow.as_ref().map(|shadow| (&shadow.plan, shadow.generation)))
 }
 
 enum Unavailable {
@@ -133,8 +143,8 @@ impl Deployments for Archive {
         };
         let roster = self.rosters.of_generation(generation).map_err(failed)?;
         let slot = roster.as_ref().and_then(|roster| roster.slots.get(detector));
-        let plan = slot.filter(|slot| slot.generation == generation).and_then(|slot| slot.plan.as_ref());
-        let Some(plan) = plan else {
+        let named = slot.and_then(|slot| plans_of(slot).find(|(_, of)| *of == generation));
+        let Some((plan, _)) = named else {
             let what =
                 format!("the roster of generation {generation} is not kept any more, or says nothing of it");
             return Err(GoneDeployment::Unknown { what });

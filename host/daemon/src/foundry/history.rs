@@ -40,6 +40,8 @@ pub enum What {
     Removed,
     Failed,
     Quarantined,
+    /// In lanes: it is heard, or no more.
+    Mode,
 }
 
 /// Something that became of a detector.

@@ -7,17 +7,20 @@
 //! - `inbox` when a file is whole
 //! - `memory` what this process has seen in its directory, so that only what changed since is proposed
 //! - `archive` what ran and runs, by generation
-//! - `following` what becomes of what is to run: by others, and where a lane cannot
+//! - `fates` how lanes fare with what they are to run, and what is taken back
+//! - `following` what others have proposed
 //! - `steps` what was done about files, counted
 //! - `history` what became of each detector, and by whom; `board` what is to run now
 
 mod archive;
 mod board;
+mod fates;
 mod following;
 mod history;
 mod inbox;
 mod memory;
 mod steps;
+mod watch;
 
 pub use board::Board;
 pub use history::{By, Entry, History, What};
@@ -26,11 +29,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gridwatch_core::judge::Module;
-use gridwatch_core::roster::{Proposal, Roster, Unmoved};
+use gridwatch_core::roster::{Proposal, Roster, Slot, Unmoved};
 use gridwatch_core::sink::Store;
 use gridwatch_engine::deployment::{Deployment, Deployments};
 use gridwatch_engine::foundry::diff::{self, Found, Known, Step};
@@ -48,6 +50,7 @@ use inbox::{Inbox, stamp_of};
 use memory::Memory;
 
 pub use steps::Steps;
+pub use watch::Watch;
 
 /// The directory is looked at so often at least, whatever its watcher says; and not more often than that, so that
 /// what looks the same twice has been left alone for a while.
@@ -60,6 +63,8 @@ const RECENT_WAIT: Duration = Duration::from_millis(500);
 const RECENT_LANES_MAX: usize = 2;
 /// Between two tries to reach the store.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the log says how shadows compare.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What ran and what runs, for somebody who runs nothing.
 pub fn archive(rosters: Rosters, sandbox: Arc<Sandbox>) -> Arc<dyn Deployments> {
@@ -209,7 +214,7 @@ impl Foundry {
             .name("foundry".to_owned())
             .spawn(move || self.work(&*store, &running, &latch, &ours))
             .map_err(|error| Failure::Start(format!("the foundry's thread: {error}")))?;
-        Ok(Watch { stop, thread: Some(thread) })
+        Ok(Watch::of(stop, thread))
     }
 
     fn work(mut self, store: &dyn Store, running: &Running, latch: &Latch, stop: &AtomicBool) {
@@ -226,6 +231,7 @@ impl Foundry {
         }
         // At once: what has changed while nobody was here is taken up by lanes that begin as they were.
         let (mut followed, mut looked): (Option<Instant>, _) = (None, Instant::now());
+        let mut compared = Instant::now();
         while !stop.load(Ordering::Acquire) {
             // A watcher that is gone leaves the wait; what it has seen is seen by looking.
             if woken.recv_timeout(LOOK_INTERVAL).is_err() && watcher.is_none() {
@@ -234,6 +240,10 @@ impl Foundry {
             std::thread::sleep(LOOK_INTERVAL.saturating_sub(looked.elapsed()));
             while woken.try_recv().is_ok() {}
             looked = Instant::now();
+            if compared.elapsed() >= COMPARE_INTERVAL {
+                compared = looked;
+                fates::say_comparisons(&self.followed, &running.snapshot());
+            }
             let is_due = followed.is_none_or(|followed| looked >= followed + FOLLOW_INTERVAL);
             let done = self.look(store, running, latch).and_then(|changed| {
                 let took_back = self.take_back(&running.snapshot())?;
@@ -308,7 +318,7 @@ impl Foundry {
             match &candidate.verdict {
                 Verdict::Refused(refused) => {
                     let step = self.step(name, Found::Refused, roster, false);
-                    let runs = roster.slots.get(name).is_some_and(|slot| slot.plan.is_some());
+                    let runs = roster.slots.get(name).is_some_and(Slot::is_taken);
                     tracing::error!(
                         detector = name,
                         file = %candidate.file.display(),
@@ -398,13 +408,17 @@ impl Foundry {
         match self.rosters.propose(&proposal) {
             Ok(roster) => {
                 let entry = Entry::new(proposal.name(), by, What::Proposed);
-                let (generation, detail) = (Some(roster.generation), Some(in_words(&proposal)));
+                let (generation, detail) = (Some(roster.generation), Some(proposal.to_string()));
                 self.history.note(Entry { generation, detail, ..entry });
-                tracing::info!(generation = roster.generation, "proposed: {}", in_words(&proposal));
+                tracing::info!(generation = roster.generation, "proposed: {proposal}");
                 Ok(true)
             }
             Err(RosterLogError::Unmoved(unmoved @ (Unmoved::RolledBack { .. } | Unmoved::Full { .. }))) => {
                 tracing::error!("{unmoved}");
+                Ok(false)
+            }
+            Err(RosterLogError::Unmoved(unmoved @ Unmoved::RunsLive { .. })) => {
+                tracing::info!("{unmoved}");
                 Ok(false)
             }
             Err(RosterLogError::Unmoved(unmoved)) => {
@@ -441,23 +455,6 @@ impl Foundry {
     }
 }
 
-/// Ends with its drop.
-pub struct Watch {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the foundry's thread has panicked");
-        }
-    }
-}
-
 /// Again and again while the store is away.
 fn patiently<T>(
     goes_on: &impl Fn() -> bool,
@@ -471,14 +468,5 @@ fn patiently<T>(
             }
             done => return done.map_err(|error| Failure::Start(error.to_string())),
         }
-    }
-}
-
-fn in_words(proposal: &Proposal) -> String {
-    match proposal {
-        Proposal::Deploy { name, plan } => format!("{name} is to run as {}", plan.digest),
-        Proposal::Remove { name } => format!("{name} is to run no more"),
-        Proposal::Release { name } => format!("{name} is to judge again where it is quarantined"),
-        Proposal::RollBack { name, reason, .. } => format!("{name} is to go back: {reason}"),
     }
 }

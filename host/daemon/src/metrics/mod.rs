@@ -8,10 +8,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use sample::{DetectorSample, HttpSample, LaneSample, RegistrySample, Sample};
+pub use sample::{DetectorSample, HiddenSample, HttpSample, LaneSample, RegistrySample, Sample};
 
 use gridwatch_connectors::kafka::ClientFigures;
 use gridwatch_core::reading::Reason;
+use gridwatch_engine::lane::Counts;
 use page::Page;
 
 /// The page for a sample.
@@ -28,6 +29,15 @@ pub fn text(sample: &Sample) -> String {
     }
     for name in &sample.refused {
         page.add(&table::DETECTOR_REFUSED, &[name], 1.0);
+    }
+    for HiddenSample { detector, role, seconds, memory_bytes } in &sample.hidden {
+        page.add(&table::HIDDEN_SECONDS, &[detector, role], *seconds);
+        page.add(&table::HIDDEN_MEMORY, &[detector, role], *memory_bytes as f64);
+    }
+    for (detector, Counts { both, only_new, only_old }) in &sample.shadows {
+        for (side, count) in [("both", both), ("only_new", only_new), ("only_old", only_old)] {
+            page.add(&table::SHADOW_FINDINGS, &[detector, side], *count as f64);
+        }
     }
     for (detector, outcome, count) in &sample.swaps {
         page.add(&table::SWAPS, &[detector, outcome], *count as f64);
@@ -88,6 +98,7 @@ fn add_lane(page: &mut Page, lane: &LaneSample) {
         (&table::LANE_LAG, lane.lag_readings.map(|lag| lag as f64)),
         (&table::WATERMARK_LAG, lane.watermark_lag_seconds),
         (&table::CHECKPOINT_AGE, lane.checkpoint_age_seconds),
+        (&table::CHECKPOINT_PAUSE, lane.checkpoint_pause_seconds),
         (&table::SWAP_PAUSE_MAX, lane.swap_pause_seconds_max),
     ];
     for (metric, value) in known {

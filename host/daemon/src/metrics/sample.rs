@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use gridwatch_connectors::kafka::ClientFigures;
 use gridwatch_core::account::Account;
 use gridwatch_core::durations::Durations;
+use gridwatch_engine::lane::Counts;
 use gridwatch_engine::pipeline::OutletSnapshot;
 
 #[derive(Debug, Clone, Default)]
@@ -12,6 +13,10 @@ pub struct Sample {
     pub is_ready: bool,
     pub lanes: Vec<LaneSample>,
     pub detectors: Vec<DetectorSample>,
+    /// Those that are not heard.
+    pub hidden: Vec<HiddenSample>,
+    /// Detector, findings of its shadow against its own.
+    pub shadows: Vec<(String, Counts)>,
     /// Detector, what became of a change, how often.
     pub swaps: Vec<(String, &'static str, u64)>,
     /// Detector, what was done about its file, how often.
@@ -58,6 +63,8 @@ pub struct LaneSample {
     pub checkpoint_age_seconds: Option<f64>,
     /// 0 before it.
     pub checkpoint_bytes: u64,
+    /// `None` before the first checkpoint.
+    pub checkpoint_pause_seconds: Option<f64>,
     /// `None` before the first swap.
     pub swap_pause_seconds_max: Option<f64>,
 }
@@ -79,6 +86,15 @@ pub struct DetectorSample {
     pub faults: BTreeMap<&'static str, u64>,
     pub quarantined_lanes: u64,
     pub log_lines_dropped: u64,
+}
+
+/// What those cost that play one role for a detector, over all lanes.
+#[derive(Debug, Clone, Default)]
+pub struct HiddenSample {
+    pub detector: String,
+    pub role: &'static str,
+    pub seconds: f64,
+    pub memory_bytes: u64,
 }
 
 impl Sample {

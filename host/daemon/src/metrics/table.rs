@@ -60,6 +60,7 @@ metrics! {
     CHECKPOINT_FAILURES = "checkpoint_failures_total" Counter [] "Checkpoints that could not be stored; the one before stays.";
     CHECKPOINT_BYTES = "checkpoint_bytes" Gauge ["lane"] "Size of the lane's last checkpoint.";
     CHECKPOINT_AGE = "checkpoint_age_seconds" Gauge ["lane"] "Time since the lane's last durable checkpoint.";
+    CHECKPOINT_PAUSE = "checkpoint_pause_seconds" Gauge ["lane"] "How long the lane stood still for its last checkpoint.";
     DETECTOR_INFO = "detector_info" Gauge ["detector", "version", "digest", "mode"] "1; which detectors run.";
     DETECTOR_SECONDS = "detector_seconds_total" Counter ["detector"] "Time spent in a detector's calls.";
     DETECTOR_BATCH = "detector_batch_seconds" Histogram ["detector"] "Time that a detector took over each batch.";
@@ -68,6 +69,9 @@ metrics! {
     OPEN_EPISODES = "open_episodes" Gauge ["detector"] "Episodes that a detector holds open.";
     DETECTOR_REFUSED = "detector_refused" Gauge ["detector"] "1: what lies in the directory under this name was refused.";
     DETECTOR_MEMORY = "detector_memory_bytes" Gauge ["detector"] "Linear memory of a detector's instances.";
+    HIDDEN_SECONDS = "hidden_seconds_total" Counter ["detector", "role"] "Time spent in calls of instances that are not heard: warm (kept to go back to), shadow.";
+    HIDDEN_MEMORY = "hidden_memory_bytes" Gauge ["detector", "role"] "Linear memory of instances that are not heard: warm (kept to go back to), shadow.";
+    SHADOW_FINDINGS = "shadow_findings_total" Counter ["detector", "side"] "Findings of a shadow against those of the live one: both, only_new, only_old.";
     DETECTOR_FAULTS = "detector_faults_total" Counter ["detector", "fault"] "Faults of a detector.";
     DETECTOR_QUARANTINED = "detector_quarantined_lanes" Gauge ["detector"] "Lanes in which a detector is quarantined.";
     SCHEMAS_KNOWN = "schemas_known" Gauge [] "Schemas that records are checked by.";
@@ -81,7 +85,7 @@ metrics! {
     KAFKA_FAILED = "kafka_failed_requests_total" Counter ["client"] "Requests that were not answered in time, or not sent or read.";
     KAFKA_QUEUED = "kafka_queued_messages" Gauge ["client"] "Messages fetched and not read yet, or sent and not acknowledged yet.";
     KAFKA_REBALANCES = "kafka_rebalances_total" Counter ["client"] "Rebalances of the group that this process took part in.";
-    SWAPS = "swaps_total" Counter ["detector", "outcome"] "Changes of what runs, by lane: swapped, went_back, removed, failed.";
+    SWAPS = "swaps_total" Counter ["detector", "outcome"] "Changes of what runs, by lane: swapped, went_back, shadows, promoted, unshaded, removed, failed.";
     FOUNDRY = "foundry_steps_total" Counter ["detector", "outcome"] "Files of the detectors directory that were looked at, by what was done: proposed, removed, refused, unchanged, overtaken, rolled_back, differs; and taken_back, where a lane could not.";
     SWAP_PAUSE = "swap_pause_seconds" Histogram [] "Time that lanes stood still for changes of what runs; one for each change in a lane.";
     SWAP_PAUSE_MAX = "swap_pause_seconds_max" Gauge ["lane"] "The longest that a lane stood still for one of its last 256 changes.";

@@ -30,6 +30,7 @@ fn sample() -> Sample {
         watermark_lag_seconds: Some(1.5),
         checkpoint_age_seconds: None,
         checkpoint_bytes: 512,
+        checkpoint_pause_seconds: Some(0.125),
         swap_pause_seconds_max: Some(0.25),
     };
     let detector = DetectorSample {
@@ -60,6 +61,8 @@ fn sample() -> Sample {
     let kafka = vec![("consumer", figures)];
     let steps = vec![("limits".to_owned(), "proposed", 2)];
     let swaps = vec![("limits".to_owned(), "swapped", 8)];
+    let hidden =
+        HiddenSample { detector: "limits".into(), role: "warm", seconds: 0.25, memory_bytes: 32_768 };
     let outlet = OutletSnapshot {
         checkpoint_failures: 3,
         end_to_end: durations(),
@@ -72,6 +75,8 @@ fn sample() -> Sample {
         is_ready: true,
         lanes: vec![lane],
         detectors: vec![detector],
+        hidden: vec![hidden],
+        shadows: vec![("limits".to_owned(), Counts { both: 5, only_new: 1, only_old: 0 })],
         swaps,
         steps,
         swap_pauses: durations(),
@@ -139,6 +144,7 @@ fn the_page_is_what_prometheus_reads() {
         gridwatch_checkpoint_seconds_count 2
         gridwatch_checkpoint_failures_total 3
         gridwatch_checkpoint_bytes{lane="0"} 512
+        gridwatch_checkpoint_pause_seconds{lane="0"} 0.125
         gridwatch_detector_info{detector="limits",version="0.1.0",digest="sha256:ab",mode="live"} 1
         gridwatch_detector_seconds_total{detector="limits"} 0.25
         gridwatch_detector_batch_seconds_sum{detector="limits"} 2.03
@@ -148,6 +154,11 @@ fn the_page_is_what_prometheus_reads() {
         gridwatch_open_episodes{detector="limits"} 6
         gridwatch_detector_refused{detector="shift"} 1
         gridwatch_detector_memory_bytes{detector="limits"} 65536
+        gridwatch_hidden_seconds_total{detector="limits",role="warm"} 0.25
+        gridwatch_hidden_memory_bytes{detector="limits",role="warm"} 32768
+        gridwatch_shadow_findings_total{detector="limits",side="both"} 5
+        gridwatch_shadow_findings_total{detector="limits",side="only_new"} 1
+        gridwatch_shadow_findings_total{detector="limits",side="only_old"} 0
         gridwatch_detector_faults_total{detector="limits",fault="trap"} 1
         gridwatch_detector_quarantined_lanes{detector="limits"} 1
         gridwatch_schemas_known 2

@@ -8,11 +8,12 @@ use gridwatch_core::account::Account;
 use gridwatch_core::checkpoint::Role;
 use gridwatch_core::durations::Durations;
 use gridwatch_core::judge::Module;
+use gridwatch_engine::lane::Counts;
 use gridwatch_engine::pipeline::{LaneSnapshot, Snapshot};
 use gridwatch_sandbox::LoadedModule;
 
 use crate::admission::GuestLines;
-use crate::metrics::{DetectorSample, LaneSample, Sample};
+use crate::metrics::{DetectorSample, HiddenSample, LaneSample, Sample};
 
 /// What metrics say of a detector and snapshots do not.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub fn sample(snapshot: &Snapshot, labels: &[Label]) -> Sample {
     Sample {
         lanes: snapshot.lanes.iter().map(|lane| lane_sample(lane, now_ms)).collect(),
         detectors: labels.iter().map(|label| detector_sample(snapshot, label)).collect(),
+        hidden: hidden_of(snapshot),
+        shadows: shadows_of(snapshot),
         swaps: swaps_of(snapshot),
         swap_pauses: pauses_of(snapshot),
         outlet: snapshot.outlet,
@@ -52,6 +55,7 @@ fn lane_sample(lane: &LaneSnapshot, now_ms: i64) -> LaneSample {
         watermark_lag_seconds: lane.watermark.map(|watermark| (now_ms - watermark) as f64 / 1000.0),
         checkpoint_age_seconds: lane.checkpoint_age_seconds,
         checkpoint_bytes: lane.checkpoint_bytes,
+        checkpoint_pause_seconds: lane.checkpoint_pause.as_ref().map(Duration::as_secs_f64),
         swap_pause_seconds_max: lane.changes.pauses.iter().max().map(Duration::as_secs_f64),
     }
 }
@@ -70,14 +74,55 @@ fn swaps_of(snapshot: &Snapshot) -> Vec<(String, &'static str, u64)> {
     swaps.into_iter().map(|((detector, outcome), count)| (detector, outcome.name(), count)).collect()
 }
 
+/// What those cost who are not heard, by detector and role.
+fn hidden_of(snapshot: &Snapshot) -> Vec<HiddenSample> {
+    let mut hidden: BTreeMap<(&str, &'static str), (f64, u64)> = BTreeMap::new();
+    for here in snapshot.lanes.iter().flat_map(|lane| &lane.detectors) {
+        let role = match here.role {
+            Role::Warm => "warm",
+            Role::Shadow => "shadow",
+            Role::Live | Role::Dormant => continue,
+        };
+        let (seconds, memory_bytes) = hidden.entry((&here.detector, role)).or_default();
+        *seconds += here.usage.busy_ns as f64 / 1e9;
+        *memory_bytes += here.usage.memory_bytes as u64;
+    }
+    let samples = hidden.into_iter().map(|((detector, role), (seconds, memory_bytes))| HiddenSample {
+        detector: detector.to_owned(),
+        role,
+        seconds,
+        memory_bytes,
+    });
+    samples.collect()
+}
+
+/// What shadows have found, by detector, also on lanes that are not ours any more.
+fn shadows_of(snapshot: &Snapshot) -> Vec<(String, Counts)> {
+    let mut shadows = snapshot.shadows_gone.clone();
+    for here in snapshot.lanes.iter().flat_map(|lane| &lane.detectors) {
+        if let Some(comparison) = &here.comparison {
+            shadows.entry(here.detector.clone()).or_default().add(comparison.counts);
+        }
+    }
+    shadows.into_iter().collect()
+}
+
 fn detector_sample(snapshot: &Snapshot, label: &Label) -> DetectorSample {
     DetectorSample {
         version: label.version.clone(),
         digest: label.digest.clone(),
-        mode: "live",
+        mode: mode_of(snapshot, &label.name),
         log_lines_dropped: label.log.lines_dropped(),
         ..over_lanes(snapshot, &label.name)
     }
+}
+
+/// Of who has a shadow and nobody live beside it that is all there is.
+fn mode_of(snapshot: &Snapshot, name: &str) -> &'static str {
+    let mut roles =
+        snapshot.lanes.iter().flat_map(|lane| &lane.detectors).filter(|here| here.detector == name);
+    let is_shadow = roles.clone().any(|here| here.role == Role::Shadow);
+    if is_shadow && !roles.any(|here| here.role == Role::Live) { "shadow" } else { "live" }
 }
 
 /// What lanes count of a detector.
@@ -112,7 +157,8 @@ pub fn account_of(snapshot: &Snapshot) -> Account {
 /// By detector, over all lanes: nanoseconds a reading. A detector that saw none is left out.
 pub fn cost_ns(snapshot: &Snapshot) -> BTreeMap<String, f64> {
     let mut usage: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for detector in snapshot.lanes.iter().flat_map(|lane| &lane.detectors) {
+    let live = snapshot.lanes.iter().flat_map(|lane| &lane.detectors).filter(|here| here.role == Role::Live);
+    for detector in live {
         let (busy_ns, rows) = usage.entry(&detector.detector).or_default();
         *busy_ns += detector.usage.busy_ns;
         *rows += detector.usage.rows;
@@ -141,6 +187,7 @@ mod tests {
             quarantine: quarantine.map(str::to_owned),
             faults: quarantine.map(|_| ("trap", 1)).into_iter().collect(),
             open_episodes: 0,
+            comparison: None,
         }
     }
 

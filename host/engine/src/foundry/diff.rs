@@ -64,11 +64,11 @@ impl Step {
 /// Only what changed since this process last looked is its proposal, so that one that comes back with old files
 /// takes nobody back.
 pub fn step(found: Found<'_>, known: Known<'_>) -> Step {
-    let runs = known.slot.and_then(|slot| slot.plan.as_ref());
+    let is_taken = known.slot.is_some_and(Slot::is_taken);
     let plan = match found {
         Found::Admitted(plan) => plan,
         Found::Refused => return Step::Refuse,
-        Found::Disabled | Found::Gone if runs.is_some() => return Step::Remove,
+        Found::Disabled | Found::Gone if is_taken => return Step::Remove,
         Found::Disabled | Found::Gone => return Step::Leave,
     };
     let rejected = known.slot.and_then(|slot| slot.rejected.as_ref());
@@ -76,9 +76,9 @@ pub fn step(found: Found<'_>, known: Known<'_>) -> Step {
         Some(rejected) if rejected.fingerprint == plan.fingerprint() => {
             Step::RolledBack { reason: rejected.reason.clone() }
         }
-        _ if runs == Some(plan) => Step::Leave,
+        _ if known.slot.is_some_and(|slot| slot.holds(plan)) => Step::Leave,
         _ if known.is_seen => Step::Overtaken,
-        _ if known.is_blank && runs.is_some() => Step::Differs,
+        _ if known.is_blank && is_taken => Step::Differs,
         _ => Step::Propose,
     }
 }

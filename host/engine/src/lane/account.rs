@@ -23,9 +23,7 @@ impl Lane {
     /// Each detector with what it cost so far and how it fares.
     pub fn detectors(&self) -> impl Iterator<Item = DetectorSnapshot> {
         let live = self.seats.iter().map(|seat| seat.snapshot(Role::Live));
-        let hidden =
-            self.hidden.iter().filter_map(|hidden| Some(hidden.seat.snapshot(hidden.public_role()?)));
-        live.chain(hidden)
+        live.chain(self.hidden.iter().filter_map(|hidden| self.snapshot_of(hidden)))
     }
 
     /// After a chunk of records: which mappings have not matched so far.

@@ -84,15 +84,16 @@ impl Apprentice {
                 sensors.set_attributes(sensor, attributes);
                 seat.change(sensors, sensor)
             }
-            Event::Batch(batch) => seat.observe_silently(&batch, sensors, quantities),
+            Event::Batch(batch) => seat.observe_silently(&batch, sensors, quantities).map(drop),
             Event::Advance(watermark) => {
                 *time = Some(watermark);
-                seat.advance_silently(watermark, sensors, quantities)
+                seat.advance_silently(watermark, sensors, quantities).map(drop)
             }
         }
     }
 
-    pub(super) fn into_seat(self) -> Seat {
-        self.seat
+    /// And the table of sensors, which it had of its own.
+    pub(super) fn into_seat(self) -> (Seat, SensorTable) {
+        (self.seat, self.sensors)
     }
 }

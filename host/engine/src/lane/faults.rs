@@ -18,6 +18,7 @@ use super::builder::Builder;
 use super::capsule::Shown;
 use super::judging::shortened;
 use super::seat::{Life, Seat};
+use super::succession::is_warm;
 use super::{Lane, LaneParts};
 use crate::deployment::Deployment;
 use crate::history::{History, HistoryError, PastRecord, Patience, Reliving, Stretch};
@@ -327,7 +328,7 @@ impl Lane {
     }
 
     fn is_kept_warm(&self, at: usize) -> bool {
-        self.warm(&self.seats[at].deployment.name).is_some()
+        self.hidden_at(&self.seats[at].deployment.name, is_warm).is_some()
     }
 }
 

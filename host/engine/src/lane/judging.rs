@@ -34,6 +34,7 @@ impl Lane {
         // By row, then by detector: an order that no cut of batches can change. Whoever failed is out from a row on,
         // before the others speak of that.
         found.sort_by_key(|(_, finding)| finding.row);
+        self.judge_hidden(None, &found, live);
         outs.make_contiguous().sort_by_key(|(_, out)| out.row);
         let rows = self.batch.rows();
         let judged: Vec<usize> = (0..self.seats.len()).map(|at| self.rows_judged(at, &outs)).collect();
@@ -56,7 +57,6 @@ impl Lane {
         for (at, out) in outs {
             self.suspend(at, &out.fault, self.batch.position(out.row), out.kept)?;
         }
-        self.for_each_hidden(|seat, lane| seat.observe_silently(lane.batch, lane.sensors, lane.quantities));
         if live {
             self.account.pending -= rows as u64;
             self.account.judged += rows as u64;
@@ -91,16 +91,18 @@ impl Lane {
         }
         let mut said = Said::default();
         let cause = Cause { sensor: None, row: None, position, occasion: watermark as u64, live };
+        let mut found: Vec<(usize, Finding)> = Vec::new();
         for at in 0..self.seats.len() {
             if self.suspend_at_tick(at) {
                 continue;
             }
             self.watch_before(at, position);
-            let found = self.seats[at].advance(watermark, &self.sensors);
-            self.watch_tick(at, watermark, &found);
-            match found {
+            let answer = self.seats[at].advance(watermark, &self.sensors);
+            self.watch_tick(at, watermark, &answer);
+            match answer {
                 Ok(findings) => {
-                    findings.iter().for_each(|finding| self.publish(at, finding, cause, &mut said))
+                    findings.iter().for_each(|finding| self.publish(at, finding, cause, &mut said));
+                    found.extend(findings.into_iter().map(|finding| (at, finding)));
                 }
                 Err(fault) => {
                     let kept = self.known_before(at, self.next, Some(watermark));
@@ -112,7 +114,7 @@ impl Lane {
         self.told = Some(watermark);
         self.record(|_| Event::Advance(watermark));
         self.recent.tick(watermark);
-        self.for_each_hidden(|seat, lane| seat.advance_silently(watermark, lane.sensors, lane.quantities));
+        self.judge_hidden(Some(watermark), &found, live);
         Ok(())
     }
 
@@ -123,7 +125,7 @@ impl Lane {
         self.batch.set_quantities(quantities.len());
         let time = self.tick;
         self.record(|_| Event::Quantities(quantities.clone()));
-        self.for_each_hidden(|seat, lane| seat.requantify(lane.quantities, lane.sensors, time));
+        self.for_each_hidden(|hidden, lane| hidden.seat.requantify(lane.quantities, lane.sensors, time));
         self.for_each_seat(|seat, sensors| seat.requantify(&quantities, sensors, time))
     }
 
@@ -131,7 +133,7 @@ impl Lane {
     pub(super) fn change_attributes(&mut self, sensor: u32, attributes: Attributes) -> Result<(), LaneError> {
         self.record(|_| Event::Attributes(sensor, attributes.clone()));
         self.sensors.set_attributes(sensor, attributes);
-        self.for_each_hidden(|seat, lane| seat.change(lane.sensors, sensor));
+        self.for_each_hidden(|hidden, lane| hidden.seat.change(lane.sensors, sensor));
         self.for_each_seat(|seat, sensors| seat.change(sensors, sensor))
     }
 

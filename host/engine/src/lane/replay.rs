@@ -40,6 +40,10 @@ impl Lane {
                 What::Swap { detector, generation } => {
                     self.swap_again(&detector, generation, decision.position, live);
                 }
+                What::Shadow { detector, generation } => self.shadow_again(&detector, generation),
+                What::Promote { detector, generation } => {
+                    self.promote_again(&detector, generation, decision.position, live);
+                }
                 What::Back { detector, generation } => {
                     self.back_again(&detector, generation, decision.position, live);
                 }

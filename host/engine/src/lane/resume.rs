@@ -96,9 +96,9 @@ impl Lane {
         decisions.sort_by_key(|decision| decision.position);
         lane.schooling.restore(checkpoint.schemas_unknown.clone(), &mut decisions);
         let named = decisions.iter().filter_map(|decision| match &decision.what {
-            What::Prepare { detector, generation } | What::Back { detector, generation } => {
-                Some((detector.clone(), *generation))
-            }
+            What::Prepare { detector, generation }
+            | What::Back { detector, generation }
+            | What::Promote { detector, generation } => Some((detector.clone(), *generation)),
             _ => None,
         });
         let mut deployments_named = BTreeMap::new();
@@ -142,18 +142,17 @@ impl Lane {
             let deployment = if generation == 0 { None } else { self.recall(past, &state.name, generation)? };
             match (deployment, role) {
                 (None, Role::Live | Role::Dormant) => left.push(state),
-                (None, Role::Warm) => {}
+                (None, Role::Warm | Role::Shadow) => {}
                 (Some(deployment), Role::Live | Role::Dormant) => {
                     let seat = self.seat(deployment, quantities, Some(state))?;
                     self.seats.push(seat);
                 }
-                (Some(deployment), Role::Warm) => {
-                    let (detector, role) = (state.name.clone(), HiddenRole::Warm);
-                    match Seat::restored(deployment, quantities, &self.sensors, state, self.tick) {
+                (Some(deployment), Role::Warm | Role::Shadow) => {
+                    let (warm, shadow) = (HiddenRole::Warm, HiddenRole::Shadow(Box::default()));
+                    let role = if role == Role::Warm { warm } else { shadow };
+                    match Seat::restored(deployment.clone(), quantities, &self.sensors, state, self.tick) {
                         Ok(seat) => self.hidden.push(Hidden { seat, role }),
-                        Err(fault) => {
-                            tracing::warn!(detector, "is not kept warm any longer: {fault}");
-                        }
+                        Err(fault) => role.fell(&deployment, fault, &mut self.fallen),
                     }
                 }
             }
@@ -222,19 +221,13 @@ impl Lane {
             };
             detectors.push(state);
         }
-        for hidden in &mut self.hidden {
-            let Some(role) = hidden.public_role() else { continue };
-            match hidden.seat.save(&quantities) {
-                Ok(mut state) => {
-                    state.place.role = role;
-                    detectors.push(state);
-                }
-                Err(fault) => {
-                    let detector = &hidden.seat.deployment.name;
-                    tracing::warn!(detector, "is not kept warm any longer: {fault}");
-                }
-            }
-        }
+        self.for_each_hidden(|hidden, lane| {
+            let Some(role) = hidden.public_role() else { return Ok(()) };
+            let mut state = hidden.seat.save(lane.quantities)?;
+            state.place.role = role;
+            detectors.push(state);
+            Ok(())
+        });
         detectors.extend(self.dormant.iter().cloned().map(|mut state| {
             state.place.role = Role::Dormant;
             state
@@ -328,6 +321,8 @@ impl Lane {
             rejected: Vec::new(),
             seats: Vec::new(),
             hidden: Vec::new(),
+            fallen: Vec::new(),
+            graveyard: None,
             tape: None,
             recent: Recent::default(),
             dormant: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use gridwatch_core::anomaly::{EpisodeKey, PublicSubject};
 use gridwatch_core::batch::BatchView;
@@ -14,11 +15,15 @@ use gridwatch_core::sensors::SensorTable;
 use gridwatch_core::{Timestamp, finding};
 
 use super::builder::{Builder, Gathered};
+use super::comparison::Comparison;
 use crate::deployment::{Deployment, OnNewState};
 use crate::stopwatch::timed;
 
 /// Sensors a call of `set-sensors`, `save` and `restore`: bounds what one call copies.
 const SENSORS_PER_CALL: u32 = 4096;
+
+/// What saving is taken to cost before it was seen.
+const SAVE_NS_PER_SENSOR: u64 = 300;
 
 /// Open episodes that a detector may have in a lane: so many, or so many a sensor.
 const EPISODES_MIN: usize = 10_000;
@@ -38,6 +43,8 @@ pub struct Seat {
     pub usage: Usage,
     /// `Fault::label` -> how often.
     pub faults: BTreeMap<&'static str, u64>,
+    /// Of the last one.
+    save_ns_per_sensor: u64,
     pub(super) gathered: Gathered,
     /// When it failed of late (event time).
     pub recent_faults: VecDeque<Timestamp>,
@@ -82,6 +89,8 @@ pub struct DetectorSnapshot {
     /// `Fault::label` -> how often.
     pub faults: BTreeMap<&'static str, u64>,
     pub open_episodes: usize,
+    /// Of a shadow: what it finds against what the live one finds.
+    pub comparison: Option<Comparison>,
 }
 
 /// A finding with names for its numbers.
@@ -107,6 +116,7 @@ impl Seat {
             },
             faults: self.faults.clone(),
             open_episodes: self.episodes.len(),
+            comparison: None,
         }
     }
 
@@ -131,6 +141,7 @@ impl Seat {
             usage: Usage::default(),
             faults: BTreeMap::new(),
             recent_faults: VecDeque::new(),
+            save_ns_per_sensor: SAVE_NS_PER_SENSOR,
             gathered: Gathered::default(),
         })
     }
@@ -208,6 +219,18 @@ impl Seat {
 
     /// State for a checkpoint. The judge goes on unchanged.
     pub fn save(&mut self, quantities: &[Quantity]) -> Result<DetectorState, Fault> {
+        let mut took_ns = 0;
+        let state = timed(&mut took_ns, || self.state(quantities))?;
+        self.save_ns_per_sensor = took_ns / u64::from(self.announced.max(1));
+        Ok(state)
+    }
+
+    /// About how long `save` will take, by how long it took.
+    pub fn save_time(&self) -> Duration {
+        Duration::from_nanos(self.save_ns_per_sensor * u64::from(self.announced))
+    }
+
+    fn state(&mut self, quantities: &[Quantity]) -> Result<DetectorState, Fault> {
         let descriptor = self.deployment.module.descriptor();
         let mut state = DetectorState {
             name: self.deployment.name.clone(),
@@ -343,17 +366,18 @@ impl Seat {
         Ok(findings)
     }
 
-    /// Judges the batch and keeps to itself what it finds.
+    /// Judges the batch, and is not heard.
     pub fn observe_silently(
         &mut self,
         batch: &Builder,
         sensors: &SensorTable,
         quantities: &[Quantity],
-    ) -> Result<(), Fault> {
-        for finding in self.observe(batch, sensors)? {
-            self.note(&finding, Some(batch.sensor(finding.row as usize)), sensors, quantities);
+    ) -> Result<Vec<Finding>, Fault> {
+        let findings = self.observe(batch, sensors)?;
+        for finding in &findings {
+            self.note(finding, Some(batch.sensor(finding.row as usize)), sensors, quantities);
         }
-        Ok(())
+        Ok(findings)
     }
 
     pub fn advance_silently(
@@ -361,11 +385,12 @@ impl Seat {
         watermark: Timestamp,
         sensors: &SensorTable,
         quantities: &[Quantity],
-    ) -> Result<(), Fault> {
-        for finding in self.advance(watermark, sensors)? {
-            self.note(&finding, None, sensors, quantities);
+    ) -> Result<Vec<Finding>, Fault> {
+        let findings = self.advance(watermark, sensors)?;
+        for finding in &findings {
+            self.note(finding, None, sensors, quantities);
         }
-        Ok(())
+        Ok(findings)
     }
 
     /// Keeps in mind which episodes are open. `of_row` is the sensor of the finding's row, where there is a row.

@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
 use gridwatch_core::anomaly::EpisodeKey;
-use gridwatch_core::checkpoint::{DetectorState, OpenEpisode, Role};
+use gridwatch_core::checkpoint::{DetectorState, KeptPart, OpenEpisode, Role};
 use gridwatch_core::decision::What;
 use gridwatch_core::finding::Phase;
 use gridwatch_core::judge::Fault;
 use gridwatch_core::reading::Quantity;
 use gridwatch_core::record::Position;
+use gridwatch_core::roster::Mode;
 use gridwatch_core::sensors::SensorTable;
 
 use super::apprentice::{Apprentice, Base, Event};
-use super::builder::Builder;
+use super::comparison::Tally;
 use super::seat::{Life, Seat, Usage};
+use super::shadow::Fallen;
 use super::{Lane, LaneError};
 use crate::deployment::Deployment;
 
@@ -25,17 +28,20 @@ pub struct Hidden {
     pub role: HiddenRole,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HiddenRole {
     /// In a replay, where there is no other thread: it takes the seat where it took it then.
     Candidate,
     /// It ran before.
     Warm,
+    /// It is held against the live one.
+    Shadow(Box<Tally>),
 }
+
+/// Who has left the lane, or what.
+pub struct Retired(#[allow(dead_code, reason = "it is only to be dropped")] Box<dyn Send>);
 
 /// What a hidden seat is shown of its lane.
 pub struct Surroundings<'a> {
-    pub batch: &'a Builder,
     pub sensors: &'a SensorTable,
     pub quantities: &'a [Quantity],
 }
@@ -46,16 +52,27 @@ impl Lane {
     pub fn prepare(&mut self, deployment: &Deployment) -> Result<Base, LaneError> {
         self.flush()?;
         let state = self.state_of(&deployment.name)?;
+        Ok(self.prepare_with(deployment, KeptPart { sensors: self.sensors.save(), state }))
+    }
+
+    /// The same where the state is at hand: it was saved here for a checkpoint, just now.
+    pub fn prepare_with(&mut self, deployment: &Deployment, saved: KeptPart) -> Base {
+        let KeptPart { sensors, state } = saved;
         let (detector, generation) = (deployment.name.clone(), deployment.generation);
         self.decide(What::Prepare { detector, generation });
         self.tape = Some(Vec::new());
-        Ok(Base {
+        Base {
             quantities: self.decoder.quantities().to_vec(),
-            sensors: self.sensors.save(),
+            sensors,
             sensors_max: self.settings.sensors_max,
             state,
             time: self.tick,
-        })
+        }
+    }
+
+    /// About how long a lane stands still for `prepare`: the state of who sits there is saved. None where nobody does.
+    pub fn prepare_time(&self, detector: &str) -> Option<Duration> {
+        self.seat_of(detector).map(|at| self.seats[at].save_time())
     }
 
     /// Nothing of an earlier life is to be lived again before anything changes.
@@ -71,7 +88,7 @@ impl Lane {
     /// A candidate of an earlier life has not taken its seat yet: a checkpoint would forget it, and not that it takes
     /// the seat.
     pub fn relives_candidate(&self) -> bool {
-        self.hidden.iter().any(|hidden| hidden.role == HiddenRole::Candidate)
+        self.hidden.iter().any(|hidden| matches!(hidden.role, HiddenRole::Candidate))
     }
 
     /// No candidate is under way any more.
@@ -92,10 +109,19 @@ impl Lane {
         if let Err(fault) = rest.into_iter().try_for_each(|event| candidate.live(event)) {
             return Ok(Err(fault));
         }
-        let seat = candidate.into_seat();
+        let (seat, sensors) = candidate.into_seat();
+        self.retire(sensors);
         let (detector, generation) = (seat.deployment.name.clone(), seat.deployment.generation);
-        self.decide(What::Swap { detector, generation });
-        self.succeed(seat, self.next, true);
+        match seat.deployment.mode {
+            Mode::Live => {
+                self.decide(What::Swap { detector, generation });
+                self.succeed(seat, self.next, true);
+            }
+            Mode::Shadow => {
+                self.decide(What::Shadow { detector, generation });
+                self.shade(seat);
+            }
+        }
         Ok(Ok(()))
     }
 
@@ -104,7 +130,8 @@ impl Lane {
         self.flush()?;
         let (detector, generation) = (deployment.name.clone(), deployment.generation);
         let fingerprint = deployment.fingerprint();
-        if self.warm(&detector).is_none_or(|at| self.hidden[at].seat.fingerprint != fingerprint) {
+        if self.hidden_at(&detector, is_warm).is_none_or(|at| self.hidden[at].seat.fingerprint != fingerprint)
+        {
             return Ok(false);
         }
         self.decide(What::Back { detector, generation });
@@ -121,12 +148,12 @@ impl Lane {
 
     /// What ran before is not kept any longer.
     pub fn let_go(&mut self, detector: &str) {
-        self.hidden.retain(|hidden| hidden.seat.deployment.name != detector);
+        self.dismiss(|hidden| hidden.is(detector, is_warm));
     }
 
     /// Who is kept warm, to go back to.
     pub fn kept_warm(&self) -> impl Iterator<Item = &str> {
-        let warm = self.hidden.iter().filter(|hidden| hidden.role == HiddenRole::Warm);
+        let warm = self.hidden.iter().filter(|hidden| is_warm(&hidden.role));
         warm.map(|hidden| hidden.seat.deployment.name.as_str())
     }
 
@@ -144,7 +171,7 @@ impl Lane {
         let Some(deployment) = self.of_the_past(detector, generation) else { return Ok(()) };
         let state = self.state_of(detector)?;
         let quantities = self.decoder.quantities();
-        self.hidden.retain(|hidden| !hidden.is(detector, HiddenRole::Candidate));
+        self.hidden.retain(|hidden| !hidden.is(detector, is_candidate));
         match Seat::candidate(deployment, quantities, &self.sensors, state, self.tick) {
             Ok(seat) => self.hidden.push(Hidden { seat, role: HiddenRole::Candidate }),
             Err(fault) => {
@@ -155,21 +182,26 @@ impl Lane {
     }
 
     pub(super) fn swap_again(&mut self, detector: &str, generation: u64, position: Position, live: bool) {
+        if let Some(seat) = self.candidate_again(detector, generation) {
+            self.succeed(seat, position, live);
+        }
+    }
+
+    /// The candidate of that generation, at the end of its time.
+    pub(super) fn candidate_again(&mut self, detector: &str, generation: u64) -> Option<Seat> {
         let is_it = |hidden: &Hidden| {
-            hidden.is(detector, HiddenRole::Candidate) && hidden.seat.deployment.generation == generation
+            hidden.is(detector, is_candidate) && hidden.seat.deployment.generation == generation
         };
-        match self.hidden.iter().position(is_it) {
-            Some(at) => {
-                let seat = self.hidden.swap_remove(at).seat;
-                self.succeed(seat, position, live);
-            }
-            None => tracing::error!(
+        let candidate = self.hidden.iter().position(is_it).map(|at| self.hidden.swap_remove(at).seat);
+        if candidate.is_none() {
+            tracing::error!(
                 lane = self.name,
                 detector,
                 generation,
-                "took the seat before, and is not there to take it again: the one before it goes on"
-            ),
+                "took its place before, and is not there to take it again: the one before it goes on"
+            );
         }
+        candidate
     }
 
     pub(super) fn back_again(&mut self, detector: &str, generation: u64, position: Position, live: bool) {
@@ -180,7 +212,7 @@ impl Lane {
 
     /// No candidate of an earlier life is waited for any more.
     pub(super) fn end_candidacies(&mut self) {
-        self.hidden.retain(|hidden| hidden.role != HiddenRole::Candidate);
+        self.hidden.retain(|hidden| !is_candidate(&hidden.role));
     }
 
     pub(super) fn vacate(
@@ -190,7 +222,7 @@ impl Lane {
         position: Position,
         live: bool,
     ) -> Result<(), LaneError> {
-        self.let_go(detector);
+        self.dismiss(|hidden| hidden.seat.deployment.name == detector);
         let state = if is_kept { self.state_of(detector)? } else { None };
         let Some(at) = self.seat_of(detector) else { return Ok(()) };
         let seat = self.seats.remove(at);
@@ -200,7 +232,28 @@ impl Lane {
             let explanation = format!("closed by the host: detector {detector} runs no more");
             self.clear([detector, &version, &digest], &seat.episodes, &explanation, position);
         }
+        self.retire(seat);
         Ok(())
+    }
+
+    /// Those who leave are handed over from now on, to be dropped elsewhere: an instance of a large lane gives back
+    /// hundreds of MiB, which takes longer than to swap it.
+    pub fn retire_to(&mut self, graveyard: Sender<Retired>) {
+        self.graveyard = Some(graveyard);
+    }
+
+    fn retire(&self, whom: impl Send + 'static) {
+        if let Some(graveyard) = &self.graveyard {
+            // Where nobody takes it, it is dropped here.
+            let _ = graveyard.send(Retired(Box::new(whom)));
+        }
+    }
+
+    pub(super) fn dismiss(&mut self, is_it: impl Fn(&Hidden) -> bool) {
+        while let Some(at) = self.hidden.iter().position(&is_it) {
+            let hidden = self.hidden.swap_remove(at);
+            self.retire(hidden.seat);
+        }
     }
 
     /// Adds to what a candidate is to live, if one is under way.
@@ -214,22 +267,15 @@ impl Lane {
     /// Whoever of them fails is let go: nobody hears them.
     pub(super) fn for_each_hidden(
         &mut self,
-        work: impl Fn(&mut Seat, &Surroundings<'_>) -> Result<(), Fault>,
+        mut work: impl FnMut(&mut Hidden, &Surroundings<'_>) -> Result<(), Fault>,
     ) {
         let quantities = self.decoder.quantities();
-        let surroundings = Surroundings { batch: &self.batch, sensors: &self.sensors, quantities };
-        self.hidden.retain_mut(|hidden| match work(&mut hidden.seat, &surroundings) {
-            Ok(()) => true,
-            Err(fault) => {
-                let (detector, role) = (&hidden.seat.deployment.name, hidden.role);
-                tracing::warn!(detector, ?role, "has failed and is let go: {fault}");
-                false
-            }
-        });
+        let surroundings = Surroundings { sensors: &self.sensors, quantities };
+        tend(&mut self.hidden, &mut self.fallen, |hidden| work(hidden, &surroundings));
     }
 
     /// Between batches: the seat is the candidate's from here on.
-    fn succeed(&mut self, mut seat: Seat, position: Position, live: bool) {
+    pub(super) fn succeed(&mut self, mut seat: Seat, position: Position, live: bool) {
         let name = seat.deployment.name.clone();
         seat.orphans.clear();
         self.dormant.retain(|state| state.name != name);
@@ -242,20 +288,25 @@ impl Lane {
         let keeps_warm = !seat.deployment.rollback_window.is_zero();
         let before = self.replace(at, seat);
         self.reconcile(at, &before.episodes, position, live);
-        self.hidden.retain(|hidden| !hidden.is(&name, HiddenRole::Warm));
+        self.dismiss(|hidden| hidden.is(&name, is_warm));
         if keeps_warm && matches!(before.life, Life::Judging(_)) {
             self.hidden.push(Hidden { seat: before, role: HiddenRole::Warm });
+        } else {
+            self.retire(before);
         }
     }
 
     fn back(&mut self, deployment: Arc<Deployment>, position: Position, live: bool) {
-        let (Some(warm), Some(at)) = (self.warm(&deployment.name), self.seat_of(&deployment.name)) else {
+        let (Some(warm), Some(at)) =
+            (self.hidden_at(&deployment.name, is_warm), self.seat_of(&deployment.name))
+        else {
             return;
         };
         let mut seat = self.hidden.swap_remove(warm).seat;
         seat.deployment = deployment;
         let before = self.replace(at, seat);
         self.reconcile(at, &before.episodes, position, live);
+        self.retire(before);
     }
 
     /// What is counted by name goes on being counted.
@@ -300,7 +351,8 @@ impl Lane {
     /// What a candidate under this name begins with. Who cannot be saved is quarantined, and leaves nothing.
     fn state_of(&mut self, detector: &str) -> Result<Option<DetectorState>, LaneError> {
         let Some(at) = self.seat_of(detector) else {
-            return Ok(self.dormant.iter().find(|state| state.name == detector).cloned());
+            let dormant = self.dormant.iter().find(|state| state.name == detector).cloned();
+            return Ok(self.state_of_shadow(detector).or(dormant));
         };
         match self.seats[at].save(self.decoder.quantities()) {
             Ok(state) => Ok(Some(state)),
@@ -311,7 +363,7 @@ impl Lane {
         }
     }
 
-    fn of_the_past(&self, detector: &str, generation: u64) -> Option<Arc<Deployment>> {
+    pub(super) fn of_the_past(&self, detector: &str, generation: u64) -> Option<Arc<Deployment>> {
         self.replay.deployments.get(&(detector.to_owned(), generation)).cloned()
     }
 
@@ -319,14 +371,41 @@ impl Lane {
         self.seats.iter().position(|seat| seat.deployment.name == detector)
     }
 
-    pub(super) fn warm(&self, detector: &str) -> Option<usize> {
-        self.hidden.iter().position(|hidden| hidden.is(detector, HiddenRole::Warm))
+    pub(super) fn hidden_at(&self, detector: &str, is_role: fn(&HiddenRole) -> bool) -> Option<usize> {
+        self.hidden.iter().position(|hidden| hidden.is(detector, is_role))
     }
 }
 
+pub fn is_candidate(role: &HiddenRole) -> bool {
+    matches!(role, HiddenRole::Candidate)
+}
+
+pub fn is_warm(role: &HiddenRole) -> bool {
+    matches!(role, HiddenRole::Warm)
+}
+
+pub fn is_shadow(role: &HiddenRole) -> bool {
+    matches!(role, HiddenRole::Shadow(_))
+}
+
+/// Whoever fails is let go.
+pub fn tend(
+    hidden: &mut Vec<Hidden>,
+    fallen: &mut Vec<Fallen>,
+    mut work: impl FnMut(&mut Hidden) -> Result<(), Fault>,
+) {
+    hidden.retain_mut(|hidden| match work(hidden) {
+        Ok(()) => true,
+        Err(fault) => {
+            hidden.role.fell(&hidden.seat.deployment, fault, fallen);
+            false
+        }
+    });
+}
+
 impl Hidden {
-    fn is(&self, detector: &str, role: HiddenRole) -> bool {
-        self.role == role && self.seat.deployment.name == detector
+    pub fn is(&self, detector: &str, is_role: fn(&HiddenRole) -> bool) -> bool {
+        is_role(&self.role) && self.seat.deployment.name == detector
     }
 
     /// What is told of it, and kept of it in checkpoints.
@@ -334,6 +413,24 @@ impl Hidden {
         match self.role {
             HiddenRole::Candidate => None,
             HiddenRole::Warm => Some(Role::Warm),
+            HiddenRole::Shadow(_) => Some(Role::Shadow),
+        }
+    }
+}
+
+impl HiddenRole {
+    /// Nobody has heard it; that a shadow fails is what one wants to know of it.
+    pub fn fell(&self, deployment: &Deployment, fault: Fault, fallen: &mut Vec<Fallen>) {
+        let (detector, generation) = (deployment.name.clone(), deployment.generation);
+        match self {
+            HiddenRole::Candidate => {
+                tracing::warn!(detector, generation, "has failed before it took its place: {fault}")
+            }
+            HiddenRole::Warm => tracing::warn!(detector, generation, "is not kept warm any longer: {fault}"),
+            HiddenRole::Shadow(_) => {
+                tracing::error!(detector, generation, "has failed as a shadow and is taken out: {fault}");
+                fallen.push(Fallen { detector, generation, fault });
+            }
         }
     }
 }

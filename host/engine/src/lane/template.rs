@@ -9,7 +9,7 @@ use gridwatch_core::record::RecordFormat;
 use gridwatch_core::sink::{Delivery, LaneId};
 
 use super::{LaneParts, SchemaSource};
-use crate::deployment::{Deployment, Deployments};
+use crate::deployment::{Deployment, Deployments, Mode};
 use crate::history::History;
 use crate::settings::LaneSettings;
 
@@ -49,7 +49,8 @@ impl LaneTemplate {
             source,
             delivery: self.delivery,
             dormant: self.dormant.clone(),
-            deployments: self.deployments.clone(),
+            // Shadows come once the lane is open.
+            deployments: self.deployments.iter().filter(|one| one.mode == Mode::Live).cloned().collect(),
             batch_rows_max: self.batch_rows_max,
             schemas: self.schemas.clone(),
             past: self.past.clone(),

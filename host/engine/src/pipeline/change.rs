@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use gridwatch_core::durations::Durations;
 use gridwatch_core::judge::{Call, Fault};
+use gridwatch_core::record::Position;
 use serde::Serialize;
 
 use super::{LaneShared, Shared, lock};
-use crate::deployment::Deployment;
-use crate::lane::{Apprentice, Base, Event, Lane, LaneError};
+use crate::deployment::{Deployment, Mode};
+use crate::lane::{Apprentice, Base, Event, Fallen, Lane, LaneError};
 use crate::worker::Worker;
 
 /// So near behind, the lane lets the candidate live the rest itself: the pause is no longer than that takes.
@@ -25,14 +26,18 @@ const EVENTS_NEAR: usize = 2;
 const EVENTS_MAX: usize = 512;
 /// For a candidate that is too slow to catch up; meanwhile the lane makes no checkpoints.
 const CATCH_UP_MAX: Duration = Duration::from_secs(60);
+/// A state that takes longer to save is saved for a candidate only where a checkpoint saves it anyway.
+const SAVE_AT_ONCE_MAX: Duration = Duration::from_millis(1);
 const LISTEN_WAIT: Duration = Duration::from_millis(1);
 
 /// What all lanes are to run.
 pub struct Wanted {
     /// When it was asked for. A lane that was somebody else's may be ahead of what was known before it came.
     pub read_at: Instant,
-    /// By name.
+    /// Those that are heard, by name.
     pub deployments: BTreeMap<String, Arc<Deployment>>,
+    /// Those that shadow them, or nobody.
+    pub shadows: BTreeMap<String, Arc<Deployment>>,
     /// Not to run, and to keep what they know.
     pub dormant: Vec<String>,
 }
@@ -52,6 +57,17 @@ pub struct ChangeReport {
     pub pause_durations: Durations,
     /// Of the generation that is wanted: why it does not run here.
     pub refused: BTreeMap<String, Refused>,
+    /// The same of shadows.
+    pub shadows_refused: BTreeMap<String, Refused>,
+}
+
+impl ChangeReport {
+    fn refused_of(&mut self, mode: Mode) -> &mut BTreeMap<String, Refused> {
+        match mode {
+            Mode::Live => &mut self.refused,
+            Mode::Shadow => &mut self.shadows_refused,
+        }
+    }
 }
 
 /// How many pauses are kept to be looked at.
@@ -62,6 +78,12 @@ const PAUSES_MAX: usize = 256;
 pub enum Outcome {
     Swapped,
     WentBack,
+    /// It judges beside what runs, and is not heard.
+    Shadows,
+    /// What shadowed is heard.
+    Promoted,
+    /// It shadows no more.
+    Unshaded,
     Removed,
     /// The one before it goes on.
     Failed,
@@ -72,6 +94,9 @@ impl Outcome {
         match self {
             Outcome::Swapped => "swapped",
             Outcome::WentBack => "went_back",
+            Outcome::Shadows => "shadows",
+            Outcome::Promoted => "promoted",
+            Outcome::Unshaded => "unshaded",
             Outcome::Removed => "removed",
             Outcome::Failed => "failed",
         }
@@ -89,6 +114,8 @@ pub struct Changes {
     opened: Instant,
     /// Of what is wanted, as of when there was nothing left to do.
     seen: u64,
+    /// It begins at the next checkpoint.
+    awaiting: Option<(Arc<Deployment>, Instant)>,
     under_way: Option<UnderWay>,
     warm_since: BTreeMap<String, (Instant, Duration)>,
 }
@@ -97,7 +124,8 @@ pub struct Changes {
 struct UnderWay {
     deployment: Arc<Deployment>,
     since: Instant,
-    /// The lane stood still for so long when it began.
+    /// Where it began, and how long the lane stood still for that.
+    began: Position,
     paused: Duration,
     events: Sender<Event>,
     done: Receiver<Done>,
@@ -109,18 +137,35 @@ type Done = Result<(Apprentice, Receiver<Event>), Fault>;
 enum Next {
     Bring(Arc<Deployment>),
     Remove { detector: String, is_kept: bool },
+    Unshade(String),
 }
 
 impl Changes {
     /// Of a lane that is open from now on.
     pub fn new() -> Self {
-        Changes { opened: Instant::now(), seen: 0, under_way: None, warm_since: BTreeMap::new() }
+        Changes {
+            opened: Instant::now(),
+            seen: 0,
+            awaiting: None,
+            under_way: None,
+            warm_since: BTreeMap::new(),
+        }
     }
 
     /// Between two steps of the worker.
     pub fn step(&mut self, worker: &mut Worker, shared: &Shared, ours: &LaneShared) -> Result<(), LaneError> {
+        if let Some((deployment, since)) = self.awaiting.take() {
+            match worker.take_begun() {
+                Some(base) => self.set_off(deployment, base, since, Duration::ZERO, worker.lane_mut(), ours),
+                None => self.awaiting = Some((deployment, since)),
+            }
+            return Ok(());
+        }
         let lane = worker.lane_mut();
         self.cool(lane);
+        for Fallen { detector, generation, fault } in lane.take_fallen() {
+            ours.refuse(&detector, generation, Mode::Shadow, fault);
+        }
         if let Some(under_way) = self.under_way.take() {
             return self.go_on(under_way, lane, ours);
         }
@@ -137,9 +182,14 @@ impl Changes {
             Some(Next::Remove { detector, is_kept }) => {
                 lane.remove(&detector, is_kept)?;
                 tracing::info!(lane = lane.name(), detector, position = lane.next(), "runs no more");
-                ours.note(&detector, Outcome::Removed);
+                ours.note(&detector, Mode::Live, Outcome::Removed);
             }
-            Some(Next::Bring(deployment)) => self.bring(deployment, lane, ours)?,
+            Some(Next::Unshade(detector)) => {
+                lane.unshade(&detector);
+                tracing::info!(lane = lane.name(), detector, position = lane.next(), "shadows no more");
+                ours.note(&detector, Mode::Shadow, Outcome::Unshaded);
+            }
+            Some(Next::Bring(deployment)) => self.bring(deployment, worker, ours)?,
         }
         Ok(())
     }
@@ -147,34 +197,61 @@ impl Changes {
     fn bring(
         &mut self,
         deployment: Arc<Deployment>,
-        lane: &mut Lane,
+        worker: &mut Worker,
         ours: &LaneShared,
     ) -> Result<(), LaneError> {
         let since = Instant::now();
-        if lane.go_back(&deployment)? {
+        let lane = worker.lane_mut();
+        if let Some(outcome) = take_seat_at_once(&deployment, lane)? {
             let (detector, generation) = (&deployment.name, deployment.generation);
-            tracing::info!(lane = lane.name(), detector, generation, position = lane.next(), "went back");
-            ours.note(detector, Outcome::WentBack);
+            let (lane, position) = (lane.name(), lane.next());
+            match outcome {
+                Outcome::Promoted => tracing::info!(lane, detector, generation, position, "promoted"),
+                _ => tracing::info!(lane, detector, generation, position, "went back"),
+            }
+            ours.note(detector, Mode::Live, outcome);
             ours.paused(since.elapsed());
             return Ok(());
         }
+        if lane.prepare_time(&deployment.name).is_some_and(|time| time > SAVE_AT_ONCE_MAX) {
+            worker.await_checkpoint(deployment.clone());
+            self.awaiting = Some((deployment, since));
+            return Ok(());
+        }
         let base = lane.prepare(&deployment)?;
-        let paused = since.elapsed();
+        self.set_off(deployment, base, since, since.elapsed(), lane, ours);
+        Ok(())
+    }
+
+    /// The candidate catches up with the lane, which stood still for so long when it began.
+    fn set_off(
+        &mut self,
+        deployment: Arc<Deployment>,
+        base: Base,
+        since: Instant,
+        paused: Duration,
+        lane: &mut Lane,
+        ours: &LaneShared,
+    ) {
         let (events, to_live) = unbounded();
         let (finished, done) = bounded(1);
         let candidate = deployment.clone();
-        let spawned = std::thread::Builder::new()
-            .name(format!("candidate {}", deployment.name))
-            .spawn(move || drop(finished.send(catch_up(candidate, base, to_live))));
+        let spawned =
+            std::thread::Builder::new().name(format!("candidate {}", deployment.name)).spawn(move || {
+                yield_to_lanes();
+                drop(finished.send(catch_up(candidate, base, to_live)));
+            });
         match spawned {
-            Ok(_) => self.under_way = Some(UnderWay { deployment, since, paused, events, done }),
+            Ok(_) => {
+                let began = lane.next();
+                self.under_way = Some(UnderWay { deployment, since, began, paused, events, done });
+            }
             Err(error) => {
                 lane.forget_candidate();
                 let what = format!("no thread for it: {error}");
                 refuse(&deployment, Fault::Host { call: Call::Instantiate, what }, lane, ours);
             }
         }
-        Ok(())
     }
 
     fn go_on(&mut self, under_way: UnderWay, lane: &mut Lane, ours: &LaneShared) -> Result<(), LaneError> {
@@ -235,19 +312,24 @@ impl Changes {
         if let Err(fault) = lane.swap(candidate)? {
             return Ok(Err(fault));
         }
-        let UnderWay { deployment, since, paused, .. } = under_way;
+        let UnderWay { deployment, since, began, paused, .. } = under_way;
         let paused = *paused + begun.elapsed();
         let (detector, generation) = (&deployment.name, deployment.generation);
+        let (what, outcome) = match deployment.mode {
+            Mode::Live => ("swapped", Outcome::Swapped),
+            Mode::Shadow => ("shadows", Outcome::Shadows),
+        };
         tracing::info!(
             lane = lane.name(),
             detector,
             generation,
+            began,
             position = lane.next(),
             pause_ms = paused.as_secs_f64() * 1e3,
             after_ms = since.elapsed().as_millis() as u64,
-            "swapped"
+            "{what}"
         );
-        ours.note(detector, Outcome::Swapped);
+        ours.note(detector, deployment.mode, outcome);
         ours.paused(paused);
         Ok(Ok(()))
     }
@@ -285,29 +367,60 @@ impl Changes {
 fn next(lane: &Lane, wanted: &Wanted, ours: &LaneShared) -> Option<Next> {
     let running: BTreeMap<&str, u64> = lane.generations().collect();
     if let Some(detector) = running.keys().find(|name| !wanted.deployments.contains_key(**name)) {
-        let is_kept = wanted.dormant.iter().any(|dormant| dormant == detector);
+        let is_kept = wanted.shadows.contains_key(*detector)
+            || wanted.dormant.iter().any(|dormant| dormant == detector);
         return Some(Next::Remove { detector: (*detector).to_owned(), is_kept });
     }
-    let report = lock(&ours.changes);
-    let is_refused = |deployment: &Deployment| {
-        report
-            .refused
-            .get(&deployment.name)
-            .is_some_and(|refused| refused.generation >= deployment.generation)
-    };
+    let mut report = lock(&ours.changes);
     // Nobody goes back a generation: what runs may be newer than what this process has heard of.
+    if let Some(deployment) = newer(&wanted.deployments, &running, report.refused_of(Mode::Live)) {
+        return Some(Next::Bring(deployment));
+    }
+    let shadows: BTreeMap<&str, u64> = lane.shadows().collect();
+    if let Some(detector) = shadows.keys().find(|name| !wanted.shadows.contains_key(**name)) {
+        return Some(Next::Unshade((*detector).to_owned()));
+    }
+    newer(&wanted.shadows, &shadows, report.refused_of(Mode::Shadow)).map(Next::Bring)
+}
+
+/// The first that is newer than what is there under its name, and was not refused.
+fn newer(
+    wanted: &BTreeMap<String, Arc<Deployment>>,
+    there: &BTreeMap<&str, u64>,
+    refused: &BTreeMap<String, Refused>,
+) -> Option<Arc<Deployment>> {
     let is_newer = |deployment: &&Arc<Deployment>| {
-        running.get(deployment.name.as_str()).is_none_or(|generation| *generation < deployment.generation)
-            && !is_refused(deployment)
+        let (name, generation) = (deployment.name.as_str(), deployment.generation);
+        there.get(name).is_none_or(|known| *known < generation)
+            && refused.get(name).is_none_or(|refused| refused.generation < generation)
     };
-    wanted.deployments.values().find(is_newer).cloned().map(Next::Bring)
+    wanted.values().find(is_newer).cloned()
+}
+
+/// Who is warm in the lane, kept from before or as a shadow, needs no catching up.
+fn take_seat_at_once(deployment: &Arc<Deployment>, lane: &mut Lane) -> Result<Option<Outcome>, LaneError> {
+    if deployment.mode == Mode::Shadow {
+        return Ok(None);
+    }
+    if lane.go_back(deployment)? {
+        return Ok(Some(Outcome::WentBack));
+    }
+    Ok(lane.promote(deployment)?.then_some(Outcome::Promoted))
 }
 
 fn refuse(deployment: &Deployment, fault: Fault, lane: &Lane, ours: &LaneShared) {
     let (detector, generation) = (deployment.name.clone(), deployment.generation);
     tracing::error!(lane = lane.name(), detector, generation, "does not take the seat: {fault}");
-    ours.note(&detector, Outcome::Failed);
-    lock(&ours.changes).refused.insert(detector, Refused { generation, fault });
+    ours.refuse(&detector, generation, deployment.mode, fault);
+}
+
+/// Candidates have more time than lanes. Where it cannot be so, they take what they get.
+fn yield_to_lanes() {
+    const NICE: i32 = 5;
+    // Of this thread alone, as Linux has it.
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "a candidate's thread has the priority of a lane's");
+    }
 }
 
 /// Until it is near, or has failed, or nobody waits for it any more.
@@ -326,12 +439,15 @@ fn catch_up(deployment: Arc<Deployment>, base: Base, events: Receiver<Event>) ->
 }
 
 impl LaneShared {
-    fn note(&self, detector: &str, outcome: Outcome) {
+    fn note(&self, detector: &str, mode: Mode, outcome: Outcome) {
         let mut report = lock(&self.changes);
         *report.outcomes.entry((detector.to_owned(), outcome)).or_default() += 1;
-        if outcome != Outcome::Failed {
-            report.refused.remove(detector);
-        }
+        report.refused_of(mode).remove(detector);
+    }
+
+    fn refuse(&self, detector: &str, generation: u64, mode: Mode, fault: Fault) {
+        self.note(detector, mode, Outcome::Failed);
+        lock(&self.changes).refused_of(mode).insert(detector.to_owned(), Refused { generation, fault });
     }
 
     fn paused(&self, pause: Duration) {

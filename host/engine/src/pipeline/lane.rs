@@ -13,7 +13,7 @@ use gridwatch_core::sink::{Commits, LaneCommit, LaneId, SinkError, Store};
 use super::change::Changes;
 use super::quarantine::Quarantines;
 use super::{LaneShared, Notice, Order, PipelineError, Shared, WAIT_MAX, lock};
-use crate::lane::{LaneParts, LaneTemplate};
+use crate::lane::{LaneParts, LaneTemplate, Retired};
 use crate::outlet::first_checkpoint_name;
 use crate::settings::{OnMissing, PaceSettings};
 use crate::start::{Begun, StartError, begin};
@@ -37,6 +37,8 @@ pub struct Openings {
     /// Waits for a store or a broker that is away, rather than to fail.
     pub is_patient: bool,
     pub start: Instant,
+    /// Where those go who leave a lane.
+    pub graveyard: Sender<Retired>,
 }
 
 /// A lane's thread as the intake's sees it.
@@ -88,6 +90,7 @@ impl Thread {
             Err(WorkerError::Source(SourceError::Revoked { .. })) => return Ok(()),
             worker => worker?,
         };
+        worker.lane_mut().retire_to(self.openings.graveyard.clone());
         let commit = match commit {
             Some(commit) => commit,
             None => match self.save_first(&mut worker)? {

@@ -2,7 +2,8 @@
 //!
 //! One thread a lane reads and judges ([`lane`]). One thread owns the outlet ([`outlet`]): a queue that is
 //! full makes its lane wait, and a lane that waits does not read, so that backpressure reaches the source.
-//! One thread owns the source's coming and going of lanes ([`intake`]); one stores checkpoints ([`vault`]).
+//! One thread owns the source's coming and going of lanes ([`intake`]); one stores checkpoints ([`vault`]); one drops
+//! instances that have left their lanes.
 //! A stop is a drain: each lane judges what it has read, saves itself, and its last parcel is committed
 //! before the threads end.
 
@@ -30,9 +31,9 @@ use gridwatch_core::record::{Past, Position, SourceError};
 use gridwatch_core::sink::{LaneId, Sink, SinkError, Store};
 use serde::Serialize;
 
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Mode};
 use crate::history::History;
-use crate::lane::{DetectorSnapshot, Lane, LaneParts, LaneTemplate};
+use crate::lane::{Counts, DetectorSnapshot, Lane, LaneParts, LaneTemplate};
 use crate::outlet::{Observer, Outlet, OutletError};
 use crate::settings::{OnMissing, PaceSettings};
 use crate::start::StartError;
@@ -95,6 +96,8 @@ pub struct LaneSnapshot {
     pub checkpoint_age_seconds: Option<f64>,
     /// Of that checkpoint.
     pub checkpoint_bytes: u64,
+    /// How long it stood still for its last one.
+    pub checkpoint_pause: Option<Duration>,
     pub account: Account,
     pub detectors: Vec<DetectorSnapshot>,
     pub changes: ChangeReport,
@@ -129,6 +132,9 @@ pub struct Snapshot {
     pub changes_gone: Outcomes,
     #[serde(skip)]
     pub pauses_gone: Durations,
+    /// What shadows had found on them, by detector.
+    #[serde(skip)]
+    pub shadows_gone: BTreeMap<String, Counts>,
     pub outlet: OutletSnapshot,
     /// Lanes that are ours but are still being loaded.
     pub opening: usize,
@@ -157,6 +163,7 @@ struct Shared {
     gone: Mutex<Account>,
     changes_gone: Mutex<Outcomes>,
     pauses_gone: Mutex<Durations>,
+    shadows_gone: Mutex<BTreeMap<String, Counts>>,
     outlet: Mutex<OutletSnapshot>,
     failure: Mutex<Option<PipelineError>>,
     /// What all lanes are to run, where that changes while they do.
@@ -223,6 +230,7 @@ impl Pipeline {
         let (chores, chores_in) = unbounded();
         let (stored, stored_in) = unbounded();
         let (opened, opened_in) = bounded(1);
+        let (graveyard, retired) = unbounded();
         let openings = lane::Openings {
             template,
             commits,
@@ -234,7 +242,9 @@ impl Pipeline {
             notices: notices.clone(),
             is_patient: !intake.is_fixed(),
             start: Instant::now(),
+            graveyard,
         };
+        pipeline.spawn("graveyard", move || retired.into_iter().for_each(drop))?;
         pipeline.spawn("vault", move || vault::run(&*store, &chores_in, &stored))?;
         let doors =
             outlet::Doors { parcels: parcels_in, controls: controls_in, stored: stored_in, chores, notices };
@@ -267,6 +277,7 @@ impl Pipeline {
             gone: lock(&self.shared.gone).clone(),
             changes_gone: lock(&self.shared.changes_gone).clone(),
             pauses_gone: *lock(&self.shared.pauses_gone),
+            shadows_gone: lock(&self.shared.shadows_gone).clone(),
             outlet: *lock(&self.shared.outlet),
             assigned: self.shared.assigned.load(Ordering::Acquire),
             intake_silence: lock(&self.shared.listened).map_or(Duration::ZERO, |at| at.elapsed()),
@@ -279,7 +290,9 @@ impl Pipeline {
     /// later, since whoever had them before may have known more.
     pub fn want(&self, deployments: Vec<Arc<Deployment>>, dormant: Vec<String>, read_at: Instant) {
         let named = deployments.into_iter().map(|deployment| (deployment.name.clone(), deployment));
-        let wanted = Wanted { read_at, deployments: named.collect(), dormant };
+        let (deployments, shadows) =
+            named.partition(|(_, deployment): &(String, Arc<Deployment>)| deployment.mode == Mode::Live);
+        let wanted = Wanted { read_at, deployments, shadows, dormant };
         *lock(&self.shared.wanted) = Some(Arc::new(wanted));
         self.shared.wanted_version.fetch_add(1, Ordering::AcqRel);
     }
@@ -363,9 +376,15 @@ impl Shared {
     /// The lane is not ours any more; what it counted stays counted.
     fn retire(&self, lane: &LaneId) {
         if let Some(lane) = lock(&self.lanes).remove(lane) {
-            let mut account = lane.snapshot().account;
+            let LaneSnapshot { mut account, detectors, .. } = lane.snapshot();
             account.given_up += std::mem::take(&mut account.pending);
             lock(&self.gone).add(&account);
+            let mut shadows = lock(&self.shadows_gone);
+            for here in detectors {
+                if let Some(comparison) = here.comparison {
+                    shadows.entry(here.detector).or_default().add(comparison.counts);
+                }
+            }
             let mut gone = lock(&self.changes_gone);
             let changes = lock(&lane.changes);
             lock(&self.pauses_gone).add(&changes.pause_durations);
@@ -413,6 +432,7 @@ impl LaneShared {
             account: lane.account(),
             checkpoint_age_seconds: None,
             checkpoint_bytes: 0,
+            checkpoint_pause: worker.checkpoint_pause(),
             detectors: lane.detectors().collect(),
             changes: ChangeReport::default(),
         };

@@ -15,7 +15,7 @@ use gridwatch_core::decode::DecodeSettings;
 use gridwatch_core::judge::{Limits, Module};
 use gridwatch_core::record::{Feed, RecordFormat};
 use gridwatch_core::sink::{Delivery, LaneCommit, LaneId, Sink, Store};
-use gridwatch_engine::deployment::{Deployment, OnFault, OnNewState};
+use gridwatch_engine::deployment::{Deployment, Mode, OnFault, OnNewState};
 use gridwatch_engine::lane::LaneParts;
 use gridwatch_engine::outlet::{Outlet, first_checkpoint_name};
 use gridwatch_engine::settings::{LaneSettings, OnMissing, PaceSettings};
@@ -36,6 +36,7 @@ pub fn deployment(module: NativeModule, generation: u64) -> Arc<Deployment> {
         faults_max: 5,
         generation,
         rollback_window: Duration::from_secs(60),
+        mode: Mode::Live,
         log: Arc::new(NoLog),
     })
 }
