@@ -2,11 +2,12 @@
 //! that follow it, as `gridwatch rollback` does.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use gridwatch_core::roster::{Proposal, Unmoved};
+use gridwatch_core::roster::{Mode, Proposal, Unmoved};
 use gridwatch_engine::foundry::rosters::RosterLogError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Api;
@@ -39,6 +40,73 @@ pub async fn rollback(
 ) -> Result<(StatusCode, Json<Proposed>), Problem> {
     let reason = "by hand, by way of the API".to_owned();
     propose(&api, &headers, Proposal::RollBack { name, fingerprint: None, reason }, What::Proposed).await
+}
+
+/// What is to become of what is there under the name.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WantedMode {
+    pub mode: ModeName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ModeName {
+    /// It is heard; what shadows is promoted.
+    Live,
+    /// It judges, and is not heard.
+    Shadow,
+    /// It does not run.
+    Off,
+}
+
+/// Whether what is there under the name is heard: a shadow is promoted, what runs is made silent or stopped.
+#[utoipa::path(post, path = "/detectors/{name}/mode", tag = "changes", security(("token" = [])),
+    request_body = WantedMode,
+    params(("name" = String, Path, description = "The detector's name")),
+    responses((status = 202, body = Proposed),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 413, body = Problem, content_type = "application/problem+json"),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json"),
+        (status = 429, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json")))]
+pub async fn mode(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Proposed>), Problem> {
+    api.token().check(&headers)?;
+    let wanted: WantedMode = serde_json::from_slice(&body).map_err(|error| {
+        Problem::bad(format!("{error}; write for example {{\"mode\": \"live\"}}, or \"shadow\", or \"off\""))
+    })?;
+    let mode = match wanted.mode {
+        ModeName::Live => Some(Mode::Live),
+        ModeName::Shadow => Some(Mode::Shadow),
+        ModeName::Off => None,
+    };
+    propose(&api, &headers, Proposal::SetMode { name, mode }, What::Mode).await
+}
+
+/// A quarantined detector is to judge again, with what it knows.
+#[utoipa::path(post, path = "/detectors/{name}/release", tag = "changes", security(("token" = [])),
+    params(("name" = String, Path, description = "The detector's name")),
+    responses((status = 202, body = Proposed),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json"),
+        (status = 429, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json")))]
+pub async fn release(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<(StatusCode, Json<Proposed>), Problem> {
+    propose(&api, &headers, Proposal::Release { name }, What::Released).await
 }
 
 async fn propose(

@@ -238,6 +238,8 @@ fn described() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .routes(routes!(detectors::detector))
         .routes(routes!(detectors::logs))
         .routes(routes!(changes::rollback))
+        .routes(routes!(changes::release))
+        .routes(routes!(changes::mode))
         .routes(routes!(anomalies::anomalies))
         .routes(routes!(anomalies::anomaly))
         .routes(routes!(episodes::episodes))

@@ -40,6 +40,7 @@ pub enum What {
     Removed,
     Failed,
     Quarantined,
+    Released,
     /// In lanes: it is heard, or no more.
     Mode,
 }
