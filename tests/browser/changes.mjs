@@ -1,9 +1,10 @@
 // What happens while somebody looks: detectors come and are refused, the process goes away and comes back.
 
 import assert from 'node:assert/strict'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { inPage, open, shot } from './browser.mjs'
-import { rebuilt, token, until } from './host.mjs'
+import { rebuilt, root, token, until } from './host.mjs'
 
 async function swapped({ browser, simulated }) {
   await inPage(browser, simulated, {}, async (page) => {
@@ -63,6 +64,67 @@ async function rolledBack({ browser, simulated }) {
   })
 }
 
+/** The first that asks for the token. */
+async function confirmed(page, title) {
+  await page.getByRole('button', { name: `${title}…` }).click()
+  await page.getByLabel('Token').fill(token)
+  await page.getByRole('dialog').getByRole('button', { name: title }).click()
+  await page.getByRole('dialog').waitFor({ state: 'detached' })
+}
+
+/** Half of a hundred swell by a fifth, the others by a third. */
+function swelling(minute) {
+  const timestamp = Date.parse('2026-01-01T00:00:00Z') + minute * 60_000
+  const meter = (i) => `meter-${String(i + 50_000).padStart(6, '0')}`
+  return Array.from({ length: 100 }, (_, i) => ({ sensor_id: meter(i), timestamp, voltage: i < 50 ? 276.5 : 310 }))
+}
+
+async function shadowed({ browser, many }) {
+  await inPage(browser, many, {}, async (page) => {
+    await open(page, many, '/detector/limits')
+    await page.getByRole('button', { name: 'Into the shadow…' }).waitFor()
+    writeFileSync(join(many.detectors, 'limits.toml'), 'mode = "shadow"\n[parameters]\nswell = 1.25\n')
+    await page.locator('.versus', { hasText: 'Candidate, in the shadow' }).waitFor()
+    const entry = (what) => page.locator('.history li', { has: page.locator('b', { hasText: what }) }).first()
+    assert.match(await entry('shadowed').innerText(), /by directory[\s\S]*judges beside what is live, and is not heard, in 1 lane/)
+    assert.equal(await page.getByRole('button', { name: 'Into the shadow…' }).count(), 0, 'there is a shadow')
+    await page.getByRole('button', { name: 'Take the shadow out…' }).waitFor()
+    many.feed(swelling(30))
+    const swells = page.getByRole('region', { name: 'Differences by kind' }).locator('tr', { hasText: 'swell' })
+    await swells.waitFor()
+    assert.deepEqual(await swells.locator('td').allInnerTexts(), ['50', '0', '50'], 'both, only new, only old')
+    await page.locator('.chip.only_old', { hasText: 'only old' }).first().waitFor()
+    await shot(page, 'shadow', { fullPage: true })
+    await confirmed(page, 'Promote the shadow')
+    await entry('promoted').waitFor()
+    assert.match(await entry('promoted').innerText(), /by api[\s\S]*what shadowed is live in 1 lane/)
+    await page.getByText('Nothing runs in its shadow').waitFor()
+    await page.getByRole('button', { name: 'Roll back…' }).waitFor()
+    await page.locator('pre', { hasText: '"swell": 1.25' }).waitFor()
+  })
+}
+
+async function released({ browser, many }) {
+  const after = 5_000
+  writeFileSync(join(many.detectors, 'hostile.toml'), `[parameters]\nsin = "trap"\nafter = ${after}\n[limits]\nfaults_max = 0\n`)
+  copyFileSync(join(root, 'target/examples/hostile.wasm'), many.wasm('hostile'))
+  await inPage(browser, many, {}, async (page) => {
+    await open(page, many, '/detectors')
+    await page.locator('tr[data-detector=hostile]', { hasText: 'running' }).click()
+    const timestamp = Date.parse('2026-01-01T01:00:00Z')
+    many.feed(Array.from({ length: after }, (_, i) => ({ sensor_id: `meter-${String(i).padStart(6, '0')}`, timestamp, voltage: 230.1 })))
+    await page.locator('h1 .fate-quarantined').waitFor()
+    await page.locator('.notice', { hasText: 'trap' }).waitFor()
+    await shot(page, 'quarantined', { fullPage: true })
+    await confirmed(page, 'Release')
+    await page.locator('h1 .fate-running').waitFor()
+    await page.getByRole('button', { name: 'Release…' }).waitFor({ state: 'detached' })
+    const entry = page.locator('.history li', { has: page.locator('b', { hasText: 'released' }) }).first()
+    await entry.waitFor()
+    assert.match(await entry.innerText(), /by api[\s\S]*it judges again/)
+  })
+}
+
 async function lostAndRegained({ browser, simulated, figures }) {
   await inPage(browser, simulated, {}, async (page) => {
     await open(page, simulated)
@@ -98,5 +160,7 @@ export const changes = [
   ['a detector that is swapped is seen at once', swapped],
   ['one that is refused is seen, with the reason', refused],
   ['a rollback asks for the token once', rolledBack],
+  ['a shadow is seen beside what is live, and promoted', shadowed],
+  ['who is quarantined is released', released],
   ['a lost connection is said, and regained', lostAndRegained],
 ]

@@ -1,7 +1,7 @@
 // Processes of gridwatch in folders of their own.
 
 import { spawn } from 'node:child_process'
-import { copyFileSync, createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -54,6 +54,11 @@ listen = "127.0.0.1:0"
 
   wasm(detector) {
     return join(this.detectors, `${detector}.wasm`)
+  }
+
+  /** More readings, for a host that follows a file. */
+  feed(readings) {
+    appendFileSync(join(this.dir, 'readings.jsonl'), readings.map((reading) => `${JSON.stringify(reading)}\n`).join(''))
   }
 
   async start() {

@@ -1,158 +1,14 @@
 //! The API of the real binary: whatever is asked, by whomever, and whoever does not listen.
 
-use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use gridwatch_tests::bench::root;
-use gridwatch_tests::house::{House, simulated};
+use gridwatch_tests::house::simulated;
 use serde_json::{Value, json};
 
-const PATIENCE: Duration = Duration::from_secs(60);
-const READINGS: usize = 200_000;
-
-/// A host that has judged some readings, waits for more, and answers.
-struct Host {
-    house: House,
-    child: Child,
-    address: String,
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-
-    /// A problem that says what to do.
-    fn problem(&self, status: u16) -> String {
-        assert_eq!(self.status, status, "{}\n{}", self.head, self.body);
-        assert!(self.head.contains("content-type: application/problem+json"), "{}", self.head);
-        let problem = self.json();
-        assert_eq!(problem["status"], status);
-        problem["detail"].as_str().unwrap().to_owned()
-    }
-}
-
-impl Host {
-    fn start() -> Host {
-        let house = House::with(&["limits", "physics", "shift", "vitals"]);
-        let often = "[engine]\ncommit_interval = \"20ms\"\n[checkpoints]\ninterval = \"300ms\"\n";
-        house.configure("kind = \"file\"\npath = \"readings.jsonl\"\nfollow = true", often);
-        house.write("readings.jsonl", simulated(41, READINGS) + "no reading\n");
-        let log = std::fs::File::create(house.path("log")).unwrap();
-        let mut command = house.command(&["run", "-c", "gridwatch.toml"]);
-        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let mut host = Host { house, child, address: String::new() };
-        let deadline = Instant::now() + PATIENCE;
-        while host.address.is_empty() {
-            assert!(Instant::now() < deadline, "is not ready: {}", host.house.text("log"));
-            let log = host.house.text("log");
-            let ready = log.lines().find(|line| line.contains("metrics="));
-            let address = ready.and_then(|line| line.split("api=").nth(1)?.split_whitespace().next());
-            host.address = address.unwrap_or_default().to_owned();
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        host.until("/api/v1/overview", |overview| {
-            overview["readings_total"] == READINGS + 1 && overview["lag_readings"].as_u64().unwrap_or(0) == 0
-        });
-        // What was found of them is told once it is committed.
-        let found = host.get("/api/v1/overview").json()["anomalies_total"].clone();
-        host.until("/api/v1/anomalies?limit=1", |page| page["total"] == found);
-        host
-    }
-
-    fn until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let answer = self.get(path).json();
-            if is_so(&answer) {
-                return answer;
-            }
-            assert!(Instant::now() < deadline, "{path}: {answer}\n{}", self.house.text("log"));
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        self.ask("GET", path, &[], "")
-    }
-
-    fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let mut stream = self.connect();
-        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-            request += &format!("Host: {}\r\n", self.address);
-        }
-        for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
-        }
-        if !body.is_empty() {
-            request += &format!("Content-Length: {}\r\n", body.len());
-        }
-        request += "\r\n";
-        // It may answer and hang up before all is sent.
-        let _ = stream.write_all(request.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        let answer = String::from_utf8(answer).unwrap();
-        let (head, body) =
-            answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {path}: {answer}"));
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
-    }
-
-    /// A stream of events, from its first byte on.
-    fn listen(&self, headers: &str) -> TcpStream {
-        let mut stream = self.connect();
-        let request = format!("GET /api/v1/events HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.address);
-        stream.write_all(request.as_bytes()).unwrap();
-        stream
-    }
-
-    fn token(&self) -> String {
-        format!("Bearer {}", self.house.text(".gridwatch/api-token").trim())
-    }
-
-    fn feed(&self, lines: &str) {
-        let mut file = OpenOptions::new().append(true).open(self.house.path("readings.jsonl")).unwrap();
-        file.write_all(lines.as_bytes()).unwrap();
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Reads a stream until it has said something.
-fn heard(stream: &mut TcpStream, until: impl Fn(&str) -> bool) -> String {
-    let (mut all, mut piece) = (Vec::new(), [0; 16 << 10]);
-    loop {
-        let text = String::from_utf8_lossy(&all).into_owned();
-        if until(&text) {
-            return text;
-        }
-        let read = stream.read(&mut piece).unwrap_or_else(|error| panic!("{error}, after {text}"));
-        assert!(read > 0, "it was hung up, after {text}");
-        all.extend_from_slice(&piece[..read]);
-    }
-}
+use crate::api_host::{Answer, Host, PATIENCE, READINGS, heard};
 
 /// A path of the document with names put in; wrong ones where `is_bad`.
 fn filled(host: &Host, path: &str, is_bad: bool) -> String {
@@ -333,42 +189,6 @@ fn what_was_found_is_browsed_to_its_end_and_belongs_together() {
     assert_eq!((&found["total"], &found["items"][0]["sensor_id"]), (&json!(1), &json!(ids[3])));
     let letters = host.get("/api/v1/dead-letters").json();
     assert_eq!((&letters["total"], &letters["samples"][0]["bytes"]), (&json!(1), &json!("no reading")));
-}
-
-#[test]
-fn only_who_has_the_token_changes_what_runs_and_all_see_it() {
-    let host = Host::start();
-    let path = "/api/v1/detectors/limits/rollback";
-    let token = host.token();
-    host.ask("POST", path, &[], "").problem(401);
-    for wrong in ["Bearer wrong", "Basic x", "Bearer", "bearer  ", &token.replace("Bearer ", "")] {
-        let detail = host.ask("POST", path, &[("Authorization", wrong)], "").problem(401);
-        assert!(detail.contains("api-token"), "{detail}");
-    }
-    let conflict = host.ask("POST", path, &[("Authorization", &token)], "").problem(409);
-    assert!(conflict.contains("nothing ran before"), "{conflict}");
-    let before = host.get("/api/v1/detectors/limits").json();
-    let mut events = host.listen("");
-    heard(&mut events, |text| text.contains("event: overview"));
-    host.house.write("detectors/limits.toml", "[limits]\ncall_deadline = \"600ms\"\n");
-    let is_swapped = |detector: &Value| {
-        detector["limits"]["call_deadline_ms"] == 600 && detector["rollback_to"].is_object()
-    };
-    host.until("/api/v1/detectors/limits", is_swapped);
-    host.until("/api/v1/detectors/limits", |detector| detector["warm_until"].is_string());
-    let answer =
-        host.ask("POST", path, &[("Authorization", &token), ("Content-Type", "application/json")], "{}");
-    assert_eq!(answer.status, 202, "{}", answer.body);
-    let back = host.until("/api/v1/detectors/limits", |detector| detector["limits"] == before["limits"]);
-    assert_eq!(back["generation"], answer.json()["generation"]);
-    assert!(back["why"].as_str().unwrap().contains("by way of the API"), "{}", back["why"]);
-    let history = back["history"].as_array().unwrap();
-    let told: Vec<(&str, &str)> =
-        history.iter().map(|e| (e["by"].as_str().unwrap(), e["what"].as_str().unwrap())).collect();
-    for expected in [("api", "proposed"), ("directory", "proposed"), ("directory", "admitted")] {
-        assert!(told.contains(&expected), "{expected:?} is not in {told:?}");
-    }
-    heard(&mut events, |text| text.contains("event: detector") && text.contains("\"by\":\"api\""));
 }
 
 #[test]

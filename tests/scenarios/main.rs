@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod api;
+mod api_changes;
+mod api_host;
 mod bits;
 mod changes;
 mod chaos;

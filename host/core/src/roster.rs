@@ -165,7 +165,7 @@ impl Proposal {
 /// Why a proposal makes no generation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unmoved {
-    #[error("{name}: this is what runs")]
+    #[error("{name}: it is so already")]
     Same { name: String },
     #[error("{name}: was rolled back ({reason}); it is refused until the file or its settings change")]
     RolledBack { name: String, reason: String },
@@ -177,6 +177,8 @@ pub enum Unmoved {
     NothingBefore { name: String },
     #[error("{name}: something else runs by now")]
     Overtaken { name: String },
+    #[error("{name}: nothing is live under that name")]
+    NotLive { name: String },
     #[error("{name}: this is what runs live, and it goes on; another build or other parameters shadow it")]
     RunsLive { name: String },
     #[error("{name}: the roster is full: it has {SLOTS_MAX} detectors")]
@@ -262,7 +264,8 @@ impl Roster {
     fn release(&self, name: String, generation: u64) -> Result<(String, Slot), Unmoved> {
         match self.slots.get(&name) {
             Some(slot) if slot.plan.is_some() => Ok((name, Slot { generation, ..slot.clone() })),
-            _ => Err(self.unknown(name)),
+            Some(_) => Err(Unmoved::NotLive { name }),
+            None => Err(self.unknown(name)),
         }
     }
 
@@ -279,7 +282,12 @@ impl Roster {
             let rejected = Some(Rejected { fingerprint: shadow, reason });
             return Ok((name, Slot { shadow: None, rejected, ..slot.clone() }));
         }
-        let Some(plan) = &slot.plan else { return Err(Unmoved::Overtaken { name }) };
+        let Some(plan) = &slot.plan else {
+            return Err(match fingerprint {
+                Some(_) => Unmoved::Overtaken { name },
+                None => Unmoved::NotLive { name },
+            });
+        };
         let current = plan.fingerprint();
         if fingerprint.is_some_and(|wanted| wanted != current) {
             return Err(Unmoved::Overtaken { name });
@@ -312,7 +320,7 @@ impl Roster {
     }
 
     fn unknown(&self, name: String) -> Unmoved {
-        Unmoved::Unknown { name, names: self.plans().map(|(name, _)| name.to_owned()).collect() }
+        Unmoved::Unknown { name, names: self.slots.keys().cloned().collect() }
     }
 }
 
@@ -544,6 +552,9 @@ mod tests {
         let off = Roster::default().follow(shadow("a")).unwrap().follow(set_mode(None)).unwrap();
         assert_eq!((running(&off), shadowing(&off)), (vec![], vec![]));
         assert_eq!(off.follow(set_mode(None)), Err(Unmoved::Same { name: "limits".into() }));
+        let not_live = Err(Unmoved::NotLive { name: "limits".into() });
+        assert_eq!(off.follow(back(None)), not_live);
+        assert_eq!(off.follow(Proposal::Release { name: "limits".into() }), not_live);
         let live = off.follow(set_mode(Some(Mode::Live))).unwrap();
         assert_eq!(live.slots["limits"].plan, Some(plan("a")));
         let shadow = off.follow(set_mode(Some(Mode::Shadow))).unwrap();

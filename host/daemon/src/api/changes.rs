@@ -3,6 +3,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use gridwatch_core::roster::{Mode, Proposal, Unmoved};
@@ -22,15 +23,15 @@ pub struct Proposed {
     pub generation: u64,
 }
 
-/// What ran before under the name is to run again, with its state. The file in the directory is refused until it
-/// changes.
+/// What came last under the name is taken back: a shadow is taken out; where there is none, what ran before runs again,
+/// with its state. The file in the directory is refused until it changes.
 #[utoipa::path(post, path = "/detectors/{name}/rollback", tag = "changes", security(("token" = [])),
     params(("name" = String, Path, description = "The detector's name")),
     responses((status = 202, body = Proposed),
         (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 403, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
-        (status = 409, body = Problem, content_type = "application/problem+json", description = "Nothing ran before it"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "Nothing is live, or nothing ran before it"),
         (status = 429, body = Problem, content_type = "application/problem+json"),
         (status = 503, body = Problem, content_type = "application/problem+json", description = "The store is away")))]
 pub async fn rollback(
@@ -39,7 +40,7 @@ pub async fn rollback(
     headers: HeaderMap,
 ) -> Result<(StatusCode, Json<Proposed>), Problem> {
     let reason = "by hand, by way of the API".to_owned();
-    propose(&api, &headers, Proposal::RollBack { name, fingerprint: None, reason }, What::Proposed).await
+    propose(&api, &headers, Proposal::RollBack { name, fingerprint: None, reason }).await
 }
 
 /// What is to become of what is there under the name.
@@ -60,7 +61,8 @@ pub enum ModeName {
     Off,
 }
 
-/// Whether what is there under the name is heard: a shadow is promoted, what runs is made silent or stopped.
+/// Whether what is there under the name is heard: a shadow is promoted, what runs is made silent or stopped. Which it is
+/// already is a conflict, and so is a shadow where one is.
 #[utoipa::path(post, path = "/detectors/{name}/mode", tag = "changes", security(("token" = [])),
     request_body = WantedMode,
     params(("name" = String, Path, description = "The detector's name")),
@@ -77,9 +79,10 @@ pub async fn mode(
     State(api): State<Api>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Proposed>), Problem> {
     api.token().check(&headers)?;
+    let body = body.map_err(|rejected| Problem::new(rejected.status(), rejected.body_text()))?;
     let wanted: WantedMode = serde_json::from_slice(&body).map_err(|error| {
         Problem::bad(format!("{error}; write for example {{\"mode\": \"live\"}}, or \"shadow\", or \"off\""))
     })?;
@@ -88,10 +91,10 @@ pub async fn mode(
         ModeName::Shadow => Some(Mode::Shadow),
         ModeName::Off => None,
     };
-    propose(&api, &headers, Proposal::SetMode { name, mode }, What::Mode).await
+    propose(&api, &headers, Proposal::SetMode { name, mode }).await
 }
 
-/// A quarantined detector is to judge again, with what it knows.
+/// A quarantined detector is to judge again at once, with what it knew.
 #[utoipa::path(post, path = "/detectors/{name}/release", tag = "changes", security(("token" = [])),
     params(("name" = String, Path, description = "The detector's name")),
     responses((status = 202, body = Proposed),
@@ -106,27 +109,27 @@ pub async fn release(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<(StatusCode, Json<Proposed>), Problem> {
-    propose(&api, &headers, Proposal::Release { name }, What::Released).await
+    propose(&api, &headers, Proposal::Release { name }).await
 }
 
 async fn propose(
     api: &Api,
     headers: &HeaderMap,
     proposal: Proposal,
-    what: What,
 ) -> Result<(StatusCode, Json<Proposed>), Problem> {
     api.token().check(headers)?;
     api.guard.admits_change()?;
     let Some(rosters) = api.rosters() else {
         return Err(Problem::busy("what is to run cannot be changed yet: this process has not begun"));
     };
-    let name = proposal.name().to_owned();
+    let (name, detail) = (proposal.name().to_owned(), proposal.to_string());
     // The store may be far away.
     match aside(move || rosters.propose(&proposal)).await? {
         Ok(roster) => {
             let generation = roster.generation;
-            api.history.note(Entry { generation: Some(generation), ..Entry::new(&name, By::Api, what) });
-            tracing::info!(detector = name, generation, "proposed by way of the API");
+            tracing::info!(generation, "proposed by way of the API: {detail}");
+            let entry = Entry::new(&name, By::Api, What::Proposed);
+            api.history.note(Entry { generation: Some(generation), detail: Some(detail), ..entry });
             Ok((StatusCode::ACCEPTED, Json(Proposed { generation })))
         }
         Err(RosterLogError::Unmoved(unmoved @ Unmoved::Unknown { .. })) => {

@@ -9,8 +9,9 @@ use gridwatch_core::finding::Phase;
 use gridwatch_core::judge::{Limits, LogLevel, Module};
 use gridwatch_core::roster::{Mode, Plan, Slot};
 use gridwatch_core::time::rfc3339;
-use gridwatch_engine::lane::{Comparison, DetectorSnapshot};
+use gridwatch_engine::lane::{Comparison, DetectorSnapshot, Identity};
 use gridwatch_engine::pipeline::Snapshot;
+use gridwatch_sandbox::LoadedModule;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -29,7 +30,7 @@ pub struct Detector {
     /// Of the module that runs; null where none does.
     pub version: Option<String>,
     pub digest: Option<String>,
-    /// Of the roster, that brought it.
+    /// Of the roster, that brought it; of what was switched off, that did so.
     pub generation: Option<u64>,
     /// `live`, `shadow` or `off`.
     pub mode: String,
@@ -51,14 +52,15 @@ pub struct Detector {
     /// By kind of fault.
     pub faults: BTreeMap<String, u64>,
     pub open_episodes: u64,
-    /// What a rollback would bring back.
+    /// What a rollback would bring back; where something shadows it, a rollback takes that out first.
     pub rollback_to: Option<Before>,
     /// Until then that is kept warm, so that going back loses no state.
     pub warm_until: Option<String>,
-    /// What its shadow finds against what it finds itself, where it has one: counts of both, only the new one, only
-    /// the old one, by kind and by sensor, examples, and what both cost.
+    /// What its shadow finds against what it finds itself, where it has one: who both are, counts of both, only the new
+    /// one, only the old one, by kind and by sensor, examples, and what both cost. All is 0 until lanes have it. Where
+    /// it shadows alone, there is no incumbent.
     #[schema(value_type = Option<Object>)]
-    pub shadow: Option<Value>,
+    pub shadow: Option<Comparison>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -329,12 +331,24 @@ impl Look {
         }
     }
 
-    /// How its shadow compares, over all lanes.
-    fn comparison(&self, name: &str) -> Option<Value> {
+    /// How what is to be its shadow compares, over all lanes that have it.
+    fn comparison(&self, name: &str) -> Option<Comparison> {
+        let (slot, label) = (self.slot(name)?, self.label(name)?);
+        let (shadow, module) = (slot.shadow.as_ref()?, label.shadow.as_ref()?);
+        let identity = |module: &LoadedModule, generation| Identity {
+            version: module.descriptor().version.clone(),
+            digest: module.digest().to_owned(),
+            generation,
+        };
         let all = self.snapshot.lanes.iter().flat_map(|lane| &lane.detectors);
-        let of_name = all.filter(|seat| seat.detector == name);
-        let comparison = Comparison::over(of_name.filter_map(|seat| seat.comparison.clone()))?;
-        serde_json::to_value(comparison).ok()
+        let of_shadow = all.filter(|seat| seat.detector == name).filter_map(|seat| seat.comparison.clone());
+        let of_shadow = of_shadow.filter(|comparison| comparison.candidate.generation == shadow.generation);
+        let incumbent = slot.plan.as_ref().map(|_| identity(&label.module, slot.generation));
+        Some(match Comparison::over(of_shadow) {
+            // Before the first reading nothing is held against anybody.
+            Some(comparison) => Comparison { incumbent: comparison.incumbent.or(incumbent), ..comparison },
+            None => Comparison::none(identity(module, shadow.generation), incumbent),
+        })
     }
 
     fn seats<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a DetectorSnapshot> {
@@ -345,7 +359,7 @@ impl Look {
 
     fn detector(&self, name: &str) -> Detector {
         let (label, slot, plan) = (self.label(name), self.slot(name), self.plan(name));
-        let sample = wiring::over_lanes(&self.snapshot, name);
+        let sample = wiring::over_lanes(&self.snapshot, name, self.role(name));
         let lanes = InLanes {
             running: self.seats(name).filter(|seat| seat.quarantine.is_none()).count(),
             quarantined: sample.quarantined_lanes as usize,
@@ -369,7 +383,10 @@ impl Look {
             digest: plan
                 .map(|plan| plan.digest.clone())
                 .or(label.map(|label| label.module.digest().to_owned())),
-            generation: slot.map(|slot| slot.generation),
+            generation: slot.map(|slot| match (&slot.plan, &slot.shadow) {
+                (None, Some(shadow)) => shadow.generation,
+                _ => slot.generation,
+            }),
             mode: if is_known { plan.map_or("live".to_owned(), mode_of) } else { "off".to_owned() },
             fate,
             why: quarantine.or(refused).or_else(|| self.rejected(name)),
@@ -414,7 +431,7 @@ impl Look {
     /// What was tried last and taken back.
     fn rejected(&self, name: &str) -> Option<String> {
         let rejected = self.slot(name)?.rejected.as_ref()?;
-        Some(format!("went back to what ran before: {}", rejected.reason))
+        Some(format!("what came last is taken back: {}", rejected.reason))
     }
 
     fn before(&self, slot: &Slot) -> Option<Before> {
@@ -458,6 +475,7 @@ impl Detector {
                 detector.why.clone(),
                 detector.lanes,
                 detector.rollback_to.clone(),
+                detector.shadow.as_ref().map(|shadow| shadow.candidate.clone()),
             )
         };
         of(self) == of(other)

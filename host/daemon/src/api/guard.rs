@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
 
-const BODY_BYTES_MAX: u64 = 64 << 10;
+pub const BODY_BYTES_MAX: u64 = 64 << 10;
 /// Requests that may come at once, and so many more each second.
 const REQUESTS_AT_ONCE: f64 = 600.0;
 const REQUESTS_PER_SECOND: f64 = 200.0;

@@ -39,7 +39,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -166,6 +166,7 @@ impl Api {
             .route("/api/{*rest}", any(nothing_there))
             .fallback(dashboard::dashboard)
             .method_not_allowed_fallback(wrong_method)
+            .layer(DefaultBodyLimit::max(guard::BODY_BYTES_MAX as usize))
             .layer(middleware::from_fn_with_state(self.guard.clone(), guard::guard))
             .layer(middleware::from_fn_with_state(self.clone(), counted))
             .with_state(self.clone())

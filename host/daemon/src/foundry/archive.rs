@@ -60,13 +60,13 @@ impl Archive {
 
     pub fn labels(&self, roster: &Roster) -> Vec<Label> {
         let shared = self.lock();
-        let label = |name: &str, plan: &Plan| {
-            let module = shared.module(&plan.digest)?;
-            Some(Label::new(name, module, shared.logs.get(name)?.clone()))
+        let label = |name: &str, slot: &Slot| {
+            // What is live speaks for the name; what shadows alone, too.
+            let module = shared.module(&plans_of(slot).next()?.0.digest)?;
+            let shadow = slot.shadow.as_ref().and_then(|shadow| shared.module(&shadow.plan.digest));
+            Some(Label::new(name, module, shadow, shared.logs.get(name)?.clone()))
         };
-        let slots = roster.slots.iter();
-        // What is live speaks for the name; what shadows alone, too.
-        slots.filter_map(|(name, slot)| label(name, plans_of(slot).next()?.0)).collect()
+        roster.slots.iter().filter_map(|(name, slot)| label(name, slot)).collect()
     }
 
     fn deployment_of(

@@ -1,28 +1,122 @@
 //! What others have proposed.
 
-use gridwatch_core::roster::Roster;
+use gridwatch_core::roster::{Plan, Roster, Slot};
 
 use super::{By, Entry, Foundry, What};
 
 impl Foundry {
-    /// What somebody else has proposed is in nobody's history here yet.
+    /// What is to run already.
+    pub(super) fn note_beginning(&self, roster: &Roster) {
+        let note = |name: &str, plan: &Plan, generation, detail: Option<String>| {
+            let (generation, digest) = (Some(generation), Some(plan.digest.clone()));
+            let entry = Entry::new(name, By::Start, What::Proposed);
+            self.history.note(Entry { generation, digest, detail, ..entry });
+        };
+        for (name, slot) in &roster.slots {
+            if let Some(plan) = &slot.plan {
+                note(name, plan, slot.generation, None);
+            }
+            if let Some(shadow) = &slot.shadow {
+                note(name, &shadow.plan, shadow.generation, Some(format!("{name} is to have a shadow")));
+            }
+        }
+    }
+
+    /// What somebody else has proposed since is in nobody's history here yet.
     pub(super) fn note_of_others(&self, roster: &Roster) {
         for (name, slot) in &roster.slots {
-            let is_new = self.followed.slots.get(name) != Some(slot);
-            let known = self.history.of(name);
-            let is_ours = known.iter().any(|entry| entry.generation == Some(roster.generation));
-            if !is_new || is_ours || known.iter().any(|entry| entry.generation == Some(slot.generation)) {
+            let before = self.followed.slots.get(name);
+            let is_ours = || {
+                let newer = Some(self.followed.generation);
+                let known = self.history.of(name);
+                known.iter().any(|entry| entry.what == What::Proposed && entry.generation > newer)
+            };
+            if before == Some(slot) || is_ours() {
                 continue;
             }
-            let digest = slot.plan.as_ref().map(|plan| plan.digest.clone());
-            let detail = match (&slot.plan, &slot.rejected) {
-                (_, Some(rejected)) => format!("went back: {}", rejected.reason),
-                (Some(plan), None) => format!("{name} is to run as {}", plan.digest),
-                (None, None) => format!("{name} is to run no more"),
-            };
-            let generation = Some(slot.generation);
+            let (detail, plan) = words(before, slot);
             let entry = Entry::new(name, By::Roster, What::Proposed);
-            self.history.note(Entry { generation, digest, detail: Some(detail), ..entry });
+            self.history.note(Entry {
+                generation: Some(roster.generation),
+                digest: plan.map(|plan| plan.digest.clone()),
+                detail: Some(format!("{name} {detail}")),
+                ..entry
+            });
+        }
+    }
+}
+
+/// What is to become of the name, and the plan that it is about.
+fn words<'a>(before: Option<&Slot>, now: &'a Slot) -> (String, Option<&'a Plan>) {
+    let (shadow, live) = (now.shadow.as_ref().map(|shadow| &shadow.plan), now.plan.as_ref());
+    let shadow_before = before.and_then(|slot| slot.shadow.as_ref()).map(|shadow| &shadow.plan);
+    let live_before = before.and_then(|slot| slot.plan.as_ref());
+    let is_taken_back = now.rejected.is_some() && before.is_none_or(|slot| slot.rejected != now.rejected);
+    let reason = now.rejected.as_ref().filter(|_| is_taken_back).map(|rejected| &rejected.reason);
+    let is_promoted = shadow_before.map(Plan::fingerprint) == live.map(Plan::fingerprint);
+    match (reason, shadow, live) {
+        (Some(reason), None, _) if shadow_before.is_some() => {
+            (format!("is to have its shadow taken out: {reason}"), None)
+        }
+        (Some(reason), _, _) => (format!("is to go back: {reason}"), live),
+        (None, Some(shadow), Some(_)) if shadow_before != Some(shadow) => {
+            (format!("is to have {} as its shadow", shadow.digest), Some(shadow))
+        }
+        (None, Some(shadow), None) => ("is to be a shadow".to_owned(), Some(shadow)),
+        (None, _, None) => ("is to run no more".to_owned(), None),
+        (None, _, Some(plan)) if shadow_before.is_some() && is_promoted => {
+            (format!("is to be live as {}, which shadowed it", plan.digest), live)
+        }
+        (None, _, Some(plan)) if live_before == Some(plan) => {
+            ("is to judge again where it is quarantined".to_owned(), live)
+        }
+        (None, _, Some(plan)) => (format!("is to run as {}", plan.digest), live),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use gridwatch_core::judge::Limits;
+    use gridwatch_core::roster::{Mode, OnFault, OnNewState, Proposal};
+
+    use super::*;
+
+    fn deploy(digest: &str, mode: Mode) -> Proposal {
+        let plan = Plan {
+            digest: digest.into(),
+            parameters: "{}".into(),
+            limits: Limits::default(),
+            on_fault: OnFault::default(),
+            on_new_state: OnNewState::default(),
+            mode,
+            rollback_window_ms: 0,
+            faults_max: 5,
+        };
+        Proposal::Deploy { name: "n".into(), plan }
+    }
+
+    #[test]
+    fn what_others_did_is_told_in_words() {
+        let back = || Proposal::RollBack { name: "n".into(), fingerprint: None, reason: "by hand".into() };
+        let mode = |mode| Proposal::SetMode { name: "n".into(), mode };
+        let steps = [
+            (deploy("a", Mode::Live), "is to run as a"),
+            (deploy("b", Mode::Shadow), "is to have b as its shadow"),
+            (back(), "is to have its shadow taken out: by hand"),
+            (deploy("c", Mode::Shadow), "is to have c as its shadow"),
+            (mode(Some(Mode::Live)), "is to be live as c, which shadowed it"),
+            (Proposal::Release { name: "n".into() }, "is to judge again where it is quarantined"),
+            (back(), "is to go back: by hand"),
+            (mode(Some(Mode::Shadow)), "is to be a shadow"),
+            (mode(Some(Mode::Live)), "is to be live as a, which shadowed it"),
+            (mode(None), "is to run no more"),
+        ];
+        let mut roster = Roster::default();
+        for (proposal, expected) in steps {
+            let next = roster.follow(proposal).unwrap();
+            assert_eq!(words(roster.slots.get("n"), &next.slots["n"]).0, expected);
+            roster = next;
         }
     }
 }

@@ -25,6 +25,8 @@ pub enum By {
     Api,
     /// It was so when this process began.
     Start,
+    /// After a while, by itself.
+    Time,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -34,15 +36,20 @@ pub enum What {
     Refused,
     /// The roster has a new generation.
     Proposed,
-    /// In lanes.
+    /// In lanes, as all that follows.
     Swapped,
     WentBack,
+    /// A build judges beside what is live, or alone, and is not heard.
+    Shadowed,
+    /// What shadowed is heard.
+    Promoted,
+    /// What shadowed is there no more.
+    TakenOut,
     Removed,
     Failed,
     Quarantined,
+    /// It judges again, with what it knew.
     Released,
-    /// In lanes: it is heard, or no more.
-    Mode,
 }
 
 /// Something that became of a detector.

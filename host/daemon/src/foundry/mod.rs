@@ -148,11 +148,7 @@ impl Foundry {
         })?;
         let deployments = patiently(&goes_on, || foundry.archive.all(&roster))?;
         foundry.note(&roster);
-        for (name, plan) in roster.plans() {
-            let generation = roster.slots.get(name).map(|slot| slot.generation);
-            let digest = Some(plan.digest.clone());
-            foundry.history.note(Entry { generation, digest, ..Entry::new(name, By::Start, What::Proposed) });
-        }
+        foundry.note_beginning(&roster);
         foundry.followed = roster;
         foundry.deployments.clone_from(&deployments);
         let runs = |name: &String| deployments.iter().any(|deployment| deployment.name == *name);
@@ -441,7 +437,9 @@ impl Foundry {
             running.relabel(self.labels());
             running.show(self.board());
         }
-        running.want(self.deployments.clone(), self.disabled.clone(), read_at);
+        // What lies here and is switched off keeps what it knows, as it does where a run begins.
+        let dormant = self.disabled.iter().chain(self.memory.names()).cloned().collect();
+        running.want(self.deployments.clone(), dormant, read_at);
         Ok(())
     }
 

@@ -23,12 +23,19 @@ pub struct Label {
     digest: String,
     pub log: Arc<GuestLines>,
     pub module: Arc<LoadedModule>,
+    /// Of what shadows it; where it is alone, the same.
+    pub shadow: Option<Arc<LoadedModule>>,
 }
 
 impl Label {
-    pub fn new(name: &str, module: Arc<LoadedModule>, log: Arc<GuestLines>) -> Self {
+    pub fn new(
+        name: &str,
+        module: Arc<LoadedModule>,
+        shadow: Option<Arc<LoadedModule>>,
+        log: Arc<GuestLines>,
+    ) -> Self {
         let (version, digest) = (module.descriptor().version.clone(), module.digest().to_owned());
-        Label { name: name.to_owned(), version, digest, log, module }
+        Label { name: name.to_owned(), version, digest, log, module, shadow }
     }
 }
 
@@ -113,7 +120,7 @@ fn detector_sample(snapshot: &Snapshot, label: &Label) -> DetectorSample {
         digest: label.digest.clone(),
         mode: mode_of(snapshot, &label.name),
         log_lines_dropped: label.log.lines_dropped(),
-        ..over_lanes(snapshot, &label.name)
+        ..over_lanes(snapshot, &label.name, Role::Live)
     }
 }
 
@@ -125,11 +132,11 @@ fn mode_of(snapshot: &Snapshot, name: &str) -> &'static str {
     if is_shadow && !roles.any(|here| here.role == Role::Live) { "shadow" } else { "live" }
 }
 
-/// What lanes count of a detector.
-pub fn over_lanes(snapshot: &Snapshot, name: &str) -> DetectorSample {
+/// What lanes count of a detector in that role.
+pub fn over_lanes(snapshot: &Snapshot, name: &str, role: Role) -> DetectorSample {
     let mut sample = DetectorSample { name: name.to_owned(), ..DetectorSample::default() };
     for lane in &snapshot.lanes {
-        let here = lane.detectors.iter().find(|here| here.detector == name && here.role == Role::Live);
+        let here = lane.detectors.iter().find(|here| here.detector == name && here.role == role);
         let Some(here) = here else { continue };
         sample.seconds += here.usage.busy_ns as f64 / 1e9;
         sample.readings += here.usage.rows;
@@ -206,7 +213,7 @@ mod tests {
             lanes: vec![lane("0", 3, seat(600, 3, None)), lane("1", 1, seat(200, 1, Some("trapped")))],
             ..Snapshot::default()
         };
-        let (sample, detector) = (sample(&snapshot, &[]), over_lanes(&snapshot, "d"));
+        let (sample, detector) = (sample(&snapshot, &[]), over_lanes(&snapshot, "d", Role::Live));
         assert!((detector.seconds - 800e-9).abs() < 1e-15);
         assert_eq!((detector.memory_bytes, detector.readings), (20, 4));
         assert_eq!(detector.quarantined_lanes, 1);

@@ -175,6 +175,21 @@ impl Cost {
 }
 
 impl Comparison {
+    /// Of who has not begun yet.
+    pub fn none(candidate: Identity, incumbent: Option<Identity>) -> Comparison {
+        Comparison {
+            candidate,
+            incumbent,
+            since: None,
+            readings: 0,
+            counts: Counts::default(),
+            by_kind: Vec::new(),
+            by_sensor: Vec::new(),
+            examples: Vec::new(),
+            cost: Cost::default(),
+        }
+    }
+
     /// The same over several lanes; None where there are none. Lanes that compare other generations are on their way
     /// and do not count.
     pub fn over(lanes: impl Iterator<Item = Comparison>) -> Option<Comparison> {
@@ -376,8 +391,14 @@ impl Tally {
         let by_sensor =
             most.map(|(told, counts)| OfSubject { subject: told.named(sensors), counts: *counts });
         let by_kind = self.by_kind.iter();
-        let of_incumbent =
-            incumbent.map_or_else(Usage::default, |live| since(live.usage, self.incumbent_before));
+        // What both cost before they were compared is left out, also where they are not yet.
+        let cost = match self.since {
+            None => Cost::default(),
+            Some(_) => Cost::of(
+                since(candidate.usage, self.candidate_before),
+                incumbent.map_or_else(Usage::default, |live| since(live.usage, self.incumbent_before)),
+            ),
+        };
         Comparison {
             candidate: Identity::of(candidate),
             incumbent: self.incumbent.clone(),
@@ -387,7 +408,7 @@ impl Tally {
             by_kind: by_kind.map(|(kind, counts)| OfKind { kind: kind.clone(), counts: *counts }).collect(),
             by_sensor: by_sensor.collect(),
             examples: self.examples.iter().flatten().cloned().collect(),
-            cost: Cost::of(since(candidate.usage, self.candidate_before), of_incumbent),
+            cost,
         }
     }
 }

@@ -110,7 +110,8 @@ export interface Difference {
 export interface Comparison extends Difference {
   candidate: { version: string; digest: string; generation: number }
   incumbent: { version: string; digest: string; generation: number } | null
-  since: string
+  /** Event time; null before the first reading. */
+  since: string | null
   readings: number
   by_kind: (Difference & { kind: string })[]
   by_sensor: (Difference & Subject)[]
@@ -129,7 +130,7 @@ export interface Comparison extends Difference {
 
 export interface Detector {
   name: string
-  /** Of the module that runs; null where none does. */
+  /** Of the module that runs, live or as a shadow that is alone; null where none does. */
   version: string | null
   digest: string | null
   generation: number | null
@@ -147,7 +148,8 @@ export interface Detector {
   skipped_total: number
   faults: Record<string, number>
   open_episodes: number
-  shadow?: Comparison | null
+  /** What stands in its shadow, or judges alone without being heard. */
+  shadow: Comparison | null
   warm_until: string | null
   rollback_to: { generation: number | null; version: string | null; digest: string } | null
 }

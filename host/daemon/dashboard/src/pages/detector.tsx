@@ -45,7 +45,7 @@ export function DetectorPage({ name }: { name: string }) {
           <Actions detector={detector} />
         </div>
       </div>
-      {detector.why && detector.fate !== 'running' && (
+      {detector.why && (
         <p class="notice" role="status">
           {detector.why}
         </p>
@@ -74,7 +74,7 @@ export function DetectorPage({ name }: { name: string }) {
           )}
         </Panel>
       </div>
-      {detector.shadow !== undefined && <ShadowPanel shadow={detector.shadow} />}
+      <ShadowPanel shadow={detector.shadow} />
       <div class="columns two">
         <Panel title="History" aside={<span class="muted">newest first</span>}>
           <History entries={detector.history} />

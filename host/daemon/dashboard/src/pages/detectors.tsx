@@ -69,7 +69,7 @@ export function DetectorsPage() {
                         <a href={to('detector', detector.name)} tabIndex={-1}>
                           {detector.name}
                         </a>
-                        {detector.shadow && <span class="chip mode-shadow">shadow beside it</span>}
+                        {detector.shadow && detector.mode === 'live' && <span class="chip mode-shadow">shadow beside it</span>}
                       </th>
                       <td title={detector.why ?? undefined}>
                         <FateMark fate={detector.fate} />

@@ -2,60 +2,12 @@
 
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
-import type { Detector, Mode } from '../api/types'
+import type { Detector } from '../api/types'
 import { ApiError, post } from '../api/client'
+import { plans, type Plan } from './plans'
 import { useAsk } from '../state/ask'
 import { refreshDetectors } from '../state/stream'
 import { token } from '../state/settings'
-
-interface Plan {
-  title: string
-  words: string
-  path: string
-  body: unknown
-  verb: string
-}
-
-const modeWords: Record<Mode, string> = {
-  live: 'Its findings are published again.',
-  shadow: 'It goes on judging, but nothing of what it finds is published. Its open episodes are cleared.',
-  off: 'It stops in all lanes of all processes. Its open episodes are cleared.',
-}
-
-function plans(detector: Detector): Plan[] {
-  const base = `/detectors/${encodeURIComponent(detector.name)}`
-  const all: Plan[] = []
-  const back = detector.rollback_to
-  if (back !== null) {
-    all.push({
-      title: 'Roll back',
-      words: `${detector.name} ${back.version ?? ''} (${back.digest.replace(/^sha256:/, '').slice(0, 10)}) runs again instead of ${detector.version ?? 'none'}, in all lanes of all processes, with what it knows. What runs now is then refused until its file changes.`,
-      path: `${base}/rollback`,
-      body: {},
-      verb: 'Roll back',
-    })
-  }
-  if (detector.fate === 'quarantined' || detector.fate === 'mixed' || detector.lanes.quarantined > 0) {
-    all.push({
-      title: 'Release',
-      words: `${detector.name} leaves quarantine and judges again, from the readings that come now. If its fault comes back, so does the quarantine.`,
-      path: `${base}/release`,
-      body: {},
-      verb: 'Release',
-    })
-  }
-  for (const mode of ['live', 'shadow', 'off'] as const) {
-    if (mode === detector.mode) continue
-    all.push({
-      title: mode === 'off' ? 'Switch off' : mode === 'live' ? 'Go live' : 'Into the shadow',
-      words: `${detector.name} ${detector.version ?? ''}: mode ${detector.mode} becomes ${mode}. ${modeWords[mode]}`,
-      path: `${base}/mode`,
-      body: { mode },
-      verb: mode === 'off' ? 'Switch off' : mode === 'live' ? 'Go live' : 'Into the shadow',
-    })
-  }
-  return all
-}
 
 export function Actions({ detector }: { detector: Detector }) {
   // Only what this server says that it can do.
@@ -152,7 +104,7 @@ function Confirm({ plan, close }: { plan: Plan; close: (words: string) => void }
             Cancel
           </button>
           <button type="submit" class="primary" disabled={busy.value}>
-            {plan.verb}
+            {plan.title}
           </button>
         </div>
       </form>

@@ -13,7 +13,8 @@ export function ShadowPanel({ shadow }: { shadow: Comparison | null }) {
     return (
       <Panel title="Shadow against incumbent">
         <Empty title="Nothing runs in its shadow">
-          With mode = "shadow" in NAME.toml, or by “Into the shadow” above, a build judges the same readings without being heard, and is compared here.
+          With mode = "shadow" in NAME.toml, first the mode and then the build, what is copied as NAME.wasm judges the same readings beside the one that runs,
+          without being heard, and is compared here.
         </Empty>
       </Panel>
     )
@@ -24,7 +25,13 @@ export function ShadowPanel({ shadow }: { shadow: Comparison | null }) {
       title="Shadow against incumbent"
       aside={
         <span class="muted">
-          since <Time at={shadow.since} />, {count(shadow.readings)} readings
+          {shadow.since === null ? (
+            'no readings yet'
+          ) : (
+            <>
+              {count(shadow.readings)} readings since <Time at={shadow.since} /> (event time)
+            </>
+          )}
         </span>
       }
     >
@@ -39,8 +46,16 @@ export function ShadowPanel({ shadow }: { shadow: Comparison | null }) {
         <Balance all={shadow} />
         <div class="versus-side">
           <h3>Incumbent, live</h3>
-          <p>{incumbent === null ? none : <><b>{incumbent.version}</b> <Digest digest={incumbent.digest} /></>}</p>
-          <p>{nanoseconds(cost?.incumbent_ns)} a reading</p>
+          {incumbent === null ? (
+            <p class="muted">Nobody is live under this name: all that the candidate finds, only it finds.</p>
+          ) : (
+            <>
+              <p>
+                <b>{incumbent.version}</b> <Digest digest={incumbent.digest} />
+              </p>
+              <p>{nanoseconds(cost?.incumbent_ns)} a reading</p>
+            </>
+          )}
         </div>
       </div>
       <div class="columns two">
