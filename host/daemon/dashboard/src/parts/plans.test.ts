@@ -35,6 +35,8 @@ describe('what may be done', () => {
     ])
     expect(all[0]?.words).toMatch(/^limits 1\.1\.0 \(bbbbbbbbbb\).* instead of limits 1\.0\.0 \(aaaaaaaaaa\)/)
     expect(all[1]?.words).toContain('limits 1.0.0 (aaaaaaaaaa) goes on live')
+    const same = plans({ ...live, shadow: { ...shadow, candidate: identity('sha256:aaaaaaaaaaaaaaaa') } })
+    expect(same[0]?.words).toMatch(/^limits 1\.0\.0 \(aaaaaaaaaa\) with other settings/)
   })
 
   it('to what shadows alone', () => {

@@ -24,7 +24,9 @@ export function plans(detector: Detector): Plan[] {
     offer('Release', 'release', {}, `${build(name, detector)} leaves quarantine now, ${everywhere}, and judges again from the readings that come, with what it knew. What it did not see meanwhile is not judged later. If its fault comes back, so does the quarantine.`)
   }
   if (mode === 'live' && shadow) {
-    const [candidate, incumbent] = [build(name, shadow.candidate), build(name, detector)]
+    const incumbent = build(name, detector)
+    const isSame = shadow.candidate.digest === detector.digest
+    const candidate = isSame ? `${incumbent} with other settings` : build(name, shadow.candidate)
     offer('Promote the shadow', 'mode', { mode: 'live' }, `${candidate}, which has judged in the shadow, is heard from now on instead of ${incumbent}, ${everywhere}, with what it knows.`, 'The way back is “Roll back”.')
     offer('Take the shadow out', 'rollback', {}, `${candidate} judges no more and is refused until its file or settings change. ${incumbent} goes on live, untouched.`)
     release()

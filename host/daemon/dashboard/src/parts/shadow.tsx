@@ -40,6 +40,7 @@ export function ShadowPanel({ shadow }: { shadow: Comparison | null }) {
           <h3>Candidate, in the shadow</h3>
           <p>
             <b>{candidate.version}</b> <Digest digest={candidate.digest} />
+            {incumbent?.digest === candidate.digest && <span class="muted"> with other settings</span>}
           </p>
           <p>{nanoseconds(cost?.candidate_ns)} a reading</p>
         </div>
