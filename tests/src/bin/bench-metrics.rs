@@ -25,7 +25,7 @@ fn run(cores: &Cores, house: &House, port: u16, is_scraped: bool) -> (f64, u64) 
     for output in ["anomalies.jsonl", "anomalies.jsonl.commit", "dead-letters.jsonl"] {
         let _ = std::fs::remove_file(house.path(output));
     }
-    let _ = std::fs::remove_dir_all(house.path("checkpoints"));
+    let _ = std::fs::remove_dir_all(house.path(".gridwatch/checkpoints"));
     let mut command = house.command(&["run", "-c", "gridwatch.toml"]);
     let process = cores.measured().spawn(command.stdout(Stdio::null()).stderr(Stdio::null()));
     let (ended, scrapes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
@@ -68,7 +68,7 @@ fn main() {
     let house = House::with(&DETECTORS);
     house.write("readings.jsonl", simulated(7, READINGS));
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    house.configure("kind = \"file\"\npath = \"readings.jsonl\"", "");
+    house.configure("kind = \"file\"\npaths = [\"readings.jsonl\"]", "");
     let metrics = "[metrics]\nlisten = \"127.0.0.1:";
     let config =
         house.text("gridwatch.toml").replace(&format!("{metrics}0\""), &format!("{metrics}{port}\""));
