@@ -32,6 +32,16 @@ pub struct NativeModule {
     version: u32,
     /// So many calls of `observe` fail, whatever they are shown.
     pub hiccups: Arc<AtomicU32>,
+    pub poison: Arc<Poison>,
+}
+
+/// Of readings that make it trap.
+#[derive(Default)]
+pub struct Poison {
+    /// So long it takes over each.
+    pub lasts_ms: AtomicU32,
+    /// So many were shown.
+    pub shown: AtomicU32,
 }
 
 impl NativeModule {
@@ -50,7 +60,7 @@ impl NativeModule {
             metadata: vec![],
         };
         let digest = format!("sha256:{name}-{version}");
-        NativeModule { descriptor, digest, prefix, version, hiccups: Arc::default() }
+        NativeModule { descriptor, digest, prefix, version, hiccups: Arc::default(), poison: Arc::default() }
     }
 }
 
@@ -63,8 +73,8 @@ impl Module for NativeModule {
     }
     fn instantiate(&self, _limits: Limits, _log: Arc<dyn GuestLog>) -> Result<Box<dyn Judge>, Fault> {
         let NativeModule { prefix, version, .. } = *self;
-        let hiccups = self.hiccups.clone();
-        Ok(Box::new(NativeJudge { prefix, version, hiccups, ..NativeJudge::default() }))
+        let (hiccups, poison) = (self.hiccups.clone(), self.poison.clone());
+        Ok(Box::new(NativeJudge { prefix, version, hiccups, poison, ..NativeJudge::default() }))
     }
 }
 
@@ -77,6 +87,7 @@ struct NativeJudge {
     states: BTreeMap<u32, State>,
     shared: BTreeMap<String, u64>,
     hiccups: Arc<AtomicU32>,
+    poison: Arc<Poison>,
     dead: bool,
 }
 
@@ -128,6 +139,9 @@ impl NativeJudge {
             let value = batch.values[q * rows + row];
             if value == POISON {
                 self.dead = true;
+                self.poison.shown.fetch_add(1, Ordering::Relaxed);
+                let lasts_ms = self.poison.lasts_ms.load(Ordering::Relaxed);
+                std::thread::sleep(std::time::Duration::from_millis(u64::from(lasts_ms)));
                 return Err(Fault::Trap { call: Call::Observe, what: "poison".into() });
             }
             state.bomb |= value == BOMB;
