@@ -33,6 +33,8 @@ pub struct NativeModule {
     /// So many calls of `observe` fail, whatever they are shown.
     pub hiccups: Arc<AtomicU32>,
     pub poison: Arc<Poison>,
+    /// So long each batch takes.
+    pub batch_ms: u64,
 }
 
 /// Of readings that make it trap.
@@ -60,7 +62,15 @@ impl NativeModule {
             metadata: vec![],
         };
         let digest = format!("sha256:{name}-{version}");
-        NativeModule { descriptor, digest, prefix, version, hiccups: Arc::default(), poison: Arc::default() }
+        NativeModule {
+            descriptor,
+            digest,
+            prefix,
+            version,
+            hiccups: Arc::default(),
+            poison: Arc::default(),
+            batch_ms: 0,
+        }
     }
 }
 
@@ -72,9 +82,9 @@ impl Module for NativeModule {
         &self.digest
     }
     fn instantiate(&self, _limits: Limits, _log: Arc<dyn GuestLog>) -> Result<Box<dyn Judge>, Fault> {
-        let NativeModule { prefix, version, .. } = *self;
+        let NativeModule { prefix, version, batch_ms, .. } = *self;
         let (hiccups, poison) = (self.hiccups.clone(), self.poison.clone());
-        Ok(Box::new(NativeJudge { prefix, version, hiccups, poison, ..NativeJudge::default() }))
+        Ok(Box::new(NativeJudge { prefix, version, hiccups, poison, batch_ms, ..NativeJudge::default() }))
     }
 }
 
@@ -88,6 +98,7 @@ struct NativeJudge {
     shared: BTreeMap<String, u64>,
     hiccups: Arc<AtomicU32>,
     poison: Arc<Poison>,
+    batch_ms: u64,
     dead: bool,
 }
 
@@ -206,6 +217,9 @@ impl Judge for NativeJudge {
         if self.hiccups.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
             self.dead = true;
             return Err(Fault::Deadline { call: Call::Observe, limit_ms: 7 });
+        }
+        if self.batch_ms > 0 {
+            std::thread::sleep(std::time::Duration::from_millis(self.batch_ms));
         }
         let mut out = Vec::new();
         for row in 0..batch.sensors.len() {
