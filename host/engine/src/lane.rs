@@ -23,6 +23,7 @@ mod succession;
 mod template;
 mod trace;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -45,6 +46,7 @@ use gridwatch_core::unfound::Sought;
 
 use crate::deployment::{Deployment, GoneDeployment};
 use crate::foundry::Evidence;
+use crate::history::Patience;
 use crate::settings::LaneSettings;
 use builder::Builder;
 use capsule::Watched;
@@ -59,6 +61,7 @@ pub use apprentice::{Apprentice, Base, Event};
 pub use capsule::NamedCapsule;
 pub use comparison::{Comparison, Cost, Counts, Example, Identity, Named, OfKind, OfSubject, Side};
 pub use quarantine::Quarantined;
+pub(crate) use replay::{is_of_the_live_one, may_need_warm};
 pub use resume::{LaneParts, Resume};
 pub use schemas::{OnUnknown, SchemaSource};
 pub use seat::{DetectorSnapshot, Usage};
@@ -162,6 +165,8 @@ pub struct Lane {
     durable: Option<String>,
     /// What it takes to live again what was lived since; None where nobody can.
     recipe: Option<Box<LaneParts>>,
+    /// How long it may still take to rebuild who has failed, for all who fail before it breathes.
+    patience: Cell<Option<Patience<'static>>>,
     /// Rows of the batch in the making that a detector is not to be shown.
     skips: Vec<Skipped>,
     /// The last tick that detectors were told.
@@ -268,6 +273,12 @@ impl Lane {
 
     pub fn event_time(&self) -> Option<Timestamp> {
         self.clock.time()
+    }
+
+    /// The lane has come round, and whoever waits for it has had a turn: who fails from here on may be rebuilt for as
+    /// long as that may take, and all who fail before the next time share that.
+    pub fn breathe(&self) {
+        self.patience.set(None);
     }
 
     /// Takes one record: decodes it, adds it to the batch, and judges where a batch must end.

@@ -145,6 +145,7 @@ impl Worker {
         checkpoint_wanted: bool,
         hand_on: &mut dyn FnMut(Parcel),
     ) -> Result<Step, WorkerError> {
+        self.lane.breathe();
         self.chunk.clear();
         let wait = self
             .waiting_since

@@ -92,7 +92,8 @@ fn whenever_it_is_lived_again_it_is_the_same_lane() {
             let Some(durable) = lane.durable() else { continue };
             let decisions = |decided| lane.chronicle().since(decided);
             let past = Stretch { whom: &BOTH, decisions: &decisions, speaks_from: Position::MAX };
-            let mut reliving = life.history.relive(parts(random.random_range(1..40)), durable, past).unwrap();
+            let mut reliving =
+                life.history.relive(parts(random.random_range(1..40)), durable, past, patience()).unwrap();
             reliving.until(now.position, patience()).unwrap();
             let again = reliving.lane_mut().checkpoint().unwrap();
             assert!(again == now, "seed {seed} at {}:\n{now:?}\n{again:?}", now.position);
@@ -125,7 +126,7 @@ fn a_moment_long_past_is_found_by_position_and_by_time() {
         for then in moments.iter().skip(3).step_by(7) {
             let ats = [Some(At::Position(then.position)), then.clock.time().map(At::Time)];
             for at in ats.into_iter().flatten() {
-                let relive = life.history.relive_from(parts(8), at, &BOTH, Position::MAX);
+                let relive = life.history.relive_from(parts(8), at, &BOTH, Position::MAX, patience());
                 let mut reliving = match relive {
                     Err(HistoryError::Beyond { .. }) => continue,
                     reliving => reliving.unwrap(),
@@ -168,7 +169,7 @@ fn what_cannot_be_lived_again_says_why() {
     let none = |_: u64| Some(Vec::new());
     let relive = |parts: LaneParts, name: &str, decisions: &dyn Fn(u64) -> _| {
         let past = Stretch { whom: &BOTH, decisions, speaks_from: Position::MAX };
-        life.history.relive(parts, name, past)
+        life.history.relive(parts, name, past, patience())
     };
     let mut others = parts(8);
     others.settings.tick_ms += 1;
@@ -177,7 +178,7 @@ fn what_cannot_be_lived_again_says_why() {
     assert!(matches!(relive(parts(8), "checkpoints/0/7", &none), Err(HistoryError::Store(_))));
     life.store.put(&name, vec![1, 2, 3]).unwrap();
     assert!(matches!(relive(parts(8), &name, &none), Err(HistoryError::Damaged { .. })));
-    let beyond = life.history.relive_from(parts(8), At::Time(0), &BOTH, Position::MAX);
+    let beyond = life.history.relive_from(parts(8), At::Time(0), &BOTH, Position::MAX, patience());
     assert!(beyond.err().unwrap().to_string().contains("1970-01-01"), "it says how far back was wanted");
 }
 
@@ -188,7 +189,7 @@ fn it_takes_no_longer_than_it_may() {
     let none = |_: u64| Some(Vec::new());
     let relive = || {
         let past = Stretch { whom: &BOTH, decisions: &none, speaks_from: Position::MAX };
-        life.history.relive(parts(8), &name, past).unwrap()
+        life.history.relive(parts(8), &name, past, patience()).unwrap()
     };
     let too_long = relive().until(150, Patience::of(Duration::ZERO));
     assert!(matches!(too_long, Err(HistoryError::TooLong { .. })));
@@ -203,7 +204,7 @@ fn a_record_of_the_past_comes_as_it_was() {
     let (life, name) = lived(&mut random);
     let none = |_: u64| Some(Vec::new());
     let past = Stretch { whom: &[], decisions: &none, speaks_from: Position::MAX };
-    let mut reliving = life.history.relive(parts(8), &name, past).unwrap();
+    let mut reliving = life.history.relive(parts(8), &name, past, patience()).unwrap();
     reliving.until(20, patience()).unwrap();
     assert_eq!(reliving.lane().next(), 20);
     let record = reliving.record_at(20, patience()).unwrap().unwrap();

@@ -25,7 +25,8 @@ impl History {
     ) -> Result<Explained, HistoryError> {
         // So that what follows from a decision is said with it.
         let parts = LaneParts { delivery: Delivery::AtLeastOnce, ..parts };
-        let mut reliving = self.relive_from(parts, At::Position(position), &[detector], position)?;
+        let mut reliving =
+            self.relive_from(parts, At::Position(position), &[detector], position, patience)?;
         reliving.lane_mut().watch(detector, position);
         reliving.until(position + 1, patience)?;
         let lane = reliving.lane_mut();

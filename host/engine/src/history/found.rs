@@ -7,7 +7,7 @@ use gridwatch_core::decision::Decision;
 use gridwatch_core::record::Position;
 use gridwatch_core::time::rfc3339;
 
-use super::{History, HistoryError, Reliving, Stretch};
+use super::{History, HistoryError, Patience, Reliving, Stretch};
 use crate::lane::LaneParts;
 use crate::vault::{Place, folder_of};
 
@@ -46,27 +46,29 @@ impl History {
         at: At,
         whom: &[&str],
         speaks_from: Position,
+        patience: Patience<'_>,
     ) -> Result<Reliving, HistoryError> {
-        let names = self.names(&parts.name)?;
+        let names = self.names(&parts.name, patience)?;
         let beyond = || HistoryError::Beyond { lane: parts.name.clone(), wanted: at.to_string() };
         let base = names.iter().rev().find(|(place, _)| at.is_after(*place));
         let (Some((_, base)), Some((_, newest))) = (base, names.last()) else { return Err(beyond()) };
-        let chronicle = self.checkpoint(newest)?.chronicle;
+        let chronicle = self.checkpoint(newest, patience)?.chronicle;
         let decisions = |decided: u64| -> Option<Vec<Decision>> { chronicle.since(decided) };
-        self.relive(parts.clone(), base, Stretch { whom, decisions: &decisions, speaks_from })
+        self.relive(parts.clone(), base, Stretch { whom, decisions: &decisions, speaks_from }, patience)
     }
 
     /// The last checkpoint of the lane that is kept from before `at`.
-    pub fn find(&self, lane: &str, at: At) -> Result<String, HistoryError> {
-        let names = self.names(lane)?;
+    pub fn find(&self, lane: &str, at: At, patience: Patience<'_>) -> Result<String, HistoryError> {
+        let names = self.names(lane, patience)?;
         let found = names.into_iter().rev().find(|(place, _)| at.is_after(*place));
         let beyond = || HistoryError::Beyond { lane: lane.to_owned(), wanted: at.to_string() };
         found.map(|(_, name)| name).ok_or_else(beyond)
     }
 
     /// All that are kept of the lane, ascending.
-    fn names(&self, lane: &str) -> Result<Vec<(Place, String)>, HistoryError> {
-        let listed = self.store.list(&folder_of(lane))?.into_iter();
+    fn names(&self, lane: &str, patience: Patience<'_>) -> Result<Vec<(Place, String)>, HistoryError> {
+        let (store, folder) = (self.store.clone(), folder_of(lane));
+        let listed = patience.wait(move || Ok(store.list(&folder)?))?.into_iter();
         let mut names: Vec<_> = listed.filter_map(|name| Some((Place::of(&name)?, name))).collect();
         names.sort();
         Ok(names)

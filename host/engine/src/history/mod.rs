@@ -8,15 +8,16 @@
 //! - [`window`] readings over a stretch of time, to be plotted
 //! - [`found`] which checkpoint to begin at
 //! - [`explain`] why an anomaly was found
+//! - [`patience`] how long it may take
 
 mod explain;
 mod found;
+mod patience;
 mod reliving;
 mod window;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gridwatch_core::checkpoint::{Checkpoint, CheckpointError};
 use gridwatch_core::decision::Decision;
@@ -27,6 +28,7 @@ use crate::lane::{LaneError, LaneParts};
 
 pub use explain::Explained;
 pub use found::At;
+pub use patience::Patience;
 pub use reliving::{PastRecord, Reliving};
 pub use window::{Seen, Series, Window};
 
@@ -37,35 +39,6 @@ pub struct History {
     pub store: Arc<dyn Store>,
     /// How long a lane stands still for a detector that is rebuilt.
     pub rebuild_max: Duration,
-}
-
-/// How long something may take.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience<'a> {
-    since: Instant,
-    max: Duration,
-    cancel: Option<&'a AtomicBool>,
-}
-
-impl<'a> Patience<'a> {
-    pub fn of(max: Duration) -> Self {
-        Patience { since: Instant::now(), max, cancel: None }
-    }
-
-    /// And no longer than until this is set.
-    pub fn unless(self, cancel: &'a AtomicBool) -> Self {
-        Patience { cancel: Some(cancel), ..self }
-    }
-
-    pub fn check(&self) -> Result<(), HistoryError> {
-        if self.cancel.is_some_and(|cancel| cancel.load(Ordering::Acquire)) {
-            return Err(HistoryError::Cancelled);
-        }
-        if self.since.elapsed() > self.max {
-            return Err(HistoryError::TooLong { max: self.max });
-        }
-        Ok(())
-    }
 }
 
 /// Why a stretch of the past cannot be lived again.
@@ -87,6 +60,8 @@ pub enum HistoryError {
     Lane(#[from] LaneError),
     #[error("it takes longer than {max:?}")]
     TooLong { max: Duration },
+    #[error("who is to be asked does not answer: {what}")]
+    Unanswered { what: String },
     #[error("it is not wanted any more")]
     Cancelled,
     #[error("it comes out other than it was: {what}")]
@@ -94,20 +69,29 @@ pub enum HistoryError {
 }
 
 impl History {
-    pub fn checkpoint(&self, name: &str) -> Result<Checkpoint, HistoryError> {
-        let bytes = self.store.get(name)?;
-        Checkpoint::decode(&bytes).map_err(|what| HistoryError::Damaged { name: name.to_owned(), what })
+    pub fn checkpoint(&self, name: &str, patience: Patience<'_>) -> Result<Checkpoint, HistoryError> {
+        let (store, name) = (self.store.clone(), name.to_owned());
+        patience.wait(move || {
+            let bytes = store.get(&name)?;
+            Checkpoint::decode(&bytes).map_err(|what| HistoryError::Damaged { name, what })
+        })
     }
 
     /// The lane as the checkpoint of that name has it, with those of its detectors that are in `whom` and nobody
     /// else, and told what was decided `since`. It is silent up to `speaks_from`. `parts` are of the lane as it is
     /// to be: its settings must not have changed since.
-    pub fn relive(&self, parts: LaneParts, name: &str, past: Stretch<'_>) -> Result<Reliving, HistoryError> {
-        let checkpoint = self.checkpoint(name)?;
+    pub fn relive(
+        &self,
+        parts: LaneParts,
+        name: &str,
+        past: Stretch<'_>,
+        patience: Patience<'_>,
+    ) -> Result<Reliving, HistoryError> {
+        let checkpoint = self.checkpoint(name, patience)?;
         let decided = checkpoint.chronicle.decided();
         let decisions = (past.decisions)(decided)
             .ok_or_else(|| HistoryError::Forgotten { lane: parts.name.clone(), name: name.to_owned() })?;
-        Reliving::begin(self, parts, name, checkpoint, decisions, &past)
+        Reliving::begin(self, parts, (name, checkpoint), decisions, &past, patience)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use gridwatch_core::checkpoint::Checkpoint;
-use gridwatch_core::decision::Decision;
+use gridwatch_core::checkpoint::{Checkpoint, DetectorState, Role};
+use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::record::{Chunk, Feed, FeedStatus, Header, Position, RecordMeta, SourceError};
 
 use super::{History, HistoryError, Patience, Stretch};
-use crate::lane::{Lane, LaneParts, Resume};
+use crate::lane::{Lane, LaneParts, Resume, is_of_the_live_one, may_need_warm};
 use crate::settings::LaneSettings;
 
 /// How long the source may take to give something before it is looked whether to go on.
@@ -36,10 +36,10 @@ impl Reliving {
     pub(super) fn begin(
         history: &History,
         parts: LaneParts,
-        name: &str,
-        mut checkpoint: Checkpoint,
+        (name, mut checkpoint): (&str, Checkpoint),
         mut decisions: Vec<Decision>,
         past: &Stretch<'_>,
+        patience: Patience<'_>,
     ) -> Result<Reliving, HistoryError> {
         let settings: Option<LaneSettings> = serde_json::from_str(&checkpoint.settings).ok();
         if settings.as_ref() != Some(&parts.settings) {
@@ -47,13 +47,18 @@ impl Reliving {
         }
         checkpoint.detectors.retain(|state| past.whom.contains(&state.name.as_str()));
         decisions.retain(|decision| decision.what.detector().is_none_or(|of| past.whom.contains(&of)));
+        leave_out_idlers(&mut checkpoint.detectors, &mut decisions);
         let deployments = parts.deployments.into_iter();
         let deployments = deployments.filter(|deployment| past.whom.contains(&deployment.name.as_str()));
         let parts = LaneParts { deployments: deployments.collect(), history: None, ..parts };
-        let (lane, position) = (parts.name.clone(), checkpoint.position);
-        let lane_again = Lane::resume(parts, Resume { checkpoint, committed: past.speaks_from, decisions })?;
-        let feed = history.source.open(&lane, position)?;
-        Ok(Reliving { lane: lane_again, feed, chunk: Chunk::default(), lived: 0, has_ended: false })
+        let (source, committed) = (history.source.clone(), past.speaks_from);
+        // States are restored there, what ran then may have to be fetched, and the source to be asked.
+        let (lane, feed) = patience.wait(move || {
+            let (name, position) = (parts.name.clone(), checkpoint.position);
+            let lane = Lane::resume(parts, Resume { checkpoint, committed, decisions })?;
+            Ok((lane, source.open(&name, position)?))
+        })?;
+        Ok(Reliving { lane, feed, chunk: Chunk::default(), lived: 0, has_ended: false })
     }
 
     pub fn lane(&self) -> &Lane {
@@ -83,7 +88,12 @@ impl Reliving {
             }
             lane.accept(&record)?;
             *lived += 1;
+            // A batch was judged just now, or there is nothing to judge.
+            if lane.pending() == 0 {
+                patience.check()?;
+            }
         }
+        lane.let_go_idlers();
         if self.lane.next() >= position || self.lived < self.chunk.records.len() || self.has_ended {
             self.lane.relive_up_to(position)?;
             return Ok(false);
@@ -132,4 +142,36 @@ impl Reliving {
         }
         Ok(())
     }
+}
+
+/// Without those who judge in silence, and in this stretch never take the seat: nobody hears them, and a rebuild has
+/// little time.
+fn leave_out_idlers(states: &mut Vec<DetectorState>, decisions: &mut Vec<Decision>) {
+    let all = decisions.clone();
+    let any = |name: &str, is_it: &dyn Fn(&What) -> bool| {
+        all.iter().any(|decision| decision.what.detector() == Some(name) && is_it(&decision.what))
+    };
+    let live: Vec<String> = states
+        .iter()
+        .filter(|state| state.place.role == Role::Live)
+        .map(|state| state.name.clone())
+        .collect();
+    states.retain(|state| match state.place.role {
+        Role::Live | Role::Dormant => true,
+        Role::Warm => any(&state.name, &may_need_warm),
+        // Where nobody is live, what a shadow knows is what the next one begins with.
+        Role::Shadow => !live.contains(&state.name) || any(&state.name, &may_need_shadow),
+    });
+    let is_of = |what: &What, as_of: u64| match what {
+        What::Swap { generation, .. } | What::Shadow { generation, .. } => *generation == as_of,
+        _ => false,
+    };
+    decisions.retain(|decision| match &decision.what {
+        What::Prepare { detector, generation } => any(detector, &|what| is_of(what, *generation)),
+        _ => true,
+    });
+}
+
+fn may_need_shadow(what: &What) -> bool {
+    !is_of_the_live_one(what) && !matches!(what, What::Back { .. })
 }

@@ -53,11 +53,14 @@ impl History {
     ) -> Result<Seen, HistoryError> {
         let whom: Vec<&str> = window.detector.as_deref().into_iter().collect();
         let never = Position::MAX;
-        let mut reliving = match self.relive_from(parts.clone(), At::Time(window.from), &whom, never) {
-            // A lane's first checkpoint knows no time yet.
-            Err(HistoryError::Beyond { .. }) => self.relive_from(parts, At::Position(0), &whom, never)?,
-            reliving => reliving?,
-        };
+        let mut reliving =
+            match self.relive_from(parts.clone(), At::Time(window.from), &whom, never, patience) {
+                // A lane's first checkpoint knows no time yet.
+                Err(HistoryError::Beyond { .. }) => {
+                    self.relive_from(parts, At::Position(0), &whom, never, patience)?
+                }
+                reliving => reliving?,
+            };
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (into, wanted) = (seen.clone(), window.clone());
         let look = move |traced: &Traced<'_>| {

@@ -36,6 +36,24 @@ impl Event {
             _ => 0,
         }
     }
+
+    /// About what it takes to keep it.
+    pub fn bytes(&self) -> usize {
+        let attributes_bytes = |attributes: &Attributes| {
+            attributes
+                .iter()
+                .map(|(name, value)| name.len() + value.len() + 2 * size_of::<String>())
+                .sum::<usize>()
+        };
+        let more = match self {
+            Event::Quantities(quantities) => quantities.iter().map(|quantity| quantity.name.len()).sum(),
+            Event::Sensor(id, attributes) => id.len() + attributes_bytes(attributes),
+            Event::Attributes(_, attributes) => attributes_bytes(attributes),
+            Event::Batch(batch) => batch.bytes(),
+            Event::Advance(_) => 0,
+        };
+        size_of::<Event>() + more
+    }
 }
 
 /// Where an apprentice begins.

@@ -195,6 +195,12 @@ impl Builder {
         }
     }
 
+    /// What its columns take.
+    pub fn bytes(&self) -> usize {
+        let row_bytes = size_of::<u32>() + size_of::<Timestamp>() + size_of::<u8>() + size_of::<Position>();
+        self.rows() * row_bytes + size_of_val(&*self.values) + size_of_val(&*self.malformed)
+    }
+
     /// Some of the rows, ascending, as a batch of their own.
     pub fn part(&self, rows: &[usize]) -> Builder {
         let mut values = Vec::with_capacity(self.quantities * rows.len());

@@ -25,6 +25,8 @@ use crate::history::{History, HistoryError, PastRecord, Patience, Reliving, Stre
 
 /// A detector may fail so long ago (event time) and it does not count any more.
 const FAULTS_WINDOW_MS: i64 = 600_000;
+/// Of one batch, whatever `faults_max` allows: each is a rebuild, a dead letter and a decision.
+const BLAMED_MAX: usize = 64;
 
 /// How a batch went for one detector.
 pub(super) struct Judged {
@@ -128,20 +130,23 @@ impl Lane {
         let (mut findings, mut good, mut blamed) = (Vec::new(), Vec::new(), Vec::new());
         let mut out = None;
         for &row in rows {
-            let again = match seat.observe_rows(&self.batch, &[row], &self.sensors) {
+            let shown = seat.observe_rows(&self.batch, &[row], &self.sensors);
+            // Who fails may have taken its whole deadline over it, and is rebuilt for what comes next.
+            if patience.check().is_err() {
+                self.count_fault(at, fault);
+                return Ok(out_at(0, fault, Vec::new(), Some(past.start)));
+            }
+            let again = match shown {
                 Ok(found) => {
                     findings.extend(found);
                     good.push(row);
-                    if patience.check().is_err() {
-                        self.count_fault(at, fault);
-                        return Ok(out_at(0, fault, Vec::new(), Some(past.start)));
-                    }
                     continue;
                 }
                 Err(again) => again,
             };
             seat = past.again(&self.batch, &good, &self.sensors)?;
-            if self.count_fault(at, &again) > self.seats[at].deployment.faults_max {
+            let faults_max = self.seats[at].deployment.faults_max;
+            if self.count_fault(at, &again) > faults_max || blamed.len() >= BLAMED_MAX {
                 let kept = seat.save(&past.quantities).ok();
                 out = Some(Out { row, fault: again, kept });
                 break;
@@ -251,9 +256,13 @@ impl Lane {
         }
     }
 
+    /// How long the lane may still stand still: begun by the first who fails since it has breathed, and the same for all.
     pub(super) fn patience(&self) -> Patience<'static> {
         let history = self.recipe.as_ref().and_then(|recipe| recipe.history.as_ref());
-        Patience::of(history.map(|history| history.rebuild_max).unwrap_or_default())
+        let fresh = || Patience::of(history.map(|history| history.rebuild_max).unwrap_or_default());
+        let patience = self.patience.get().unwrap_or_else(fresh);
+        self.patience.set(Some(patience));
+        patience
     }
 
     fn rebuilt(
@@ -274,7 +283,7 @@ impl Lane {
             decisions: &decisions,
             speaks_from: Position::MAX,
         };
-        let mut reliving = history.relive(parts, durable, past)?;
+        let mut reliving = history.relive(parts, durable, past, patience)?;
         reliving.lane_mut().withheld = before_tick.map(|tick| (tick, position));
         reliving.until(position, patience)?;
         let rebuilt = self.seat_of_the_past(at, reliving)?;

@@ -223,7 +223,7 @@ impl Lane {
     }
 
     fn knowledge_then(&self, at: usize) -> Result<DetectorState, HistoryError> {
-        let (history, parts) = self.past_of(at)?;
+        let ((history, parts), patience) = (self.past_of(at)?, self.patience());
         let name = self.seats[at].deployment.name.clone();
         let is_it =
             |decision: &&Decision| is_quarantine(decision) && decision.what.detector() == Some(name.as_str());
@@ -233,15 +233,15 @@ impl Lane {
             lane: self.name.clone(),
             wanted: format!("the quarantine of {name}"),
         })?;
-        let base = history.find(&self.name, At::Position(position))?;
+        let base = history.find(&self.name, At::Position(position), patience)?;
         let decisions = |decided| {
             let mut since = self.chronicle.since(decided)?;
             since.retain(|decision| decision.position != position || !is_it(&decision));
             Some(since)
         };
         let past = Stretch { whom: &[&name], decisions: &decisions, speaks_from: Position::MAX };
-        let mut reliving = history.relive(parts, &base, past)?;
-        reliving.until(position, self.patience())?;
+        let mut reliving = history.relive(parts, &base, past, patience)?;
+        reliving.until(position, patience)?;
         reliving.into_lane().knowledge_of(&name)
     }
 

@@ -5,7 +5,30 @@ use gridwatch_core::record::Position;
 use gridwatch_core::sink::Delivery;
 
 use super::quarantine::is_quarantine;
+use super::succession::is_warm;
 use super::{Lane, LaneError};
+
+/// Whether it may be about one that ran before and was kept warm.
+pub(crate) fn may_need_warm(what: &What) -> bool {
+    !is_of_the_live_one(what)
+        && !matches!(
+            what,
+            What::Prepare { .. } | What::Swap { .. } | What::Shadow { .. } | What::Promote { .. }
+        )
+}
+
+/// Surely about the one that is heard, and nobody else.
+pub(crate) fn is_of_the_live_one(what: &What) -> bool {
+    matches!(
+        what,
+        What::Skip { .. }
+            | What::Quarantine { .. }
+            | What::Suspend { .. }
+            | What::Release { .. }
+            | What::Closed { .. }
+            | What::Remove { .. }
+    )
+}
 
 impl Lane {
     /// Applies the decisions of an earlier life that stand at or before `position`, and ends the replay.
@@ -67,6 +90,17 @@ impl Lane {
     pub fn relive_up_to(&mut self, position: Position) -> Result<(), LaneError> {
         self.relive(position)?;
         self.flush()
+    }
+
+    /// Who is kept warm, and does not take the seat again in what is still to be lived, leaves: for who lives a past
+    /// again, and not for a lane.
+    pub(crate) fn let_go_idlers(&mut self) {
+        let Lane { hidden, replay, .. } = self;
+        hidden.retain(|hidden| {
+            let name = hidden.seat.deployment.name.as_str();
+            let mut to_come = replay.decisions.iter().map(|decision| &decision.what);
+            !is_warm(&hidden.role) || to_come.any(|what| what.detector() == Some(name) && may_need_warm(what))
+        });
     }
 
     /// Those of an earlier life that stand at the batch in hand, and whose consequences are to be said again.

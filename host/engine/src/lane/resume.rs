@@ -1,5 +1,6 @@
 //! How a lane begins: cold, or as a checkpoint and a commit left it; and how it is saved.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -332,6 +333,7 @@ impl Lane {
             chronicle: Chronicle::default(),
             durable: None,
             recipe,
+            patience: Cell::default(),
             skips: Vec::new(),
             told: None,
             watched: None,

@@ -139,6 +139,18 @@ impl Lane {
         Ok(true)
     }
 
+    /// Whether it needs no catching up: it is warm, kept from before or as a shadow.
+    pub fn takes_seat_at_once(&self, deployment: &Deployment) -> bool {
+        let fingerprint = deployment.fingerprint();
+        let is_it = |hidden: &Hidden| {
+            let (name, role) = (&hidden.seat.deployment.name, &hidden.role);
+            *name == deployment.name
+                && hidden.seat.fingerprint == fingerprint
+                && (is_warm(role) || is_shadow(role))
+        };
+        deployment.mode == Mode::Live && self.hidden.iter().any(is_it)
+    }
+
     /// The detector runs no more. What it knows is kept, for when it runs again, or not.
     pub fn remove(&mut self, detector: &str, is_kept: bool) -> Result<(), LaneError> {
         self.flush()?;

@@ -9,26 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use gridwatch_core::durations::Durations;
-use gridwatch_core::judge::{Call, Fault};
-use gridwatch_core::record::Position;
+use gridwatch_core::judge::Fault;
 use serde::Serialize;
 
+use super::candidate::{Candidate, Done};
 use super::{LaneShared, Shared, lock};
 use crate::deployment::{Deployment, Mode};
-use crate::lane::{Apprentice, Base, Event, Fallen, Lane, LaneError};
+use crate::lane::{Base, Fallen, Lane, LaneError};
 use crate::worker::Worker;
 
-/// So near behind, the lane lets the candidate live the rest itself: the pause is no longer than that takes.
-const EVENTS_NEAR: usize = 2;
-/// Beyond this the lane waits for the candidate: a batch a piece, so some tens of MiB.
-const EVENTS_MAX: usize = 512;
-/// For a candidate that is too slow to catch up; meanwhile the lane makes no checkpoints.
-const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 /// A state that takes longer to save is saved for a candidate only where a checkpoint saves it anyway.
 const SAVE_AT_ONCE_MAX: Duration = Duration::from_millis(1);
-const LISTEN_WAIT: Duration = Duration::from_millis(1);
 
 /// What all lanes are to run.
 pub struct Wanted {
@@ -42,6 +34,17 @@ pub struct Wanted {
     pub dormant: Vec<String>,
 }
 
+impl Wanted {
+    /// Still, and nothing newer in its place.
+    fn is_wanted(&self, deployment: &Deployment) -> bool {
+        let of_mode = match deployment.mode {
+            Mode::Live => &self.deployments,
+            Mode::Shadow => &self.shadows,
+        };
+        of_mode.get(&deployment.name).is_some_and(|wanted| wanted.generation == deployment.generation)
+    }
+}
+
 /// How often what has become of changes, by detector and outcome.
 pub type Outcomes = BTreeMap<(String, Outcome), u64>;
 
@@ -50,7 +53,7 @@ pub type Outcomes = BTreeMap<(String, Outcome), u64>;
 pub struct ChangeReport {
     #[serde(skip)]
     pub outcomes: Outcomes,
-    /// How long the lane stood still for each that took a seat, the last ones.
+    /// How long the lane stood still for each that took a seat, or was waited for and did not, the last ones.
     pub pauses: Vec<Duration>,
     /// Of all of them.
     #[serde(skip)]
@@ -116,23 +119,11 @@ pub struct Changes {
     seen: u64,
     /// It begins at the next checkpoint.
     awaiting: Option<(Arc<Deployment>, Instant)>,
-    under_way: Option<UnderWay>,
+    under_way: Option<Candidate>,
+    /// Of what is wanted, as of when a candidate was under way.
+    looked_at: u64,
     warm_since: BTreeMap<String, (Instant, Duration)>,
 }
-
-/// A candidate that catches up.
-struct UnderWay {
-    deployment: Arc<Deployment>,
-    since: Instant,
-    /// Where it began, and how long the lane stood still for that.
-    began: Position,
-    paused: Duration,
-    events: Sender<Event>,
-    done: Receiver<Done>,
-}
-
-/// The candidate, and what it has not lived yet.
-type Done = Result<(Apprentice, Receiver<Event>), Fault>;
 
 enum Next {
     Bring(Arc<Deployment>),
@@ -148,6 +139,7 @@ impl Changes {
             seen: 0,
             awaiting: None,
             under_way: None,
+            looked_at: 0,
             warm_since: BTreeMap::new(),
         }
     }
@@ -166,18 +158,44 @@ impl Changes {
         for Fallen { detector, generation, fault } in lane.take_fallen() {
             ours.refuse(&detector, generation, Mode::Shadow, fault);
         }
-        if let Some(under_way) = self.under_way.take() {
-            return self.go_on(under_way, lane, ours);
-        }
         let version = shared.wanted_version.load(Ordering::Acquire);
-        if version == self.seen || !lane.may_change() {
-            return Ok(());
+        let known = if self.under_way.is_some() { &mut self.looked_at } else { &mut self.seen };
+        let wanted = if version == *known { None } else { lock(&shared.wanted).clone() };
+        let wanted = wanted.filter(|wanted| wanted.read_at >= self.opened && lane.may_change());
+        if let Some(candidate) = self.under_way.take() {
+            let overtaken = wanted.as_ref().is_some_and(|wanted| !wanted.is_wanted(&candidate.deployment));
+            if overtaken {
+                let (detector, generation) = (&candidate.deployment.name, candidate.deployment.generation);
+                tracing::info!(lane = lane.name(), detector, generation, "is not wanted any more");
+                lane.forget_candidate();
+                return Ok(());
+            }
+            let busy_with = candidate.deployment.name.clone();
+            self.go_on(candidate, lane, ours)?;
+            // Others do not wait for it who need no catching up.
+            return match wanted.filter(|_| self.under_way.is_some()) {
+                Some(wanted) => self.come_to(&wanted, version, Some(&busy_with), worker, ours),
+                None => Ok(()),
+            };
         }
-        let Some(wanted) = lock(&shared.wanted).clone() else { return Ok(()) };
-        if wanted.read_at < self.opened {
-            return Ok(());
+        match wanted {
+            Some(wanted) => self.come_to(&wanted, version, None, worker, ours),
+            None => Ok(()),
         }
-        match next(lane, &wanted, ours) {
+    }
+
+    /// The next difference is mended; where a candidate is under way, none that takes another one.
+    fn come_to(
+        &mut self,
+        wanted: &Wanted,
+        version: u64,
+        busy_with: Option<&str>,
+        worker: &mut Worker,
+        ours: &LaneShared,
+    ) -> Result<(), LaneError> {
+        let lane = worker.lane_mut();
+        match next(lane, wanted, busy_with, ours) {
+            None if busy_with.is_some() => self.looked_at = version,
             None => self.seen = version,
             Some(Next::Remove { detector, is_kept }) => {
                 lane.remove(&detector, is_kept)?;
@@ -213,6 +231,9 @@ impl Changes {
             ours.paused(since.elapsed());
             return Ok(());
         }
+        if self.under_way.is_some() {
+            return Ok(());
+        }
         if lane.prepare_time(&deployment.name).is_some_and(|time| time > SAVE_AT_ONCE_MAX) {
             worker.await_checkpoint(deployment.clone());
             self.awaiting = Some((deployment, since));
@@ -233,86 +254,58 @@ impl Changes {
         lane: &mut Lane,
         ours: &LaneShared,
     ) {
-        let (events, to_live) = unbounded();
-        let (finished, done) = bounded(1);
-        let candidate = deployment.clone();
-        let spawned =
-            std::thread::Builder::new().name(format!("candidate {}", deployment.name)).spawn(move || {
-                yield_to_lanes();
-                drop(finished.send(catch_up(candidate, base, to_live)));
-            });
-        match spawned {
-            Ok(_) => {
-                let began = lane.next();
-                self.under_way = Some(UnderWay { deployment, since, began, paused, events, done });
-            }
-            Err(error) => {
+        match Candidate::set_off(deployment.clone(), base, (since, lane.next(), paused)) {
+            Ok(candidate) => self.under_way = Some(candidate),
+            Err(fault) => {
                 lane.forget_candidate();
-                let what = format!("no thread for it: {error}");
-                refuse(&deployment, Fault::Host { call: Call::Instantiate, what }, lane, ours);
+                refuse(&deployment, fault, lane, ours);
             }
         }
     }
 
-    fn go_on(&mut self, under_way: UnderWay, lane: &mut Lane, ours: &LaneShared) -> Result<(), LaneError> {
+    fn go_on(
+        &mut self,
+        mut candidate: Candidate,
+        lane: &mut Lane,
+        ours: &LaneShared,
+    ) -> Result<(), LaneError> {
         if !lane.is_preparing() {
             // A checkpoint was more urgent: it begins again.
             return Ok(());
         }
-        for event in lane.take_events() {
-            // A candidate that has ended has said why.
-            let _ = under_way.events.send(event);
-        }
-        let mut done = under_way.done.try_recv();
-        while under_way.events.len() > EVENTS_MAX && matches!(done, Err(error) if error.is_empty()) {
-            done = under_way.done.recv_timeout(LISTEN_WAIT).map_err(|error| match error {
-                crossbeam_channel::RecvTimeoutError::Timeout => crossbeam_channel::TryRecvError::Empty,
-                crossbeam_channel::RecvTimeoutError::Disconnected => {
-                    crossbeam_channel::TryRecvError::Disconnected
-                }
-            });
-            if under_way.since.elapsed() > CATCH_UP_MAX {
-                break;
+        let fault = match candidate.go_on(lane.take_events()) {
+            None => {
+                self.under_way = Some(candidate);
+                return Ok(());
             }
-        }
-        let host = |what: &str| Fault::Host { call: Call::Observe, what: what.to_owned() };
-        let fault = match done {
-            Ok(Ok((candidate, rest))) => match self.hand_over(&under_way, candidate, &rest, lane, ours)? {
+            Some(Ok(done)) => match self.hand_over(&candidate, done, lane, ours)? {
                 Ok(()) => return Ok(()),
                 Err(fault) => fault,
             },
-            Ok(Err(fault)) => fault,
-            Err(crossbeam_channel::TryRecvError::Disconnected) => host("its thread has died; see the log"),
-            Err(crossbeam_channel::TryRecvError::Empty) if under_way.since.elapsed() > CATCH_UP_MAX => {
-                host("it did not catch up with the lane within a minute: it costs more than the lane itself")
-            }
-            Err(crossbeam_channel::TryRecvError::Empty) => {
-                self.under_way = Some(under_way);
-                return Ok(());
-            }
+            Some(Err(fault)) => fault,
         };
         lane.forget_candidate();
-        refuse(&under_way.deployment, fault, lane, ours);
+        refuse(&candidate.deployment, fault, lane, ours);
+        ours.paused(candidate.paused);
         Ok(())
     }
 
     /// The inner error: the candidate has failed, and everything is as it was.
     fn hand_over(
         &mut self,
-        under_way: &UnderWay,
-        mut candidate: Apprentice,
-        rest: &Receiver<Event>,
+        candidate: &Candidate,
+        Done { mut apprentice, rest }: Done,
         lane: &mut Lane,
         ours: &LaneShared,
     ) -> Result<Result<(), Fault>, LaneError> {
         let begun = Instant::now();
-        if let Err(fault) = rest.try_iter().try_for_each(|event| candidate.live(event)) {
+        if let Err(fault) = rest.try_iter().try_for_each(|event| apprentice.live(event)) {
             return Ok(Err(fault));
         }
-        if let Err(fault) = lane.swap(candidate)? {
+        if let Err(fault) = lane.swap(apprentice)? {
             return Ok(Err(fault));
         }
-        let UnderWay { deployment, since, began, paused, .. } = under_way;
+        let Candidate { deployment, since, began, paused, .. } = candidate;
         let paused = *paused + begun.elapsed();
         let (detector, generation) = (&deployment.name, deployment.generation);
         let (what, outcome) = match deployment.mode {
@@ -364,8 +357,13 @@ impl Changes {
 }
 
 /// The first thing that is not as it should be. What was refused here is not tried again.
-fn next(lane: &Lane, wanted: &Wanted, ours: &LaneShared) -> Option<Next> {
-    let running: BTreeMap<&str, u64> = lane.generations().collect();
+/// While a candidate is under way, only what takes no other one, and is not about that detector.
+fn next(lane: &Lane, wanted: &Wanted, busy_with: Option<&str>, ours: &LaneShared) -> Option<Next> {
+    let is_free = |name: &str| busy_with != Some(name);
+    let may_come = |deployment: &Deployment| {
+        busy_with.is_none() || (is_free(&deployment.name) && lane.takes_seat_at_once(deployment))
+    };
+    let running: BTreeMap<&str, u64> = lane.generations().filter(|(name, _)| is_free(name)).collect();
     if let Some(detector) = running.keys().find(|name| !wanted.deployments.contains_key(**name)) {
         let is_kept = wanted.shadows.contains_key(*detector)
             || wanted.dormant.iter().any(|dormant| dormant == detector);
@@ -373,14 +371,14 @@ fn next(lane: &Lane, wanted: &Wanted, ours: &LaneShared) -> Option<Next> {
     }
     let mut report = lock(&ours.changes);
     // Nobody goes back a generation: what runs may be newer than what this process has heard of.
-    if let Some(deployment) = newer(&wanted.deployments, &running, report.refused_of(Mode::Live)) {
+    if let Some(deployment) = newer(&wanted.deployments, &running, report.refused_of(Mode::Live), may_come) {
         return Some(Next::Bring(deployment));
     }
-    let shadows: BTreeMap<&str, u64> = lane.shadows().collect();
+    let shadows: BTreeMap<&str, u64> = lane.shadows().filter(|(name, _)| is_free(name)).collect();
     if let Some(detector) = shadows.keys().find(|name| !wanted.shadows.contains_key(**name)) {
         return Some(Next::Unshade((*detector).to_owned()));
     }
-    newer(&wanted.shadows, &shadows, report.refused_of(Mode::Shadow)).map(Next::Bring)
+    newer(&wanted.shadows, &shadows, report.refused_of(Mode::Shadow), may_come).map(Next::Bring)
 }
 
 /// The first that is newer than what is there under its name, and was not refused.
@@ -388,11 +386,13 @@ fn newer(
     wanted: &BTreeMap<String, Arc<Deployment>>,
     there: &BTreeMap<&str, u64>,
     refused: &BTreeMap<String, Refused>,
+    may_come: impl Fn(&Deployment) -> bool,
 ) -> Option<Arc<Deployment>> {
     let is_newer = |deployment: &&Arc<Deployment>| {
         let (name, generation) = (deployment.name.as_str(), deployment.generation);
         there.get(name).is_none_or(|known| *known < generation)
             && refused.get(name).is_none_or(|refused| refused.generation < generation)
+            && may_come(deployment)
     };
     wanted.values().find(is_newer).cloned()
 }
@@ -412,30 +412,6 @@ fn refuse(deployment: &Deployment, fault: Fault, lane: &Lane, ours: &LaneShared)
     let (detector, generation) = (deployment.name.clone(), deployment.generation);
     tracing::error!(lane = lane.name(), detector, generation, "does not take the seat: {fault}");
     ours.refuse(&detector, generation, deployment.mode, fault);
-}
-
-/// Candidates have more time than lanes. Where it cannot be so, they take what they get.
-fn yield_to_lanes() {
-    const NICE: i32 = 5;
-    // Of this thread alone, as Linux has it.
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "a candidate's thread has the priority of a lane's");
-    }
-}
-
-/// Until it is near, or has failed, or nobody waits for it any more.
-fn catch_up(deployment: Arc<Deployment>, base: Base, events: Receiver<Event>) -> Done {
-    let mut candidate = Apprentice::new(deployment, base)?;
-    loop {
-        while events.len() > EVENTS_NEAR
-            && let Ok(event) = events.try_recv()
-        {
-            candidate.live(event)?;
-        }
-        if events.len() <= EVENTS_NEAR {
-            return Ok((candidate, events));
-        }
-    }
 }
 
 impl LaneShared {

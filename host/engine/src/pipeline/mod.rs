@@ -7,6 +7,7 @@
 //! A stop is a drain: each lane judges what it has read, saves itself, and its last parcel is committed
 //! before the threads end.
 
+mod candidate;
 mod change;
 mod intake;
 mod lane;

@@ -34,7 +34,6 @@ impl Quarantines {
             out.iter().any(|out| out.detector == *name)
                 || (stay.due.is_none() && now < stay.since + pace.quarantine_max)
         });
-        let mut released = false;
         for out in out {
             let fresh = || Stay {
                 generation: out.generation,
@@ -60,14 +59,16 @@ impl Quarantines {
                     position = lane.next(),
                     "is released"
                 );
-                (stay.due, stay.since, released) = (None, now, true);
-            } else {
-                stay.longer(now, pace.quarantine_max);
-                let (detector, again_s) = (&out.detector, stay.wait.as_secs());
-                tracing::warn!(lane = lane.name(), detector, again_s, "stays quarantined");
+                (stay.due, stay.since) = (None, now);
+                return Ok(true);
             }
+            stay.longer(now, pace.quarantine_max);
+            let (detector, again_s) = (&out.detector, stay.wait.as_secs());
+            tracing::warn!(lane = lane.name(), detector, again_s, "stays quarantined");
+            // The next one later: what each knew may have to be found out.
+            return Ok(false);
         }
-        Ok(released)
+        Ok(false)
     }
 }
 

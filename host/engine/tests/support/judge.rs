@@ -32,6 +32,18 @@ pub struct NativeModule {
     version: u32,
     /// So many calls of `observe` fail, whatever they are shown.
     pub hiccups: Arc<AtomicU32>,
+    pub poison: Arc<Poison>,
+    /// So long each batch takes.
+    pub batch_ms: u64,
+}
+
+/// Of readings that make it trap.
+#[derive(Default)]
+pub struct Poison {
+    /// So long it takes over each.
+    pub lasts_ms: AtomicU32,
+    /// So many were shown.
+    pub shown: AtomicU32,
 }
 
 impl NativeModule {
@@ -50,7 +62,15 @@ impl NativeModule {
             metadata: vec![],
         };
         let digest = format!("sha256:{name}-{version}");
-        NativeModule { descriptor, digest, prefix, version, hiccups: Arc::default() }
+        NativeModule {
+            descriptor,
+            digest,
+            prefix,
+            version,
+            hiccups: Arc::default(),
+            poison: Arc::default(),
+            batch_ms: 0,
+        }
     }
 }
 
@@ -62,9 +82,9 @@ impl Module for NativeModule {
         &self.digest
     }
     fn instantiate(&self, _limits: Limits, _log: Arc<dyn GuestLog>) -> Result<Box<dyn Judge>, Fault> {
-        let NativeModule { prefix, version, .. } = *self;
-        let hiccups = self.hiccups.clone();
-        Ok(Box::new(NativeJudge { prefix, version, hiccups, ..NativeJudge::default() }))
+        let NativeModule { prefix, version, batch_ms, .. } = *self;
+        let (hiccups, poison) = (self.hiccups.clone(), self.poison.clone());
+        Ok(Box::new(NativeJudge { prefix, version, hiccups, poison, batch_ms, ..NativeJudge::default() }))
     }
 }
 
@@ -77,6 +97,8 @@ struct NativeJudge {
     states: BTreeMap<u32, State>,
     shared: BTreeMap<String, u64>,
     hiccups: Arc<AtomicU32>,
+    poison: Arc<Poison>,
+    batch_ms: u64,
     dead: bool,
 }
 
@@ -128,6 +150,9 @@ impl NativeJudge {
             let value = batch.values[q * rows + row];
             if value == POISON {
                 self.dead = true;
+                self.poison.shown.fetch_add(1, Ordering::Relaxed);
+                let lasts_ms = self.poison.lasts_ms.load(Ordering::Relaxed);
+                std::thread::sleep(std::time::Duration::from_millis(u64::from(lasts_ms)));
                 return Err(Fault::Trap { call: Call::Observe, what: "poison".into() });
             }
             state.bomb |= value == BOMB;
@@ -192,6 +217,9 @@ impl Judge for NativeJudge {
         if self.hiccups.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
             self.dead = true;
             return Err(Fault::Deadline { call: Call::Observe, limit_ms: 7 });
+        }
+        if self.batch_ms > 0 {
+            std::thread::sleep(std::time::Duration::from_millis(self.batch_ms));
         }
         let mut out = Vec::new();
         for row in 0..batch.sensors.len() {
