@@ -99,6 +99,9 @@ pub struct Slot {
     /// What judges beside it, or alone, and is not heard. Not in the first rosters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadow>,
+    /// What was gone back from, should a lane be unable to run what was before. Not in the first rosters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_back_from: Option<Plan>,
 }
 
 /// A plan that shadows, and the generation that brought it.
@@ -126,6 +129,9 @@ pub enum Proposal {
     /// The last that came is to go: a shadow, where there is one; else what ran before is to run again.
     /// `fingerprint`: only if this is what shadows, or runs.
     RollBack { name: String, fingerprint: Option<String>, reason: String },
+    /// What was gone back to cannot run everywhere: what was gone back from is to run again. `fingerprint`: of what
+    /// cannot run, and does still.
+    Return { name: String, fingerprint: String, reason: String },
     /// What runs is to run anew where it is quarantined, with what it knows.
     Release { name: String },
     /// What is there under the name is to be heard from now on, or not, or (None) is to stop.
@@ -142,6 +148,12 @@ impl fmt::Display for Proposal {
             Proposal::Remove { name } => write!(f, "{name} is to run no more"),
             Proposal::Release { name } => write!(f, "{name} is to judge again where it is quarantined"),
             Proposal::RollBack { name, reason, .. } => write!(f, "{name} is to go back: {reason}"),
+            Proposal::Return { name, reason, .. } => {
+                write!(
+                    f,
+                    "{name} is to run again as what it went back from: what was before cannot run: {reason}"
+                )
+            }
             Proposal::SetMode { name, mode: Some(Mode::Live) } => write!(f, "{name} is to be live"),
             Proposal::SetMode { name, mode: Some(Mode::Shadow) } => write!(f, "{name} is to be a shadow"),
             Proposal::SetMode { name, mode: None } => write!(f, "{name} is to be off"),
@@ -156,6 +168,7 @@ impl Proposal {
             Proposal::Deploy { name, .. }
             | Proposal::Remove { name }
             | Proposal::RollBack { name, .. }
+            | Proposal::Return { name, .. }
             | Proposal::Release { name }
             | Proposal::SetMode { name, .. } => name,
         }
@@ -221,6 +234,9 @@ impl Roster {
             Proposal::RollBack { name, fingerprint, reason } => {
                 self.roll_back(name, fingerprint, reason, generation)?
             }
+            Proposal::Return { name, fingerprint, reason } => {
+                self.return_from(name, fingerprint, reason, generation)?
+            }
             Proposal::Release { name } => self.release(name, generation)?,
         };
         let mut slots = self.slots.clone();
@@ -256,7 +272,8 @@ impl Roster {
             Some(slot) => {
                 let shadow = slot.shadow.as_ref().map(|shadow| shadow.plan.clone());
                 let previous = slot.plan.clone().or_else(|| slot.previous.clone()).or(shadow);
-                Ok((name, Slot { previous, generation, ..Slot::default() }))
+                // What was rolled back stays so, also where its file is copied in once more.
+                Ok((name, Slot { previous, generation, rejected: slot.rejected.clone(), ..Slot::default() }))
             }
         }
     }
@@ -296,7 +313,27 @@ impl Roster {
         let plan = Some(Plan { mode: Mode::Live, ..previous.clone() });
         let rejected = Some(Rejected { fingerprint: current, reason });
         // Going back once more would go forward again.
-        Ok((name, Slot { plan, previous: None, generation, rejected, shadow: slot.shadow.clone() }))
+        let (gone_back_from, shadow) = (slot.plan.clone(), slot.shadow.clone());
+        Ok((name, Slot { plan, previous: None, generation, rejected, shadow, gone_back_from }))
+    }
+
+    fn return_from(
+        &self,
+        name: String,
+        fingerprint: String,
+        reason: String,
+        generation: u64,
+    ) -> Result<(String, Slot), Unmoved> {
+        let Some(slot) = self.slots.get(&name) else { return Err(self.unknown(name)) };
+        let is_there = slot.plan.as_ref().is_some_and(|plan| plan.fingerprint() == fingerprint);
+        match &slot.gone_back_from {
+            Some(plan) if is_there => {
+                let (plan, shadow) = (Some(plan.clone()), slot.shadow.clone());
+                let rejected = Some(Rejected { fingerprint, reason });
+                Ok((name, Slot { plan, generation, rejected, shadow, ..Slot::default() }))
+            }
+            _ => Err(Unmoved::Overtaken { name }),
+        }
     }
 
     fn set_mode(&self, name: String, mode: Mode, generation: u64) -> Result<(String, Slot), Unmoved> {
@@ -342,7 +379,7 @@ impl Slot {
         let fingerprint = plan.fingerprint();
         let mut before = [self.plan, self.previous].into_iter().flatten();
         let previous = before.find(|before| before.fingerprint() != fingerprint);
-        Slot { plan: Some(plan), previous, generation, rejected: None, shadow: None }
+        Slot { plan: Some(plan), previous, generation, ..Slot::default() }
     }
 
     fn shadowed_by(self, plan: Plan, generation: u64) -> Slot {
@@ -464,6 +501,35 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_go_back_goes_forward_again_and_is_never_taken_out() {
+        let second = Roster::default().follow(deploy("a")).unwrap().follow(deploy("b")).unwrap();
+        let third = second.follow(back(None)).unwrap();
+        let forward = |of: &str| Proposal::Return {
+            name: "limits".into(),
+            fingerprint: plan(of).fingerprint(),
+            reason: "lane 1: refuses the state".into(),
+        };
+        let overtaken = Err(Unmoved::Overtaken { name: "limits".into() });
+        assert_eq!(second.follow(forward("b")), overtaken, "nothing went back");
+        assert_eq!(third.follow(forward("b")), overtaken, "something else runs");
+        let fourth = third.follow(forward("a")).unwrap();
+        assert_eq!((fourth.generation, running(&fourth)), (4, vec![("limits", "sha256:b")]));
+        assert_eq!(fourth.follow(forward("b")), overtaken, "once");
+        let refused = fourth.follow(deploy("a")).unwrap_err();
+        assert!(refused.to_string().contains("refuses the state"), "{refused}");
+        assert_eq!(decode(&encode(&third).unwrap()).unwrap(), third);
+    }
+
+    #[test]
+    fn what_was_rolled_back_stays_so_when_it_is_taken_out_and_copied_in_again() {
+        let second = Roster::default().follow(deploy("a")).unwrap().follow(deploy("b")).unwrap();
+        let out =
+            second.follow(back(None)).unwrap().follow(Proposal::Remove { name: "limits".into() }).unwrap();
+        assert!(matches!(out.follow(deploy("b")), Err(Unmoved::RolledBack { .. })));
+        assert_eq!(running(&out.follow(deploy("a")).unwrap()), [("limits", "sha256:a")]);
+    }
+
+    #[test]
     fn a_release_runs_the_same_as_a_new_generation() {
         let second = Roster::default().follow(deploy("a")).unwrap().follow(deploy("b")).unwrap();
         let third = second.follow(Proposal::Release { name: "limits".into() }).unwrap();
@@ -569,8 +635,10 @@ mod tests {
         assert_eq!(running(&third.follow(back(None)).unwrap()), [("limits", "sha256:a")]);
     }
 
-    /// Rosters as they were written when version 1, and then shadows, were new: they must load for ever.
+    /// Rosters as they were written when version 1, then shadows, and then the way
+    /// forward again, were new: they must load for ever.
     const GOLDEN: &str = include_str!("../tests/golden/roster-1.json");
+    const GOLDEN_BACK: &str = include_str!("../tests/golden/roster-1-back.json");
     const GOLDEN_SHADOW: &str = include_str!("../tests/golden/roster-1-shadow.json");
 
     #[test]
@@ -578,8 +646,12 @@ mod tests {
         let roster =
             Roster::default().follow(deploy("a")).unwrap().follow(deploy("b")).unwrap().follow(back(None));
         let roster = roster.unwrap();
-        assert_eq!(String::from_utf8(encode(&roster).unwrap()).unwrap(), GOLDEN.trim_end());
-        assert_eq!(decode(GOLDEN.as_bytes()).unwrap(), roster);
+        assert_eq!(String::from_utf8(encode(&roster).unwrap()).unwrap(), GOLDEN_BACK.trim_end());
+        assert_eq!(decode(GOLDEN_BACK.as_bytes()).unwrap(), roster);
+        let mut first = roster.clone();
+        first.slots.values_mut().for_each(|slot| slot.gone_back_from = None);
+        assert_eq!(String::from_utf8(encode(&first).unwrap()).unwrap(), GOLDEN.trim_end());
+        assert_eq!(decode(GOLDEN.as_bytes()).unwrap(), first);
         let newer = GOLDEN.replace("\"version\": 1", "\"version\": 2");
         assert_eq!(decode(newer.as_bytes()), Err(RosterError::Version { version: 2 }));
         assert!(matches!(decode(b"{}"), Err(RosterError::Body { .. })));

@@ -29,18 +29,23 @@ impl Foundry {
             }
             let Some(plan) = &slot.plan else { continue };
             let Some(reason) = self.failure(name, slot, snapshot) else { continue };
-            let fingerprint = Some(plan.fingerprint());
-            let back = Proposal::RollBack { name: name.clone(), fingerprint, reason: reason.clone() };
+            let (name, fingerprint) = (name.clone(), plan.fingerprint());
+            let back = match (&slot.previous, &slot.gone_back_from) {
+                (Some(_), _) => {
+                    Proposal::RollBack { name, fingerprint: Some(fingerprint), reason: reason.clone() }
+                }
+                (None, Some(_)) => Proposal::Return { name, fingerprint, reason: reason.clone() },
+                (None, None) if slot.rejected.is_none() => Proposal::Remove { name },
+                // Where it runs it goes on: what some lane cannot do is no reason to take it from all.
+                (None, None) => continue,
+            };
             tracing::error!(
-                detector = name,
+                detector = back.name(),
                 generation = slot.generation,
                 "is taken back everywhere: {reason}"
             );
-            self.steps.note(name, "taken_back");
-            took_back |= match slot.previous {
-                Some(_) => self.propose(back, By::Fault)?,
-                None => self.propose(Proposal::Remove { name: name.clone() }, By::Fault)?,
-            };
+            self.steps.note(back.name(), "taken_back");
+            took_back |= self.propose(back, By::Fault)?;
         }
         Ok(took_back)
     }

@@ -163,10 +163,10 @@ impl Lane {
         self.dismiss(|hidden| hidden.is(detector, is_warm));
     }
 
-    /// Who is kept warm, to go back to.
-    pub fn kept_warm(&self) -> impl Iterator<Item = &str> {
+    /// Who is kept warm, to go back to, and as which generation it ran.
+    pub fn kept_warm(&self) -> impl Iterator<Item = (&str, u64)> {
         let warm = self.hidden.iter().filter(|hidden| is_warm(&hidden.role));
-        warm.map(|hidden| hidden.seat.deployment.name.as_str())
+        warm.map(|hidden| (hidden.seat.deployment.name.as_str(), hidden.seat.deployment.generation))
     }
 
     /// How long it is to be kept.

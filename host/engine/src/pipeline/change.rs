@@ -122,7 +122,8 @@ pub struct Changes {
     under_way: Option<Candidate>,
     /// Of what is wanted, as of when a candidate was under way.
     looked_at: u64,
-    warm_since: BTreeMap<String, (Instant, Duration)>,
+    /// By detector: the generation that is kept warm, since when and for how long.
+    warm_since: BTreeMap<String, (u64, Instant, Duration)>,
 }
 
 enum Next {
@@ -335,21 +336,19 @@ impl Changes {
         }
         let now = Instant::now();
         let mut cold = Vec::new();
-        for detector in lane.kept_warm() {
-            let (since, window) = match self.warm_since.get(detector) {
-                Some(known) => *known,
-                None => {
-                    let window = lane.rollback_window(detector);
-                    self.warm_since.insert(detector.to_owned(), (now, window));
-                    (now, window)
-                }
-            };
+        let mut warm_since = BTreeMap::new();
+        for (detector, generation) in lane.kept_warm() {
+            // Another one that is kept warm has a window of its own.
+            let known = self.warm_since.get(detector).filter(|known| known.0 == generation);
+            let known = known.copied().unwrap_or_else(|| (generation, now, lane.rollback_window(detector)));
+            let (_, since, window) = known;
+            warm_since.insert(detector.to_owned(), known);
             if now >= since + window {
                 cold.push(detector.to_owned());
             }
         }
+        self.warm_since = warm_since;
         for detector in cold {
-            self.warm_since.remove(&detector);
             lane.let_go(&detector);
             tracing::debug!(lane = lane.name(), detector, "what ran before is not kept any longer");
         }
