@@ -50,6 +50,15 @@ pub enum What {
     Shadow { detector: String, generation: u64 },
     /// The shadow takes the seat, as that generation.
     Promote { detector: String, generation: u64 },
+    /// The shadow leaves, or has failed: what it knows is nobody's any more.
+    Unshade { detector: String },
+    /// Who sits there goes on as that generation: the same module, parameters and limits, under other settings.
+    Rename { detector: String, generation: u64 },
+    /// The detector has failed here, or when it was told the tick before this position, and what ran before and was
+    /// kept warm takes the seat, as the generation that it was.
+    FallBack { detector: String, generation: u64, reason: String, in_tick: bool },
+    /// What a quarantined detector knew, and was not kept, was found out, and is kept from here on.
+    Recall { detector: String },
 }
 
 impl What {
@@ -66,7 +75,11 @@ impl What {
             | What::Suspend { detector, .. }
             | What::Release { detector, .. }
             | What::Shadow { detector, .. }
-            | What::Promote { detector, .. } => Some(detector),
+            | What::Promote { detector, .. }
+            | What::Unshade { detector }
+            | What::Rename { detector, .. }
+            | What::FallBack { detector, .. }
+            | What::Recall { detector } => Some(detector),
             What::IdleTick { .. } | What::SchemaUnknown { .. } | What::SchemaKnown { .. } => None,
         }
     }
@@ -167,6 +180,12 @@ mod tests {
     /// What came with shadows.
     const GOLDEN_SHADOWS: &[u8] = &[1, 2, 7, 12, 1, b's', 2, 0xac, 2, 13, 1, b's', 3];
 
+    /// What came with lanes that go back by themselves.
+    const GOLDEN_WAYS_BACK: &[u8] = &[
+        1, 4, 7, 14, 1, b's', 9, 15, 1, b's', 0xac, 2, 10, 16, 1, b's', 2, 4, b't', b'r', b'a', b'p', 1, 11,
+        17, 1, b's',
+    ];
+
     fn sample() -> Vec<Decision> {
         vec![
             Decision {
@@ -252,6 +271,21 @@ mod tests {
         ];
         assert_eq!(encode(&shadows).unwrap(), GOLDEN_SHADOWS);
         assert_eq!(decode(GOLDEN_SHADOWS).unwrap(), shadows);
+    }
+
+    #[test]
+    fn ways_back_are_read_and_written() {
+        let (detector, reason) = ("s".to_owned(), "trap".to_owned());
+        let back = What::FallBack { detector: detector.clone(), generation: 2, reason, in_tick: true };
+        let decisions = [
+            (7, What::Unshade { detector: detector.clone() }),
+            (9, What::Rename { detector: detector.clone(), generation: 300 }),
+            (10, back),
+            (11, What::Recall { detector }),
+        ];
+        let decisions = decisions.map(|(position, what)| Decision { position, what });
+        assert_eq!(encode(&decisions).unwrap(), GOLDEN_WAYS_BACK);
+        assert_eq!(decode(GOLDEN_WAYS_BACK).unwrap(), decisions);
     }
 
     #[test]

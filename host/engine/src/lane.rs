@@ -9,6 +9,7 @@ mod apprentice;
 mod builder;
 mod capsule;
 mod comparison;
+mod fallen;
 mod faults;
 mod judging;
 mod publisher;
@@ -22,6 +23,7 @@ mod shadow;
 mod succession;
 mod template;
 mod trace;
+mod way_back;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
@@ -54,18 +56,18 @@ use faults::Skipped;
 use recent::Recent;
 use schemas::Schooling;
 use seat::Seat;
-use succession::Hidden;
 pub use succession::Retired;
+use succession::{Hidden, Tape};
 
 pub use apprentice::{Apprentice, Base, Event};
 pub use capsule::NamedCapsule;
 pub use comparison::{Comparison, Cost, Counts, Example, Identity, Named, OfKind, OfSubject, Side};
+pub use fallen::Fallen;
 pub use quarantine::Quarantined;
 pub(crate) use replay::{is_of_the_live_one, may_need_warm};
 pub use resume::{LaneParts, Resume};
 pub use schemas::{OnUnknown, SchemaSource};
 pub use seat::{DetectorSnapshot, Usage};
-pub use shadow::Fallen;
 pub use template::LaneTemplate;
 pub use trace::{Traced, Witness};
 
@@ -118,6 +120,12 @@ pub enum LaneError {
         "lane {lane}: detector {detector} ran as of generation {generation} of the roster, and cannot be had: {what}"
     )]
     Past { lane: String, detector: String, generation: u64, what: GoneDeployment },
+    #[error(
+        "lane {lane}: what was decided about detector {detector} at {position} before the restart cannot be done \
+         again: {what}. From there on it would say something else, so it stands still: start again, as soon as the \
+         store has all that it had; what took too long may not do so twice"
+    )]
+    NotAgain { lane: String, detector: String, position: Position, what: String },
     #[error("lane {lane}: its settings do not hold: {what}")]
     Settings { lane: String, what: String },
     #[error("lane {lane}: its checkpoint does not fit: {what}")]
@@ -145,12 +153,11 @@ pub struct Lane {
     seats: Vec<Seat>,
     /// Those who judge what the others judge, and are not heard.
     hidden: Vec<Hidden>,
-    /// Shadows that have failed, for who wants to know.
+    /// Who has failed and is gone, for who wants to know.
     fallen: Vec<Fallen>,
     /// Where those go who leave.
     graveyard: Option<Sender<Retired>>,
-    /// What the seats have lived since a candidate began, and nobody has taken yet.
-    tape: Option<Vec<Event>>,
+    tape: Option<Tape>,
     /// What candidates are tried on.
     recent: Recent,
     /// States of detectors that are there, but may not run now; kept as they are until they may.
@@ -202,6 +209,8 @@ struct Replay {
     closed: Vec<String>,
     /// What the decisions name, as far as it is still to be had.
     deployments: BTreeMap<(String, u64), Arc<Deployment>>,
+    /// What ran once can be had: decisions are about that, and not about what is there today.
+    has_roster: bool,
 }
 
 impl Lane {

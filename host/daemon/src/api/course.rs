@@ -109,7 +109,7 @@ fn in_lanes(count: u64) -> String {
 
 fn what(outcome: Outcome) -> What {
     match outcome {
-        Outcome::Swapped => What::Swapped,
+        Outcome::Swapped | Outcome::Renamed => What::Swapped,
         Outcome::WentBack => What::WentBack,
         Outcome::Shadows => What::Shadowed,
         Outcome::Promoted => What::Promoted,
@@ -123,6 +123,7 @@ fn what(outcome: Outcome) -> What {
 fn words(outcome: Outcome, live: Option<&DetectorSnapshot>) -> &'static str {
     match (outcome, live) {
         (Outcome::Swapped, _) => "judges",
+        (Outcome::Renamed, _) => "goes on under other settings,",
         (Outcome::WentBack, _) => "what ran before judges again",
         (Outcome::Shadows, Some(_)) => "judges beside what is live, and is not heard,",
         (Outcome::Shadows, None) => "judges alone, and is not heard,",

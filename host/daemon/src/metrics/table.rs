@@ -85,7 +85,7 @@ metrics! {
     KAFKA_FAILED = "kafka_failed_requests_total" Counter ["client"] "Requests that were not answered in time, or not sent or read.";
     KAFKA_QUEUED = "kafka_queued_messages" Gauge ["client"] "Messages fetched and not read yet, or sent and not acknowledged yet.";
     KAFKA_REBALANCES = "kafka_rebalances_total" Counter ["client"] "Rebalances of the group that this process took part in.";
-    SWAPS = "swaps_total" Counter ["detector", "outcome"] "Changes of what runs, by lane: swapped, went_back, shadows, promoted, unshaded, removed, failed.";
+    SWAPS = "swaps_total" Counter ["detector", "outcome"] "Changes of what runs, by lane: swapped, went_back, renamed, shadows, promoted, unshaded, removed, failed.";
     FOUNDRY = "foundry_steps_total" Counter ["detector", "outcome"] "Files of the detectors directory that were looked at, by what was done: proposed, removed, refused, unchanged, overtaken, rolled_back, differs; and taken_back, where a lane could not.";
     SWAP_PAUSE = "swap_pause_seconds" Histogram [] "Time that lanes stood still for changes of what runs; one for each change in a lane.";
     SWAP_PAUSE_MAX = "swap_pause_seconds_max" Gauge ["lane"] "The longest that a lane stood still for one of its last 256 changes.";

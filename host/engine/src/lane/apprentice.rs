@@ -102,7 +102,7 @@ impl Apprentice {
                 sensors.set_attributes(sensor, attributes);
                 seat.change(sensors, sensor)
             }
-            Event::Batch(batch) => seat.observe_silently(&batch, sensors, quantities).map(drop),
+            Event::Batch(batch) => seat.observe_silently(&batch, None, sensors, quantities).map(drop),
             Event::Advance(watermark) => {
                 *time = Some(watermark);
                 seat.advance_silently(watermark, sensors, quantities).map(drop)

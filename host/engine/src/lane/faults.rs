@@ -18,7 +18,7 @@ use super::builder::Builder;
 use super::capsule::Shown;
 use super::judging::shortened;
 use super::seat::{Life, Seat};
-use super::succession::is_warm;
+use super::way_back::Stead;
 use super::{Lane, LaneParts};
 use crate::deployment::Deployment;
 use crate::history::{History, HistoryError, PastRecord, Patience, Reliving, Stretch};
@@ -41,6 +41,8 @@ pub(super) struct Out {
     pub fault: Fault,
     /// What it knew before that row, if that could be found out.
     pub kept: Option<DetectorState>,
+    /// Who takes the seat there.
+    pub stead: Option<Stead>,
 }
 
 /// A reading that a detector is not shown.
@@ -63,7 +65,8 @@ struct Rebuilt {
 impl Lane {
     /// The batch for the seat, without what it is not to be shown. Where it fails, what can be saved of it is.
     pub(super) fn judge_seat(&mut self, at: usize, live: bool) -> Judged {
-        let shown = self.rows_shown(at);
+        let seat = &self.seats[at];
+        let shown = self.rows_for(&seat.deployment.name, Some(&seat.fingerprint));
         self.watch_before(at, self.batch.position(0));
         let seat = &mut self.seats[at];
         let judged = match &shown {
@@ -76,10 +79,12 @@ impl Lane {
             Err(fault) => fault,
         };
         let rows = shown.unwrap_or_else(|| (0..self.batch.rows()).collect());
-        // Where the one before it is still there to go back to, that is what a fault does. In silence it is known
-        // already what became of it.
-        let is_searched = live && self.recipe.is_some() && !self.is_kept_warm(at);
-        let error = match is_searched.then(|| self.search(at, &fault, &rows)) {
+        // In silence it is known already what became of it: what is not known is bad luck, and does not come again.
+        let searched = self.recipe.is_some().then(|| match live {
+            true => self.search(at, &fault, &rows),
+            false => self.judge_again(at, &rows),
+        });
+        let error = match searched {
             Some(Ok(judged)) => return judged,
             Some(Err(error)) => Some(error),
             None => None,
@@ -89,23 +94,37 @@ impl Lane {
             tracing::warn!(lane = self.name, detector, "what it failed on cannot be searched for: {error}");
         }
         self.count_fault(at, &fault);
-        Judged { findings: Vec::new(), out: Some(Out { row: 0, fault, kept: None }) }
+        Judged { findings: Vec::new(), out: Some(Out { row: 0, fault, kept: None, stead: None }) }
     }
 
-    /// None: all.
-    fn rows_shown(&self, at: usize) -> Option<Vec<usize>> {
-        let seat = &self.seats[at];
-        let is_ours = |skipped: &&Skipped| {
-            skipped.detector == seat.deployment.name && skipped.fingerprint == seat.fingerprint
-        };
-        let mut skipped = self.skips.iter().filter(is_ours).peekable();
-        skipped.peek()?;
-        let skipped: Vec<Position> = skipped.map(|skipped| skipped.position).collect();
-        let is_shown = |row: &usize| !skipped.contains(&self.batch.position(*row));
-        Some((0..self.batch.rows()).filter(is_shown).collect())
+    /// Of the batch in hand; see `rows_shown`.
+    pub(super) fn rows_for(&self, detector: &str, like: Option<&str>) -> Option<Vec<usize>> {
+        rows_shown(&self.skips, &self.batch, detector, like)
     }
 
-    /// Rows of the batch that a detector was not shown, by an earlier life's decision.
+    /// The batch once more, for the detector as it was before.
+    fn judge_again(&mut self, at: usize, rows: &[usize]) -> Result<Judged, HistoryError> {
+        let (mut seat, _) = self.rebuilt(at, self.batch.position(0), None, self.patience())?;
+        let findings = seat.observe_rows(&self.batch, rows, &self.sensors);
+        let findings = findings.map_err(|fault| HistoryError::Differs { what: fault.to_string() })?;
+        self.seats[at].take_over(seat);
+        Ok(Judged { findings, out: None })
+    }
+
+    /// The tick once more, likewise.
+    pub(super) fn advance_again(
+        &mut self,
+        at: usize,
+        watermark: Timestamp,
+    ) -> Result<Vec<Finding>, HistoryError> {
+        let (mut seat, _) = self.rebuilt(at, self.next, Some(watermark), self.patience())?;
+        let findings = seat.advance(watermark, &self.sensors);
+        let findings = findings.map_err(|fault| HistoryError::Differs { what: fault.to_string() })?;
+        self.seats[at].take_over(seat);
+        Ok(findings)
+    }
+
+    /// Rows of the batch that a detector was not shown.
     pub(super) fn count_skipped(&mut self) {
         let rows = self.batch.rows();
         for skipped in std::mem::take(&mut self.skips) {
@@ -121,7 +140,7 @@ impl Lane {
         let (mut seat, mut past) = self.rebuilt(at, self.batch.position(0), None, patience)?;
         let out_at = |row: usize, fault: &Fault, findings, kept| Judged {
             findings,
-            out: Some(Out { row, fault: fault.clone(), kept }),
+            out: Some(Out { row, fault: fault.clone(), kept, stead: None }),
         };
         if fault.call() != Call::Observe {
             self.count_fault(at, fault);
@@ -148,7 +167,7 @@ impl Lane {
             let faults_max = self.seats[at].deployment.faults_max;
             if self.count_fault(at, &again) > faults_max || blamed.len() >= BLAMED_MAX {
                 let kept = seat.save(&past.quantities).ok();
-                out = Some(Out { row, fault: again, kept });
+                out = Some(Out { row, fault: again, kept, stead: None });
                 break;
             }
             blamed.push((row, again));
@@ -198,10 +217,10 @@ impl Lane {
         let gone = PastRecord::gone(position);
         let record = record.as_ref().unwrap_or(&gone);
         let letter = poison(&self.name, &detector, &reason, &capsule, &record.record());
-        self.decide_at(position, What::Skip { detector: detector.clone(), fingerprint, reason, capsule });
+        self.skips.push(Skipped { position, detector: detector.clone(), fingerprint: fingerprint.clone() });
+        self.decide_at(position, What::Skip { detector, fingerprint, reason, capsule });
         self.rejected.push(letter);
         self.account.poison += 1;
-        *self.account.skipped.entry(detector).or_default() += 1;
     }
 
     /// Takes what an earlier life decided about the record in hand.
@@ -335,10 +354,24 @@ impl Lane {
         let start = seat.save(&quantities).map_err(failed)?;
         Ok((seat, Rebuilt { deployment: now.deployment.clone(), start, quantities, tick, reliving }))
     }
+}
 
-    fn is_kept_warm(&self, at: usize) -> bool {
-        self.hidden_at(&self.seats[at].deployment.name, is_warm).is_some()
-    }
+/// The batch without what a detector is not shown: what the like of it (of that fingerprint) fails on, or whoever is
+/// there under its name. None: all.
+pub(super) fn rows_shown(
+    skips: &[Skipped],
+    batch: &Builder,
+    detector: &str,
+    like: Option<&str>,
+) -> Option<Vec<usize>> {
+    let is_ours = |skipped: &&Skipped| {
+        skipped.detector == detector && like.is_none_or(|like| skipped.fingerprint == like)
+    };
+    let mut skipped = skips.iter().filter(is_ours).peekable();
+    skipped.peek()?;
+    let skipped: Vec<Position> = skipped.map(|skipped| skipped.position).collect();
+    let is_shown = |row: &usize| !skipped.contains(&batch.position(*row));
+    Some((0..batch.rows()).filter(is_shown).collect())
 }
 
 impl Rebuilt {

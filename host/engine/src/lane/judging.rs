@@ -21,20 +21,24 @@ impl Lane {
         }
         let first = self.batch.position(0);
         let live = self.is_live(first);
-        self.relive_at_batch(first);
-        self.record(|lane| Event::Batch(lane.batch.copy()));
+        self.relive_at_batch(first)?;
         self.recent.batch(&self.batch);
         let mut found: Vec<(usize, Finding)> = Vec::new();
         let mut outs = VecDeque::new();
         for at in 0..self.seats.len() {
-            let Judged { findings, out } = self.judge_seat(at, live);
+            let Judged { findings, mut out } = self.judge_seat(at, live);
             found.extend(findings.into_iter().map(|finding| (at, finding)));
+            if let Some(out) = &mut out {
+                let instead = self.stand_in(at, out);
+                found.extend(instead.into_iter().map(|finding| (at, finding)));
+            }
             outs.extend(out.map(|out| (at, out)));
         }
+        self.record_batch();
         // By row, then by detector: an order that no cut of batches can change. Whoever failed is out from a row on,
         // before the others speak of that.
         found.sort_by_key(|(_, finding)| finding.row);
-        self.judge_hidden(None, &found, live);
+        self.judge_hidden(None, &found, live)?;
         outs.make_contiguous().sort_by_key(|(_, out)| out.row);
         let rows = self.batch.rows();
         let judged: Vec<usize> = (0..self.seats.len()).map(|at| self.rows_judged(at, &outs)).collect();
@@ -42,7 +46,7 @@ impl Lane {
         for (at, finding) in found {
             let row = finding.row as usize;
             while let Some((at, out)) = outs.pop_front_if(|(_, out)| out.row <= row) {
-                self.suspend(at, &out.fault, self.batch.position(out.row), out.kept)?;
+                self.leave_batch(at, out)?;
             }
             said.turn_to(row);
             let cause = Cause {
@@ -55,7 +59,7 @@ impl Lane {
             self.publish(at, &finding, cause, &mut said);
         }
         for (at, out) in outs {
-            self.suspend(at, &out.fault, self.batch.position(out.row), out.kept)?;
+            self.leave_batch(at, out)?;
         }
         if live {
             self.account.pending -= rows as u64;
@@ -71,11 +75,22 @@ impl Lane {
         Ok(())
     }
 
+    /// For the candidate that is under way, which is not shown what the like of it fails on.
+    fn record_batch(&mut self) {
+        let Some(tape) = &self.tape else { return };
+        let event = match self.rows_for(&tape.detector, Some(&tape.fingerprint)) {
+            None => self.batch.copy(),
+            Some(rows) if rows.is_empty() => return,
+            Some(rows) => self.batch.part(&rows),
+        };
+        self.record(|_| Event::Batch(event));
+    }
+
     /// So many of the batch's rows came before the detector was out.
     fn rows_judged(&self, at: usize, outs: &VecDeque<(usize, Out)>) -> usize {
         match (&self.seats[at].life, outs.iter().find(|(of, _)| *of == at)) {
             (Life::Quarantined { .. }, _) => 0,
-            (_, Some((_, out))) => out.row,
+            (_, Some((_, out))) if out.stead.as_ref().is_none_or(|stead| stead.out.is_some()) => out.row,
             _ => self.batch.rows(),
         }
     }
@@ -93,19 +108,34 @@ impl Lane {
         let cause = Cause { sensor: None, row: None, position, occasion: watermark as u64, live };
         let mut found: Vec<(usize, Finding)> = Vec::new();
         for at in 0..self.seats.len() {
-            if self.suspend_at_tick(at) {
+            if self.suspend_at_tick(at)? {
                 continue;
             }
             self.watch_before(at, position);
-            let answer = self.seats[at].advance(watermark, &self.sensors);
+            let mut answer = self.seats[at].advance(watermark, &self.sensors);
             self.watch_tick(at, watermark, &answer);
+            let mut kept = None;
+            if let Err(fault) = &answer {
+                let fault = fault.clone();
+                if !live
+                    && self.recipe.is_some()
+                    && let Ok(findings) = self.advance_again(at, watermark)
+                {
+                    answer = Ok(findings);
+                } else if let Some(mut stead) = self.take_stead(at) {
+                    self.count_fault(at, &fault);
+                    kept = stead.save(self.decoder.quantities()).ok();
+                    self.fall_back(at, stead, &fault, self.next, true)?;
+                    answer = self.seats[at].advance(watermark, &self.sensors);
+                }
+            }
             match answer {
                 Ok(findings) => {
                     findings.iter().for_each(|finding| self.publish(at, finding, cause, &mut said));
                     found.extend(findings.into_iter().map(|finding| (at, finding)));
                 }
                 Err(fault) => {
-                    let kept = self.known_before(at, self.next, Some(watermark));
+                    let kept = self.known_before(at, self.next, Some(watermark)).or(kept);
                     self.count_fault(at, &fault);
                     self.suspend(at, &fault, self.next, kept)?;
                 }
@@ -114,8 +144,7 @@ impl Lane {
         self.told = Some(watermark);
         self.record(|_| Event::Advance(watermark));
         self.recent.tick(watermark);
-        self.judge_hidden(Some(watermark), &found, live);
-        Ok(())
+        self.judge_hidden(Some(watermark), &found, live)
     }
 
     pub(super) fn requantify(&mut self) -> Result<(), LaneError> {
@@ -125,7 +154,7 @@ impl Lane {
         self.batch.set_quantities(quantities.len());
         let time = self.tick;
         self.record(|_| Event::Quantities(quantities.clone()));
-        self.for_each_hidden(|hidden, lane| hidden.seat.requantify(lane.quantities, lane.sensors, time));
+        self.for_each_hidden(|hidden, lane| hidden.seat.requantify(lane.quantities, lane.sensors, time))?;
         self.for_each_seat(|seat, sensors| seat.requantify(&quantities, sensors, time))
     }
 
@@ -133,7 +162,7 @@ impl Lane {
     pub(super) fn change_attributes(&mut self, sensor: u32, attributes: Attributes) -> Result<(), LaneError> {
         self.record(|_| Event::Attributes(sensor, attributes.clone()));
         self.sensors.set_attributes(sensor, attributes);
-        self.for_each_hidden(|hidden, lane| hidden.seat.change(lane.sensors, sensor));
+        self.for_each_hidden(|hidden, lane| hidden.seat.change(lane.sensors, sensor))?;
         self.for_each_seat(|seat, sensors| seat.change(sensors, sensor))
     }
 
@@ -144,9 +173,7 @@ impl Lane {
     ) -> Result<(), LaneError> {
         for at in 0..self.seats.len() {
             if let Err(fault) = work(&mut self.seats[at], &self.sensors) {
-                let kept = self.known_before(at, self.next, None);
-                self.count_fault(at, &fault);
-                self.suspend(at, &fault, self.next, kept)?;
+                self.leave(at, &fault)?;
             }
         }
         Ok(())

@@ -20,18 +20,7 @@ pub struct Quarantined {
 }
 
 impl Lane {
-    /// The detector judges no more from `position` on, and nothing of it is kept.
-    pub(super) fn quarantine(
-        &mut self,
-        at: usize,
-        fault: &Fault,
-        position: Position,
-    ) -> Result<(), LaneError> {
-        self.count_fault(at, fault);
-        self.suspend(at, fault, position, None)
-    }
-
-    /// The same with what it knew. In a replay the decision may have been made already, a little later; it is the
+    /// The detector judges no more from `position` on; what it knew is kept. In a replay the decision may have been made already, a little later; it is the
     /// same one.
     pub(super) fn suspend(
         &mut self,
@@ -52,7 +41,7 @@ impl Lane {
             kept.episodes =
                 self.seats[at].episodes.iter().map(|(key, episode)| (key.clone(), *episode)).collect();
         }
-        let known = self.take_known(&detector);
+        let known = self.take_known(at);
         // What was published up to the committed position stays so: a new decision comes after it.
         let position = position.max(self.replay.silent_until);
         match known {
@@ -77,46 +66,70 @@ impl Lane {
         Ok(())
     }
 
-    /// What an earlier life has decided about the detector's quarantine, and was not come to yet.
-    fn take_known(&mut self, detector: &str) -> Option<What> {
-        let mut known = None;
-        let decisions = std::mem::take(&mut self.replay.decisions);
-        for decision in decisions {
-            let is_it = is_quarantine(&decision) && decision.what.detector() == Some(detector);
-            if is_it && known.is_none() {
-                known = Some(decision.what.clone());
-                self.chronicle.note(decision);
-            } else {
-                self.replay.decisions.push_back(decision);
+    /// What an earlier life has decided about a failure of who sits there, and was not come to yet. What stands behind
+    /// a change of who sits there is about somebody else.
+    pub(super) fn known_of(&self, at: usize) -> Option<usize> {
+        let Seat { deployment, fingerprint: ours, .. } = &self.seats[at];
+        for (known, Decision { what, .. }) in self.replay.decisions.iter().enumerate() {
+            if what.detector() != Some(&deployment.name) {
+                continue;
+            }
+            match what {
+                What::Quarantine { fingerprint, .. } | What::Suspend { fingerprint, .. }
+                    if fingerprint == ours =>
+                {
+                    return Some(known);
+                }
+                What::FallBack { .. } => return Some(known),
+                What::Swap { .. }
+                | What::Promote { .. }
+                | What::Back { .. }
+                | What::Remove { .. }
+                | What::Release { .. } => return None,
+                _ => {}
             }
         }
-        known
+        None
+    }
+
+    pub(super) fn take_known(&mut self, at: usize) -> Option<What> {
+        let known = self.known_of(at)?;
+        let decision = self.replay.decisions.remove(known)?;
+        self.chronicle.note(decision.clone());
+        Some(decision.what)
     }
 
     /// Whether an earlier life has decided that the detector failed at the tick that it is about to be told: then it is
-    /// not told, and what it knows is kept.
-    pub(super) fn suspend_at_tick(&mut self, at: usize) -> bool {
-        let detector = &self.seats[at].deployment.name;
-        // An idle tick that is still to come is another one.
-        let mut ahead = self
-            .replay
-            .decisions
-            .iter()
-            .take_while(|decision| !matches!(decision.what, What::IdleTick { .. }))
-            .filter(|decision| is_quarantine(decision) && decision.what.detector() == Some(detector));
-        let ours = &self.seats[at].fingerprint;
-        let is_it = |decision: &&Decision| {
-            let is_ours = matches!(&decision.what, What::Suspend { in_tick: true, fingerprint, .. } if fingerprint == ours);
-            is_ours && decision.position == self.next
-        };
-        if ahead.next().filter(is_it).is_none() {
-            return false;
+    /// not told, and what it knows is kept, or what was kept warm is told instead.
+    pub(super) fn suspend_at_tick(&mut self, at: usize) -> Result<bool, LaneError> {
+        while let Some(known) = self.known_of(at) {
+            // An idle tick that is still to come is another one.
+            let mut before = self.replay.decisions.iter().take(known);
+            let is_later = before.any(|decision| matches!(decision.what, What::IdleTick { .. }));
+            let is_it = |decision: &Decision| {
+                let in_tick = match decision.what {
+                    What::Suspend { in_tick, .. } | What::FallBack { in_tick, .. } => in_tick,
+                    _ => false,
+                };
+                in_tick && decision.position == self.next
+            };
+            if is_later || !is_it(&self.replay.decisions[known]) {
+                break;
+            }
+            let position = self.next;
+            match self.take_known(at) {
+                Some(What::FallBack { detector, generation, reason, .. }) => {
+                    let live = self.comes_again(position);
+                    self.fall_back_again((&detector, generation, reason), position, live)?;
+                }
+                Some(what) => {
+                    self.suspend_again(what, position, self.comes_again(position));
+                    return Ok(true);
+                }
+                None => break,
+            }
         }
-        let (detector, position) = (detector.clone(), self.next);
-        if let Some(what) = self.take_known(&detector) {
-            self.suspend_again(what, position, self.comes_again(position));
-        }
-        true
+        Ok(false)
     }
 
     /// By an earlier life's decision. Another build, or other parameters or limits, begin with a clean slate.
@@ -169,24 +182,28 @@ impl Lane {
         Ok(true)
     }
 
-    pub(super) fn release_again(&mut self, detector: &str, is_cold: bool, position: Position, live: bool) {
-        let Some(at) = self.seat_of(detector) else { return };
+    pub(super) fn release_again(
+        &mut self,
+        detector: &str,
+        is_cold: bool,
+        position: Position,
+        live: bool,
+    ) -> Result<(), LaneError> {
+        let Some(at) = self.seat_of(detector) else { return Ok(()) };
         let kept = match &self.seats[at].life {
-            Life::Judging(_) => return,
+            Life::Judging(_) => return Ok(()),
             Life::Quarantined { .. } if is_cold => None,
             Life::Quarantined { kept, .. } => kept.as_deref().cloned(),
         };
         let kept = kept.or_else(|| if is_cold { None } else { self.recalled(at) });
-        let seat = if kept.is_some() || is_cold { self.seat_again(at, kept).ok() } else { None };
-        match seat {
-            Some(seat) => self.sit_down(at, seat, position, live),
-            None => tracing::error!(
-                lane = self.name,
-                detector,
-                position,
-                "was released here before, and what it knew cannot be had again: it stays quarantined"
-            ),
+        if kept.is_none() && !is_cold {
+            let what = "what it knew when it was released; the log says why".to_owned();
+            return Err(self.not_again(detector, position, what));
         }
+        let seat = self.seat_again(at, kept);
+        let seat = seat.map_err(|fault| self.not_again(detector, position, fault.to_string()))?;
+        self.sit_down(at, seat, position, live);
+        Ok(())
     }
 
     fn seat_again(&self, at: usize, kept: Option<DetectorState>) -> Result<Seat, Fault> {
@@ -208,6 +225,37 @@ impl Lane {
         seat.orphans.clear();
         *before = seat;
         self.reconcile(at, &BTreeMap::new(), position, live);
+    }
+
+    /// What a quarantined detector knew, and was not kept, is kept from here on, if it can be found out: whoever comes
+    /// after it begins with that.
+    pub(super) fn find_out(&mut self, detector: &str) {
+        if !self.may_change() {
+            return;
+        }
+        let Some(at) = self.seat_of(detector) else { return };
+        if let Life::Quarantined { kept: None, .. } = &self.seats[at].life
+            && let Some(known) = self.recalled(at).filter(knows_something)
+        {
+            self.decide(What::Recall { detector: detector.to_owned() });
+            self.keep(at, known);
+        }
+    }
+
+    pub(super) fn find_out_again(&mut self, detector: &str, position: Position) -> Result<(), LaneError> {
+        let Some(at) = self.seat_of(detector) else { return Ok(()) };
+        if let Life::Quarantined { kept: None, .. } = &self.seats[at].life {
+            let what = || "what it knew when it was quarantined; the log says why".to_owned();
+            let known = self.recalled(at).ok_or_else(|| self.not_again(detector, position, what()))?;
+            self.keep(at, known);
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, at: usize, known: DetectorState) {
+        if let Life::Quarantined { kept, .. } = &mut self.seats[at].life {
+            *kept = Some(Box::new(known));
+        }
     }
 
     /// What a quarantined detector knew when it was quarantined, from the lane's history.
@@ -255,6 +303,11 @@ impl Lane {
         }
         seat.save(self.decoder.quantities()).map_err(|fault| differs(fault.to_string()))
     }
+}
+
+/// It is about a row of a batch: who has failed on that is out from there on.
+pub(super) fn is_failure(decision: &Decision) -> bool {
+    is_quarantine(decision) || matches!(decision.what, What::FallBack { .. })
 }
 
 /// Its beginning.

@@ -4,7 +4,7 @@ use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::record::Position;
 use gridwatch_core::sink::Delivery;
 
-use super::quarantine::is_quarantine;
+use super::quarantine::is_failure;
 use super::succession::is_warm;
 use super::{Lane, LaneError};
 
@@ -36,8 +36,10 @@ impl Lane {
         while self.replay.decisions.front().is_some_and(|decision| decision.position <= position) {
             self.flush()?;
             // What follows from it is to be said as it was said then: with the record at it in hand.
-            let is_due_later =
-                |decision: &Decision| is_quarantine(decision) && self.comes_again(decision.position);
+            // One whose record was none to judge, and is past, waits for nothing any more.
+            let is_due_later = |decision: &Decision| {
+                is_failure(decision) && self.comes_again(decision.position) && decision.position >= self.next
+            };
             if self.replay.decisions.front().is_some_and(is_due_later) {
                 break;
             }
@@ -51,24 +53,34 @@ impl Lane {
             self.chronicle.note(decision.clone());
             match decision.what {
                 what @ (What::Quarantine { .. } | What::Suspend { .. }) => {
-                    self.suspend_again(what, decision.position, false);
+                    self.suspend_again(what, decision.position, live);
                 }
                 What::Release { detector, is_cold } => {
-                    self.release_again(&detector, is_cold, decision.position, live);
+                    self.release_again(&detector, is_cold, decision.position, live)?;
                 }
                 What::Closed { detector } if !live => self.replay.closed.push(detector),
                 What::Closed { .. } => {}
                 What::IdleTick { time } => self.pass_time(time, decision.position, live)?,
                 What::Prepare { detector, generation } => self.prepare_again(&detector, generation)?,
                 What::Swap { detector, generation } => {
-                    self.swap_again(&detector, generation, decision.position, live);
+                    self.swap_again(&detector, generation, decision.position, live)?;
                 }
-                What::Shadow { detector, generation } => self.shadow_again(&detector, generation),
+                What::Shadow { detector, generation } => {
+                    self.shadow_again(&detector, generation, decision.position)?;
+                }
+                What::Unshade { detector } => self.unshade_again(&detector),
+                What::Rename { detector, generation } => {
+                    self.rename_again(&detector, generation, decision.position)?;
+                }
+                What::FallBack { detector, generation, reason, .. } => {
+                    self.fall_back_again((&detector, generation, reason), decision.position, live)?;
+                }
+                What::Recall { detector } => self.find_out_again(&detector, decision.position)?,
                 What::Promote { detector, generation } => {
-                    self.promote_again(&detector, generation, decision.position, live);
+                    self.promote_again(&detector, generation, decision.position, live)?;
                 }
                 What::Back { detector, generation } => {
-                    self.back_again(&detector, generation, decision.position, live);
+                    self.back_again(&detector, generation, decision.position, live)?;
                 }
                 What::Remove { detector, is_kept } => {
                     self.vacate(&detector, is_kept, decision.position, live)?;
@@ -104,15 +116,20 @@ impl Lane {
     }
 
     /// Those of an earlier life that stand at the batch in hand, and whose consequences are to be said again.
-    pub(super) fn relive_at_batch(&mut self, first: Position) {
-        while let Some(decision) = self
-            .replay
-            .decisions
-            .pop_front_if(|decision| decision.position <= first && is_quarantine(decision))
+    pub(super) fn relive_at_batch(&mut self, first: Position) -> Result<(), LaneError> {
+        while let Some(decision) =
+            self.replay.decisions.pop_front_if(|decision| decision.position <= first && is_failure(decision))
         {
             self.chronicle.note(decision.clone());
-            self.suspend_again(decision.what, decision.position, true);
+            let position = decision.position;
+            match decision.what {
+                What::FallBack { detector, generation, reason, .. } => {
+                    self.fall_back_again((&detector, generation, reason), position, true)?;
+                }
+                what => self.suspend_again(what, position, true),
+            }
         }
+        Ok(())
     }
 
     /// Those of an earlier life that were not come to yet: what is saved now knows nothing of them.

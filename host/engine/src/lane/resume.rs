@@ -18,6 +18,7 @@ use gridwatch_core::sink::Delivery;
 use gridwatch_core::unfound::Sought;
 
 use super::builder::Builder;
+use super::fallen::Fell;
 use super::recent::Recent;
 use super::schemas::{SchemaSource, Schooling};
 use super::seat::Seat;
@@ -99,7 +100,8 @@ impl Lane {
         let named = decisions.iter().filter_map(|decision| match &decision.what {
             What::Prepare { detector, generation }
             | What::Back { detector, generation }
-            | What::Promote { detector, generation } => Some((detector.clone(), *generation)),
+            | What::Promote { detector, generation }
+            | What::Rename { detector, generation } => Some((detector.clone(), *generation)),
             _ => None,
         });
         let mut deployments_named = BTreeMap::new();
@@ -117,6 +119,7 @@ impl Lane {
             gone: Vec::new(),
             closed: Vec::new(),
             deployments: deployments_named,
+            has_roster: past.is_some(),
         };
         lane.seat_all(checkpoint.detectors, &checkpoint.quantities, deployments, past.as_deref(), &dormant)?;
         lane.relive(checkpoint.position)?;
@@ -153,7 +156,7 @@ impl Lane {
                     let role = if role == Role::Warm { warm } else { shadow };
                     match Seat::restored(deployment.clone(), quantities, &self.sensors, state, self.tick) {
                         Ok(seat) => self.hidden.push(Hidden { seat, role }),
-                        Err(fault) => role.fell(&deployment, fault, &mut self.fallen),
+                        Err(fault) => self.note_fell(vec![Fell { role, deployment, fault }])?,
                     }
                 }
             }
@@ -211,13 +214,10 @@ impl Lane {
         let quantities = self.decoder.quantities().to_vec();
         let mut detectors = Vec::with_capacity(self.seats.len());
         for at in 0..self.seats.len() {
-            let state = match self.seats[at].save(&quantities) {
-                Ok(state) => state,
-                Err(fault) => {
-                    let kept = self.known_before(at, self.next, None);
-                    self.count_fault(at, &fault);
-                    self.suspend(at, &fault, self.next, kept)?;
-                    self.quarantined_state(at, &quantities)?
+            let state = loop {
+                match self.seats[at].save(&quantities) {
+                    Ok(state) => break state,
+                    Err(fault) => self.leave(at, &fault)?,
                 }
             };
             detectors.push(state);
@@ -228,7 +228,7 @@ impl Lane {
             state.place.role = role;
             detectors.push(state);
             Ok(())
-        });
+        })?;
         detectors.extend(self.dormant.iter().cloned().map(|mut state| {
             state.place.role = Role::Dormant;
             state
@@ -249,11 +249,6 @@ impl Lane {
             schemas_unknown: self.schooling.unknown(),
             chronicle: self.chronicle.clone(),
         })
-    }
-
-    fn quarantined_state(&mut self, at: usize, quantities: &[Quantity]) -> Result<DetectorState, LaneError> {
-        let deployment = self.seats[at].deployment.clone();
-        self.seats[at].save(quantities).map_err(|fault| self.start_error(&deployment, fault))
     }
 
     fn seat(

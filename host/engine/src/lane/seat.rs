@@ -29,6 +29,11 @@ const SAVE_NS_PER_SENSOR: u64 = 300;
 const EPISODES_MIN: usize = 10_000;
 const EPISODES_PER_SENSOR_MAX: usize = 32;
 
+/// Where what is known is neither kept nor to be found out.
+const NOTHING_KEPT: &str = "the one before it is quarantined, and what it knew is not kept and cannot be found out of \
+    the lane's past now (the log says why). Bring it again once the store and the source are there, or set \
+    on_new_state = \"cold\" in its NAME.toml to begin with nothing";
+
 pub struct Seat {
     pub deployment: Arc<Deployment>,
     pub fingerprint: String,
@@ -178,8 +183,8 @@ impl Seat {
         Ok(seat)
     }
 
-    /// A seat for a candidate, which begins with what the one before it knows; with nothing where there was none,
-    /// or one that judged no more and left nothing.
+    /// A seat for a candidate, which begins with what the one before it knows; with nothing where there was none, or
+    /// where one judged no more and left nothing, and that may be lost.
     pub fn candidate(
         deployment: Arc<Deployment>,
         quantities: &[Quantity],
@@ -187,11 +192,16 @@ impl Seat {
         state: Option<DetectorState>,
         time: Option<Timestamp>,
     ) -> Result<Self, Fault> {
-        let known = state.filter(|state| state.quarantine.is_none() || knows_something(state));
-        match known.map(|state| DetectorState { quarantine: None, ..state }) {
-            Some(state) => Seat::restored(deployment, quantities, sensors, state, time),
-            None => Seat::cold(deployment, quantities),
+        let Some(state) = state else { return Seat::cold(deployment, quantities) };
+        if state.quarantine.is_some() && !knows_something(&state) {
+            if deployment.on_new_state != OnNewState::Cold {
+                return Err(Fault::Host { call: Call::BeginRestore, what: NOTHING_KEPT.to_owned() });
+            }
+            tracing::warn!(detector = deployment.name, "begins anew: nothing is kept of the one before it");
+            return Seat::cold(deployment, quantities);
         }
+        let state = DetectorState { quarantine: None, ..state };
+        Seat::restored(deployment, quantities, sensors, state, time)
     }
 
     /// `time` is the last tick that the one before was told.
@@ -227,6 +237,9 @@ impl Seat {
 
     /// About how long `save` will take, by how long it took.
     pub fn save_time(&self) -> Duration {
+        if matches!(self.life, Life::Quarantined { .. }) {
+            return Duration::ZERO;
+        }
         Duration::from_nanos(self.save_ns_per_sensor * u64::from(self.announced))
     }
 
@@ -366,14 +379,18 @@ impl Seat {
         Ok(findings)
     }
 
-    /// Judges the batch, and is not heard.
+    /// Judges the batch, or some rows of it, and is not heard.
     pub fn observe_silently(
         &mut self,
         batch: &Builder,
+        rows: Option<&[usize]>,
         sensors: &SensorTable,
         quantities: &[Quantity],
     ) -> Result<Vec<Finding>, Fault> {
-        let findings = self.observe(batch, sensors)?;
+        let findings = match rows {
+            None => self.observe(batch, sensors)?,
+            Some(rows) => self.observe_rows(batch, rows, sensors)?,
+        };
         for finding in &findings {
             self.note(finding, Some(batch.sensor(finding.row as usize)), sensors, quantities);
         }

@@ -6,22 +6,15 @@ use gridwatch_core::Timestamp;
 use gridwatch_core::checkpoint::DetectorState;
 use gridwatch_core::decision::What;
 use gridwatch_core::finding::Finding;
-use gridwatch_core::judge::Fault;
 use gridwatch_core::record::Position;
 
 use super::comparison::{Found, Where};
+use super::fallen::tend;
+use super::faults::rows_shown;
 use super::seat::Seat;
-use super::succession::{Hidden, HiddenRole, is_shadow, tend};
+use super::succession::{Hidden, HiddenRole, is_shadow};
 use super::{DetectorSnapshot, Lane, LaneError};
 use crate::deployment::Deployment;
-
-/// A shadow that has failed. It is gone, and hurt nobody.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fallen {
-    pub detector: String,
-    pub generation: u64,
-    pub fault: Fault,
-}
 
 impl Lane {
     /// The shadow of that module, parameters and limits takes the seat at once; false where there is none like it.
@@ -37,8 +30,18 @@ impl Lane {
         Ok(true)
     }
 
-    /// The shadow leaves. Nobody has heard it, so that it is no decision.
-    pub fn unshade(&mut self, detector: &str) {
+    /// The shadow leaves. Nobody has heard it; but where it stood alone, the next one would have begun with what it
+    /// knows.
+    pub fn unshade(&mut self, detector: &str) -> Result<(), LaneError> {
+        self.flush()?;
+        if self.shadow(detector).is_some() {
+            self.decide(What::Unshade { detector: detector.to_owned() });
+            self.unshade_again(detector);
+        }
+        Ok(())
+    }
+
+    pub(super) fn unshade_again(&mut self, detector: &str) {
         self.dismiss(|hidden| hidden.is(detector, is_shadow));
     }
 
@@ -48,26 +51,37 @@ impl Lane {
         shadows.map(|hidden| (hidden.seat.deployment.name.as_str(), hidden.seat.deployment.generation))
     }
 
-    /// Shadows that have failed since last asked.
-    pub fn take_fallen(&mut self) -> Vec<Fallen> {
-        std::mem::take(&mut self.fallen)
-    }
-
     pub(super) fn shade(&mut self, seat: Seat) {
-        self.unshade(&seat.deployment.name);
+        self.unshade_again(&seat.deployment.name);
         self.hidden.push(Hidden { seat, role: HiddenRole::Shadow(Box::default()) });
     }
 
-    pub(super) fn shadow_again(&mut self, detector: &str, generation: u64) {
-        if let Some(seat) = self.candidate_again(detector, generation) {
+    pub(super) fn shadow_again(
+        &mut self,
+        detector: &str,
+        generation: u64,
+        position: Position,
+    ) -> Result<(), LaneError> {
+        if let Some(seat) = self.candidate_again(detector, generation, position)? {
             self.shade(seat);
         }
+        Ok(())
     }
 
-    pub(super) fn promote_again(&mut self, detector: &str, generation: u64, position: Position, live: bool) {
-        if let Some(deployment) = self.of_the_past(detector, generation) {
-            self.seat_shadow(deployment, position, live);
+    pub(super) fn promote_again(
+        &mut self,
+        detector: &str,
+        generation: u64,
+        position: Position,
+        live: bool,
+    ) -> Result<(), LaneError> {
+        let Some(deployment) = self.had_then(detector, generation, position)? else { return Ok(()) };
+        let fingerprint = deployment.fingerprint();
+        if self.shadow(detector).is_none_or(|shadow| shadow.fingerprint != fingerprint) {
+            return Err(self.not_again(detector, position, "its shadow is not there".to_owned()));
         }
+        self.seat_shadow(deployment, position, live);
+        Ok(())
     }
 
     fn seat_shadow(&mut self, deployment: Arc<Deployment>, position: Position, live: bool) {
@@ -82,20 +96,25 @@ impl Lane {
     }
 
     /// Where nobody is live, what a shadow knows is what is known.
-    pub(super) fn state_of_shadow(&mut self, detector: &str) -> Option<DetectorState> {
+    pub(super) fn state_of_shadow(&mut self, detector: &str) -> Result<Option<DetectorState>, LaneError> {
         let mut known = None;
         self.for_each_hidden(|hidden, lane| {
             if hidden.is(detector, is_shadow) {
                 known = Some(hidden.seat.save(lane.quantities)?);
             }
             Ok(())
-        });
-        known
+        })?;
+        Ok(known)
     }
 
     /// Those who are not heard judge the batch, or live the tick; shadows are held against what was found.
-    pub(super) fn judge_hidden(&mut self, tick: Option<Timestamp>, found: &[(usize, Finding)], live: bool) {
-        let Lane { hidden, fallen, seats, batch, sensors, decoder, clock, .. } = self;
+    pub(super) fn judge_hidden(
+        &mut self,
+        tick: Option<Timestamp>,
+        found: &[(usize, Finding)],
+        live: bool,
+    ) -> Result<(), LaneError> {
+        let Lane { hidden, seats, batch, sensors, decoder, clock, skips, .. } = self;
         let quantities = decoder.quantities();
         let place = Where {
             batch: tick.is_none().then_some(&*batch),
@@ -103,9 +122,14 @@ impl Lane {
             quantity: &|quantity| quantities[quantity as usize].name.clone(),
             time: clock.time(),
         };
-        tend(hidden, fallen, |hidden| {
+        let fell = tend(hidden, |hidden| {
             let findings = match tick {
-                None => hidden.seat.observe_silently(batch, sensors, quantities)?,
+                None => {
+                    let like =
+                        (!matches!(hidden.role, HiddenRole::Warm)).then_some(&*hidden.seat.fingerprint);
+                    let rows = rows_shown(skips, batch, &hidden.seat.deployment.name, like);
+                    hidden.seat.observe_silently(batch, rows.as_deref(), sensors, quantities)?
+                }
                 Some(watermark) => hidden.seat.advance_silently(watermark, sensors, quantities)?,
             };
             let HiddenRole::Shadow(tally) = &mut hidden.role else { return Ok(()) };
@@ -122,6 +146,7 @@ impl Lane {
             tally.compare(&new, old.as_ref(), &place);
             Ok(())
         });
+        self.note_fell(fell)
     }
 
     pub(super) fn snapshot_of(&self, hidden: &Hidden) -> Option<DetectorSnapshot> {

@@ -18,7 +18,6 @@ use gridwatch_core::sensors::SensorTable;
 use super::apprentice::{Apprentice, Base, Event};
 use super::comparison::Tally;
 use super::seat::{Life, Seat, Usage};
-use super::shadow::Fallen;
 use super::{Lane, LaneError};
 use crate::deployment::Deployment;
 
@@ -37,6 +36,14 @@ pub enum HiddenRole {
     Shadow(Box<Tally>),
 }
 
+/// What the seats have lived since a candidate began, and nobody has taken yet.
+pub struct Tape {
+    /// Of the candidate: it is not shown what the like of it fails on.
+    pub detector: String,
+    pub fingerprint: String,
+    pub events: Vec<Event>,
+}
+
 /// Who has left the lane, or what.
 pub struct Retired(#[allow(dead_code, reason = "it is only to be dropped")] Box<dyn Send>);
 
@@ -51,6 +58,7 @@ impl Lane {
     /// forgotten.
     pub fn prepare(&mut self, deployment: &Deployment) -> Result<Base, LaneError> {
         self.flush()?;
+        self.find_out(&deployment.name);
         let state = self.state_of(&deployment.name)?;
         Ok(self.prepare_with(deployment, KeptPart { sensors: self.sensors.save(), state }))
     }
@@ -60,7 +68,8 @@ impl Lane {
         let KeptPart { sensors, state } = saved;
         let (detector, generation) = (deployment.name.clone(), deployment.generation);
         self.decide(What::Prepare { detector, generation });
-        self.tape = Some(Vec::new());
+        let (name, fingerprint) = (deployment.name.clone(), deployment.fingerprint());
+        self.tape = Some(Tape { detector: name, fingerprint, events: Vec::new() });
         Base {
             quantities: self.decoder.quantities().to_vec(),
             sensors,
@@ -70,7 +79,8 @@ impl Lane {
         }
     }
 
-    /// About how long a lane stands still for `prepare`: the state of who sits there is saved. None where nobody does.
+    /// About how long a lane stands still for `prepare`: the state of who sits there is saved, where it judges. None
+    /// where nobody sits.
     pub fn prepare_time(&self, detector: &str) -> Option<Duration> {
         self.seat_of(detector).map(|at| self.seats[at].save_time())
     }
@@ -98,14 +108,14 @@ impl Lane {
 
     /// What the lane has lived since last asked, for the candidate that is under way.
     pub fn take_events(&mut self) -> Vec<Event> {
-        self.tape.as_mut().map(std::mem::take).unwrap_or_default()
+        self.tape.as_mut().map(|tape| std::mem::take(&mut tape.events)).unwrap_or_default()
     }
 
     /// The candidate, which has lived all that was taken of the tape, lives the rest and takes the seat. The inner
     /// error: it has failed, and everything is as it was.
     pub fn swap(&mut self, mut candidate: Apprentice) -> Result<Result<(), Fault>, LaneError> {
         self.flush()?;
-        let rest = self.tape.take().unwrap_or_default();
+        let rest = self.tape.take().map(|tape| tape.events).unwrap_or_default();
         if let Err(fault) = rest.into_iter().try_for_each(|event| candidate.live(event)) {
             return Ok(Err(fault));
         }
@@ -125,21 +135,7 @@ impl Lane {
         Ok(Ok(()))
     }
 
-    /// What ran before, and was kept warm, takes the seat again at once; false where there is nothing like it.
-    pub fn go_back(&mut self, deployment: &Arc<Deployment>) -> Result<bool, LaneError> {
-        self.flush()?;
-        let (detector, generation) = (deployment.name.clone(), deployment.generation);
-        let fingerprint = deployment.fingerprint();
-        if self.hidden_at(&detector, is_warm).is_none_or(|at| self.hidden[at].seat.fingerprint != fingerprint)
-        {
-            return Ok(false);
-        }
-        self.decide(What::Back { detector, generation });
-        self.back(deployment.clone(), self.next, true);
-        Ok(true)
-    }
-
-    /// Whether it needs no catching up: it is warm, kept from before or as a shadow.
+    /// Whether it needs no catching up: it sits there already, or is warm, kept from before or as a shadow.
     pub fn takes_seat_at_once(&self, deployment: &Deployment) -> bool {
         let fingerprint = deployment.fingerprint();
         let is_it = |hidden: &Hidden| {
@@ -148,12 +144,19 @@ impl Lane {
                 && hidden.seat.fingerprint == fingerprint
                 && (is_warm(role) || is_shadow(role))
         };
-        deployment.mode == Mode::Live && self.hidden.iter().any(is_it)
+        let sits = |at: usize| {
+            matches!(self.seats[at].life, Life::Judging(_)) && self.seats[at].fingerprint == fingerprint
+        };
+        deployment.mode == Mode::Live
+            && (self.hidden.iter().any(is_it) || self.seat_of(&deployment.name).is_some_and(sits))
     }
 
     /// The detector runs no more. What it knows is kept, for when it runs again, or not.
     pub fn remove(&mut self, detector: &str, is_kept: bool) -> Result<(), LaneError> {
         self.flush()?;
+        if is_kept {
+            self.find_out(detector);
+        }
         self.decide(What::Remove { detector: detector.to_owned(), is_kept });
         self.vacate(detector, is_kept, self.next, true)
     }
@@ -179,6 +182,7 @@ impl Lane {
         self.seats.iter().map(|seat| (seat.deployment.name.as_str(), seat.deployment.generation))
     }
 
+    /// Where it cannot begin, that is an error only once it is to take its seat.
     pub(super) fn prepare_again(&mut self, detector: &str, generation: u64) -> Result<(), LaneError> {
         let Some(deployment) = self.of_the_past(detector, generation) else { return Ok(()) };
         let state = self.state_of(detector)?;
@@ -193,33 +197,52 @@ impl Lane {
         Ok(())
     }
 
-    pub(super) fn swap_again(&mut self, detector: &str, generation: u64, position: Position, live: bool) {
-        if let Some(seat) = self.candidate_again(detector, generation) {
+    pub(super) fn swap_again(
+        &mut self,
+        detector: &str,
+        generation: u64,
+        position: Position,
+        live: bool,
+    ) -> Result<(), LaneError> {
+        if let Some(seat) = self.candidate_again(detector, generation, position)? {
             self.succeed(seat, position, live);
         }
+        Ok(())
     }
 
-    /// The candidate of that generation, at the end of its time.
-    pub(super) fn candidate_again(&mut self, detector: &str, generation: u64) -> Option<Seat> {
+    /// The candidate of that generation, at the end of its time. None: there is no roster any more.
+    pub(super) fn candidate_again(
+        &mut self,
+        detector: &str,
+        generation: u64,
+        position: Position,
+    ) -> Result<Option<Seat>, LaneError> {
+        if self.had_then(detector, generation, position)?.is_none() {
+            return Ok(None);
+        }
         let is_it = |hidden: &Hidden| {
             hidden.is(detector, is_candidate) && hidden.seat.deployment.generation == generation
         };
-        let candidate = self.hidden.iter().position(is_it).map(|at| self.hidden.swap_remove(at).seat);
-        if candidate.is_none() {
-            tracing::error!(
-                lane = self.name,
-                detector,
-                generation,
-                "took its place before, and is not there to take it again: the one before it goes on"
-            );
-        }
-        candidate
+        let Some(at) = self.hidden.iter().position(is_it) else {
+            let what = "its candidate is not there; the log says why".to_owned();
+            return Err(self.not_again(detector, position, what));
+        };
+        Ok(Some(self.hidden.swap_remove(at).seat))
     }
 
-    pub(super) fn back_again(&mut self, detector: &str, generation: u64, position: Position, live: bool) {
-        if let Some(deployment) = self.of_the_past(detector, generation) {
-            self.back(deployment, position, live);
+    /// What an earlier life's decision names. Without a roster, what is there today goes on.
+    pub(super) fn had_then(
+        &self,
+        detector: &str,
+        generation: u64,
+        position: Position,
+    ) -> Result<Option<Arc<Deployment>>, LaneError> {
+        let found = self.of_the_past(detector, generation);
+        if found.is_none() && self.replay.has_roster {
+            let what = format!("what ran as of generation {generation} cannot be had");
+            return Err(self.not_again(detector, position, what));
         }
+        Ok(found)
     }
 
     /// No candidate of an earlier life is waited for any more.
@@ -254,7 +277,7 @@ impl Lane {
         self.graveyard = Some(graveyard);
     }
 
-    fn retire(&self, whom: impl Send + 'static) {
+    pub(super) fn retire(&self, whom: impl Send + 'static) {
         if let Some(graveyard) = &self.graveyard {
             // Where nobody takes it, it is dropped here.
             let _ = graveyard.send(Retired(Box::new(whom)));
@@ -270,20 +293,13 @@ impl Lane {
 
     /// Adds to what a candidate is to live, if one is under way.
     pub(super) fn record(&mut self, event: impl FnOnce(&Lane) -> Event) {
-        if self.tape.is_some() {
-            let event = event(self);
-            self.tape.get_or_insert_default().push(event);
+        if self.tape.is_none() {
+            return;
         }
-    }
-
-    /// Whoever of them fails is let go: nobody hears them.
-    pub(super) fn for_each_hidden(
-        &mut self,
-        mut work: impl FnMut(&mut Hidden, &Surroundings<'_>) -> Result<(), Fault>,
-    ) {
-        let quantities = self.decoder.quantities();
-        let surroundings = Surroundings { sensors: &self.sensors, quantities };
-        tend(&mut self.hidden, &mut self.fallen, |hidden| work(hidden, &surroundings));
+        let event = event(self);
+        if let Some(tape) = &mut self.tape {
+            tape.events.push(event);
+        }
     }
 
     /// Between batches: the seat is the candidate's from here on.
@@ -300,6 +316,10 @@ impl Lane {
         let keeps_warm = !seat.deployment.rollback_window.is_zero();
         let before = self.replace(at, seat);
         self.reconcile(at, &before.episodes, position, live);
+        // The same once more is no other one to go back to.
+        if before.fingerprint == self.seats[at].fingerprint {
+            return self.retire(before);
+        }
         self.dismiss(|hidden| hidden.is(&name, is_warm));
         if keeps_warm && matches!(before.life, Life::Judging(_)) {
             self.hidden.push(Hidden { seat: before, role: HiddenRole::Warm });
@@ -308,21 +328,8 @@ impl Lane {
         }
     }
 
-    fn back(&mut self, deployment: Arc<Deployment>, position: Position, live: bool) {
-        let (Some(warm), Some(at)) =
-            (self.hidden_at(&deployment.name, is_warm), self.seat_of(&deployment.name))
-        else {
-            return;
-        };
-        let mut seat = self.hidden.swap_remove(warm).seat;
-        seat.deployment = deployment;
-        let before = self.replace(at, seat);
-        self.reconcile(at, &before.episodes, position, live);
-        self.retire(before);
-    }
-
     /// What is counted by name goes on being counted.
-    fn replace(&mut self, at: usize, mut seat: Seat) -> Seat {
+    pub(super) fn replace(&mut self, at: usize, mut seat: Seat) -> Seat {
         let before = &self.seats[at];
         seat.usage = Usage { memory_bytes: seat.usage.memory_bytes, ..before.usage };
         seat.faults.clone_from(&before.faults);
@@ -360,17 +367,16 @@ impl Lane {
         }
     }
 
-    /// What a candidate under this name begins with. Who cannot be saved is quarantined, and leaves nothing.
+    /// What a candidate under this name begins with. Who cannot be saved is out, and leaves what can be had of it.
     fn state_of(&mut self, detector: &str) -> Result<Option<DetectorState>, LaneError> {
         let Some(at) = self.seat_of(detector) else {
             let dormant = self.dormant.iter().find(|state| state.name == detector).cloned();
-            return Ok(self.state_of_shadow(detector).or(dormant));
+            return Ok(self.state_of_shadow(detector)?.or(dormant));
         };
-        match self.seats[at].save(self.decoder.quantities()) {
-            Ok(state) => Ok(Some(state)),
-            Err(fault) => {
-                self.quarantine(at, &fault, self.next)?;
-                Ok(None)
+        loop {
+            match self.seats[at].save(self.decoder.quantities()) {
+                Ok(state) => return Ok(Some(state)),
+                Err(fault) => self.leave(at, &fault)?,
             }
         }
     }
@@ -400,21 +406,6 @@ pub fn is_shadow(role: &HiddenRole) -> bool {
     matches!(role, HiddenRole::Shadow(_))
 }
 
-/// Whoever fails is let go.
-pub fn tend(
-    hidden: &mut Vec<Hidden>,
-    fallen: &mut Vec<Fallen>,
-    mut work: impl FnMut(&mut Hidden) -> Result<(), Fault>,
-) {
-    hidden.retain_mut(|hidden| match work(hidden) {
-        Ok(()) => true,
-        Err(fault) => {
-            hidden.role.fell(&hidden.seat.deployment, fault, fallen);
-            false
-        }
-    });
-}
-
 impl Hidden {
     pub fn is(&self, detector: &str, is_role: fn(&HiddenRole) -> bool) -> bool {
         is_role(&self.role) && self.seat.deployment.name == detector
@@ -426,23 +417,6 @@ impl Hidden {
             HiddenRole::Candidate => None,
             HiddenRole::Warm => Some(Role::Warm),
             HiddenRole::Shadow(_) => Some(Role::Shadow),
-        }
-    }
-}
-
-impl HiddenRole {
-    /// Nobody has heard it; that a shadow fails is what one wants to know of it.
-    pub fn fell(&self, deployment: &Deployment, fault: Fault, fallen: &mut Vec<Fallen>) {
-        let (detector, generation) = (deployment.name.clone(), deployment.generation);
-        match self {
-            HiddenRole::Candidate => {
-                tracing::warn!(detector, generation, "has failed before it took its place: {fault}")
-            }
-            HiddenRole::Warm => tracing::warn!(detector, generation, "is not kept warm any longer: {fault}"),
-            HiddenRole::Shadow(_) => {
-                tracing::error!(detector, generation, "has failed as a shadow and is taken out: {fault}");
-                fallen.push(Fallen { detector, generation, fault });
-            }
         }
     }
 }

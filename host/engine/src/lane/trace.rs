@@ -62,7 +62,7 @@ impl Lane {
     }
 
     pub(super) fn show_batch(&mut self, mut witness: Witness) -> Result<(), LaneError> {
-        self.relive_at_batch(self.batch.position(0));
+        self.relive_at_batch(self.batch.position(0))?;
         let traces = match self.seats.first_mut() {
             None => None,
             Some(seat) => match seat.trace(&self.batch, &self.sensors) {

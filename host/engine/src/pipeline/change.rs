@@ -81,6 +81,8 @@ const PAUSES_MAX: usize = 256;
 pub enum Outcome {
     Swapped,
     WentBack,
+    /// The same goes on, under other settings.
+    Renamed,
     /// It judges beside what runs, and is not heard.
     Shadows,
     /// What shadowed is heard.
@@ -97,6 +99,7 @@ impl Outcome {
         match self {
             Outcome::Swapped => "swapped",
             Outcome::WentBack => "went_back",
+            Outcome::Renamed => "renamed",
             Outcome::Shadows => "shadows",
             Outcome::Promoted => "promoted",
             Outcome::Unshaded => "unshaded",
@@ -156,8 +159,8 @@ impl Changes {
         }
         let lane = worker.lane_mut();
         self.cool(lane);
-        for Fallen { detector, generation, fault } in lane.take_fallen() {
-            ours.refuse(&detector, generation, Mode::Shadow, fault);
+        for Fallen { detector, generation, mode, fault } in lane.take_fallen() {
+            ours.refuse(&detector, generation, mode, fault);
         }
         let version = shared.wanted_version.load(Ordering::Acquire);
         let known = if self.under_way.is_some() { &mut self.looked_at } else { &mut self.seen };
@@ -204,7 +207,7 @@ impl Changes {
                 ours.note(&detector, Mode::Live, Outcome::Removed);
             }
             Some(Next::Unshade(detector)) => {
-                lane.unshade(&detector);
+                lane.unshade(&detector)?;
                 tracing::info!(lane = lane.name(), detector, position = lane.next(), "shadows no more");
                 ours.note(&detector, Mode::Shadow, Outcome::Unshaded);
             }
@@ -226,6 +229,9 @@ impl Changes {
             let (lane, position) = (lane.name(), lane.next());
             match outcome {
                 Outcome::Promoted => tracing::info!(lane, detector, generation, position, "promoted"),
+                Outcome::Renamed => {
+                    tracing::info!(lane, detector, generation, position, "goes on under other settings");
+                }
                 _ => tracing::info!(lane, detector, generation, position, "went back"),
             }
             ours.note(detector, Mode::Live, outcome);
@@ -396,10 +402,13 @@ fn newer(
     wanted.values().find(is_newer).cloned()
 }
 
-/// Who is warm in the lane, kept from before or as a shadow, needs no catching up.
+/// Who is warm in the lane, in the seat, kept from before or as a shadow, needs no catching up.
 fn take_seat_at_once(deployment: &Arc<Deployment>, lane: &mut Lane) -> Result<Option<Outcome>, LaneError> {
     if deployment.mode == Mode::Shadow {
         return Ok(None);
+    }
+    if lane.rename(deployment)? {
+        return Ok(Some(Outcome::Renamed));
     }
     if lane.go_back(deployment)? {
         return Ok(Some(Outcome::WentBack));

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 /// A value that makes the detector trap.
 pub const POISON: f64 = 666.0;
+/// The same of all versions but the first.
+pub const POISON_OF_NEWER: f64 = 667.0;
 /// A value that makes the detector trap at a later tick.
 pub const BOMB: f64 = 777.0;
 /// Which ticks these are.
@@ -148,7 +150,7 @@ impl NativeJudge {
         }
         for q in 0..self.names.len() {
             let value = batch.values[q * rows + row];
-            if value == POISON {
+            if value == POISON || (value == POISON_OF_NEWER && self.version > 1) {
                 self.dead = true;
                 self.poison.shown.fetch_add(1, Ordering::Relaxed);
                 let lasts_ms = self.poison.lasts_ms.load(Ordering::Relaxed);
