@@ -115,6 +115,26 @@ impl Chronicle {
         self.decided
     }
 
+    /// As it was before the last decision that is like that; None where none is remembered.
+    pub fn before_last(&self, is_it: impl Fn(&Decision) -> bool) -> Option<(Chronicle, &Decision)> {
+        let at = self.latest.iter().rposition(is_it)?;
+        let latest: VecDeque<Decision> = self.latest.range(..at).cloned().collect();
+        Some((
+            Chronicle { decided: self.decided - (self.latest.len() - at) as u64, latest },
+            &self.latest[at],
+        ))
+    }
+
+    /// Whether a lane that has this chronicle was once where `other` ends, having read up to `position`: what was
+    /// decided by then is the same, as far as both remember it, and nothing else was decided further back.
+    pub fn has_been_at(&self, other: &Chronicle, position: Position) -> bool {
+        let Some(since) = self.since(other.decided) else { return false };
+        let known = self.latest.len() - since.len();
+        let both = known.min(other.latest.len());
+        self.latest.range(known - both..known).eq(other.latest.range(other.latest.len() - both..))
+            && since.iter().all(|decision| decision.position >= position)
+    }
+
     /// All but the first `decided`, ascending by position; None where they are not known any more.
     pub fn since(&self, decided: u64) -> Option<Vec<Decision>> {
         let wanted = usize::try_from(self.decided.checked_sub(decided)?).ok()?;
@@ -245,6 +265,27 @@ mod tests {
         let faults = faults.map(|(position, what)| Decision { position, what });
         assert_eq!(encode(&faults).unwrap(), GOLDEN_FAULTS);
         assert_eq!(decode(GOLDEN_FAULTS).unwrap(), faults);
+    }
+
+    #[test]
+    fn a_chronicle_tells_where_its_lane_has_been() {
+        let of = |at: &[(u64, i64)]| {
+            let mut chronicle = Chronicle::default();
+            for (position, time) in at {
+                chronicle.note(Decision { position: *position, what: What::IdleTick { time: *time } });
+            }
+            chronicle
+        };
+        let ours = of(&[(3, 30), (7, 70), (7, 71), (9, 90)]);
+        assert!(ours.has_been_at(&of(&[]), 2) && ours.has_been_at(&of(&[(3, 30)]), 7));
+        assert!(ours.has_been_at(&of(&[(3, 30), (7, 70)]), 7), "more was decided there later");
+        assert!(!ours.has_been_at(&of(&[(3, 30)]), 8), "it read on without what was decided at 7");
+        assert!(!ours.has_been_at(&of(&[(3, 30), (7, 77)]), 7), "something else was decided");
+        let later = of(&[(3, 30), (7, 70), (7, 71), (9, 90), (9, 91)]);
+        assert!(!ours.has_been_at(&later, 9), "it was not there yet");
+        let (before, last) = ours.before_last(|decision| decision.position == 7).unwrap();
+        assert_eq!((before, last), (of(&[(3, 30), (7, 70)]), &ours.latest()[2]));
+        assert_eq!(ours.before_last(|decision| decision.position == 1), None);
     }
 
     #[test]

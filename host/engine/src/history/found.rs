@@ -3,7 +3,7 @@
 use std::fmt;
 
 use gridwatch_core::Timestamp;
-use gridwatch_core::decision::Decision;
+use gridwatch_core::decision::{Chronicle, Decision};
 use gridwatch_core::record::Position;
 use gridwatch_core::time::rfc3339;
 
@@ -57,12 +57,24 @@ impl History {
         self.relive(parts.clone(), base, Stretch { whom, decisions: &decisions, speaks_from }, patience)
     }
 
-    /// The last checkpoint of the lane that is kept from before `at`.
-    pub fn find(&self, lane: &str, at: At, patience: Patience<'_>) -> Result<String, HistoryError> {
-        let names = self.names(lane, patience)?;
-        let found = names.into_iter().rev().find(|(place, _)| at.is_after(*place));
-        let beyond = || HistoryError::Beyond { lane: lane.to_owned(), wanted: at.to_string() };
-        found.map(|(_, name)| name).ok_or_else(beyond)
+    /// The last checkpoint that is kept from where the lane was when it had decided all this, and nothing behind
+    /// `position`: not one that was left by an owner who could not commit it and had decided otherwise.
+    pub fn find(
+        &self,
+        lane: &str,
+        (chronicle, position): (&Chronicle, Position),
+        patience: Patience<'_>,
+    ) -> Result<String, HistoryError> {
+        for (place, name) in self.names(lane, patience)?.into_iter().rev() {
+            if place.position > position {
+                continue;
+            }
+            let found = self.checkpoint(&name, patience)?;
+            if chronicle.has_been_at(&found.chronicle, found.position) {
+                return Ok(name);
+            }
+        }
+        Err(HistoryError::Beyond { lane: lane.to_owned(), wanted: format!("position {position}") })
     }
 
     /// All that are kept of the lane, ascending.

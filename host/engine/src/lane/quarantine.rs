@@ -11,7 +11,7 @@ use super::judging::shortened;
 use super::seat::{Life, Seat, Usage, knows_something};
 use super::{Lane, LaneError};
 use crate::deployment::{OnFault, OnNewState};
-use crate::history::{At, HistoryError, Stretch};
+use crate::history::{HistoryError, Stretch};
 
 /// A detector that judges no more on a lane.
 pub struct Quarantined {
@@ -275,18 +275,13 @@ impl Lane {
         let name = self.seats[at].deployment.name.clone();
         let is_it =
             |decision: &&Decision| is_quarantine(decision) && decision.what.detector() == Some(name.as_str());
-        let all = self.chronicle.latest();
-        let last = all.iter().rev().find(is_it).map(|decision| decision.position);
-        let position = last.ok_or_else(|| HistoryError::Beyond {
-            lane: self.name.clone(),
-            wanted: format!("the quarantine of {name}"),
+        // Not what was decided later, which may stand at the same position.
+        let last = self.chronicle.before_last(|decision| is_it(&decision));
+        let (before, position) = last.map(|(before, last)| (before, last.position)).ok_or_else(|| {
+            HistoryError::Beyond { lane: self.name.clone(), wanted: format!("the quarantine of {name}") }
         })?;
-        let base = history.find(&self.name, At::Position(position), patience)?;
-        let decisions = |decided| {
-            let mut since = self.chronicle.since(decided)?;
-            since.retain(|decision| decision.position != position || !is_it(&decision));
-            Some(since)
-        };
+        let base = history.find(&self.name, (&before, position), patience)?;
+        let decisions = |decided| before.since(decided);
         let past = Stretch { whom: &[&name], decisions: &decisions, speaks_from: Position::MAX };
         let mut reliving = history.relive(parts, &base, past, patience)?;
         reliving.until(position, patience)?;
