@@ -1,9 +1,6 @@
 //! How lanes fare with what they are to run: what some cannot run is taken back for all, and how shadows compare is
 //! said now and then.
 
-use std::time::Duration;
-
-use gridwatch_core::checkpoint::Role;
 use gridwatch_core::roster::{Proposal, Roster, Shadow, Slot};
 use gridwatch_engine::foundry::rosters::RosterLogError;
 use gridwatch_engine::lane::{Comparison, Counts};
@@ -28,7 +25,7 @@ impl Foundry {
                 continue;
             }
             let Some(plan) = &slot.plan else { continue };
-            let Some(reason) = self.failure(name, slot, snapshot) else { continue };
+            let Some(reason) = Self::failure(name, slot, snapshot) else { continue };
             let (name, fingerprint) = (name.clone(), plan.fingerprint());
             let back = match (&slot.previous, &slot.gone_back_from) {
                 (Some(_), _) => {
@@ -50,22 +47,13 @@ impl Foundry {
         Ok(took_back)
     }
 
-    /// Why some lane cannot run what it should; a fault counts as long as there is a way back.
-    fn failure(&self, name: &str, slot: &Slot, snapshot: &Snapshot) -> Option<String> {
-        let window = slot.plan.as_ref().map_or(0, |plan| plan.rollback_window_ms);
-        let is_young =
-            self.since.get(name).is_some_and(|(_, since)| since.elapsed() < Duration::from_millis(window));
+    /// Why some lane cannot run what it should. Where it has failed and what ran before was warm, that goes on there
+    /// already.
+    fn failure(name: &str, slot: &Slot, snapshot: &Snapshot) -> Option<String> {
         snapshot.lanes.iter().find_map(|lane| {
-            let refused =
-                lane.changes.refused.get(name).filter(|refused| refused.generation == slot.generation);
-            if let Some(refused) = refused {
-                return Some(format!("lane {}: {}", lane.lane, refused.fault));
-            }
-            let seat = lane.detectors.iter().find(|seat| {
-                seat.detector == *name && seat.role == Role::Live && seat.generation == slot.generation
-            })?;
-            let reason = seat.quarantine.as_ref().filter(|_| is_young && slot.previous.is_some())?;
-            Some(format!("lane {}: {reason}", lane.lane))
+            let refused = lane.changes.refused.get(name)?;
+            let reason = || format!("lane {}: {}", lane.lane, refused.fault);
+            (refused.generation == slot.generation).then(reason)
         })
     }
 }
