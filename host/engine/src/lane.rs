@@ -26,7 +26,7 @@ mod trace;
 mod way_back;
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
@@ -46,7 +46,7 @@ use gridwatch_core::sensors::{Attributes, SensorTable};
 use gridwatch_core::sink::{Delivery, Outgoing};
 use gridwatch_core::unfound::Sought;
 
-use crate::deployment::{Deployment, GoneDeployment};
+use crate::deployment::GoneDeployment;
 use crate::foundry::Evidence;
 use crate::history::Patience;
 use crate::settings::LaneSettings;
@@ -64,6 +64,7 @@ pub use capsule::NamedCapsule;
 pub use comparison::{Comparison, Cost, Counts, Example, Identity, Named, OfKind, OfSubject, Side};
 pub use fallen::Fallen;
 pub use quarantine::Quarantined;
+use replay::Replay;
 pub(crate) use replay::{is_of_the_live_one, may_need_warm};
 pub use resume::{LaneParts, Resume};
 pub use schemas::{OnUnknown, SchemaSource};
@@ -190,27 +191,6 @@ pub struct Lane {
     reading: Reading,
     /// In a past that is lived again to be looked at.
     witness: Option<Witness>,
-}
-
-/// What is still to be lived again in silence.
-#[derive(Default)]
-struct Replay {
-    active: bool,
-    /// Output for records before this was published by an earlier life.
-    silent_until: Position,
-    decisions: VecDeque<Decision>,
-    /// Settings to change to when the replay is over.
-    settings: Option<LaneSettings>,
-    /// Sensors are to be given their assets anew then.
-    assets_changed: bool,
-    /// Detectors that run no more; their open episodes are to be cleared then.
-    gone: Vec<DetectorState>,
-    /// Detectors whose episodes an earlier life has cleared already.
-    closed: Vec<String>,
-    /// What the decisions name, as far as it is still to be had.
-    deployments: BTreeMap<(String, u64), Arc<Deployment>>,
-    /// What ran once can be had: decisions are about that, and not about what is there today.
-    has_roster: bool,
 }
 
 impl Lane {

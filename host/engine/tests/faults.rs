@@ -20,15 +20,14 @@ use gridwatch_engine::capsule::reproduce;
 use gridwatch_engine::deployment::Deployment;
 use gridwatch_engine::history::{History, Patience};
 use gridwatch_engine::lane::{Lane, LaneParts, Resume};
-use gridwatch_engine::outlet::{Outlet, Settled};
 use gridwatch_engine::settings::PaceSettings;
 use gridwatch_engine::worker::{Parcel, Step, Worker};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use support::judge::{BOMB, NativeModule, NoLog};
-use support::life::{assert_same, lines, once_each, undisturbed};
+use support::life::{Decider, assert_same, lines, once_each, pace, undisturbed};
 use support::readings::records;
-use support::{deployment, lane, open, parts};
+use support::{deployment, open, parts};
 
 const SEEDS: u64 = 600;
 
@@ -44,14 +43,6 @@ fn deployments(faults_max: usize) -> Vec<Arc<Deployment>> {
 fn history(feed: &MemoryFeed, store: &MemoryStore) -> History {
     let rebuild_max = Duration::from_secs(60);
     History { source: Arc::new(feed.clone()), store: Arc::new(store.clone()), rebuild_max }
-}
-
-fn pace() -> PaceSettings {
-    PaceSettings {
-        batch_delay: Duration::from_millis(3),
-        checkpoint_interval: Duration::from_secs(1 << 40),
-        ..PaceSettings::default()
-    }
 }
 
 /// Some voltages make the detector fail at a later tick.
@@ -70,48 +61,23 @@ fn with_bombs(random: &mut ChaCha8Rng, records: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 
 /// One life of the process, and what of its decisions is final.
 struct Life<'s> {
-    worker: Worker,
-    outlet: Outlet,
+    decider: Decider,
     store: &'s MemoryStore,
-    delivery: Delivery,
-    pending: Vec<Decision>,
 }
 
 impl Life<'_> {
-    fn step(&mut self, now: u64, checkpoint: bool, made: &mut Vec<Decision>) -> Step {
-        let Life { worker, outlet, pending, delivery, .. } = self;
-        let mut hand_on = |parcel: Parcel| {
-            if let Parcel::Output { output, .. } = &parcel {
-                pending.extend(output.decisions.iter().cloned());
-            }
-            outlet.receive(&lane(), parcel).unwrap();
-            // There a decision is committed before all that follows from it.
-            if *delivery == Delivery::AtLeastOnce {
-                made.append(pending);
-            }
-        };
-        let step = worker.step(Duration::from_millis(now), Duration::ZERO, checkpoint, &mut hand_on).unwrap();
-        assert!(worker.lane().account().adds_up(), "{:?}", worker.lane().account());
-        step
-    }
-
     fn do_chores(&mut self) {
-        for chore in self.outlet.take_chores() {
+        for chore in self.decider.outlet.take_chores() {
             if let Some(stored) = chore.run(self.store) {
-                self.worker.lane_mut().set_durable(stored.name.clone());
-                self.outlet.stored(stored);
+                self.decider.worker.lane_mut().set_durable(stored.name.clone());
+                self.decider.outlet.stored(stored);
             }
         }
     }
 
-    fn settle(&mut self, made: &mut Vec<Decision>) {
-        assert_eq!(self.outlet.settle().unwrap(), Settled::Done);
-        made.append(&mut self.pending);
-    }
-
     /// Now and then a quarantine ends.
     fn release(&mut self, random: &mut ChaCha8Rng) {
-        let lane = self.worker.lane_mut();
+        let lane = self.decider.worker.lane_mut();
         let out: Vec<String> = lane.quarantined().map(|out| out.detector).collect();
         for detector in out {
             if lane.may_change() && random.random_range(0..4) == 0 {
@@ -141,12 +107,12 @@ fn disturbed(seed: u64, sink: MemorySink, records: &[Vec<u8>], faults_max: usize
         };
         let feed = feed.chunks_of(random.random_range(1..30));
         let (worker, outlet) = open(parts, &sink, &store, Box::new(feed), pace());
-        let (outlet, delivery) = (outlet.keeping(Duration::from_secs(1 << 33)), sink.delivery());
-        let mut life = Life { worker, outlet, store: &store, delivery, pending: Vec::new() };
+        let outlet = outlet.keeping(Duration::from_secs(1 << 33));
+        let mut life = Life { decider: Decider::new((worker, outlet), &sink), store: &store };
         let mut now = 0;
         let ended = loop {
             now += random.random_range(0..3);
-            let step = life.step(now, random.random_range(0..12) == 0, &mut decisions);
+            let step = life.decider.step(now, random.random_range(0..12) == 0, &mut decisions);
             if step == Step::Ended {
                 break true;
             }
@@ -155,7 +121,7 @@ fn disturbed(seed: u64, sink: MemorySink, records: &[Vec<u8>], faults_max: usize
                 life.do_chores();
             }
             if random.random_range(0..5) == 0 {
-                life.settle(&mut decisions);
+                life.decider.settle(&mut decisions);
             }
             if kills < kills_max && random.random_range(0..10) == 0 {
                 break false;
@@ -163,7 +129,7 @@ fn disturbed(seed: u64, sink: MemorySink, records: &[Vec<u8>], faults_max: usize
         };
         if ended {
             life.do_chores();
-            life.settle(&mut decisions);
+            life.decider.settle(&mut decisions);
             life.do_chores();
             return Told { sink, store, decisions, kills };
         }
@@ -339,18 +305,17 @@ fn bad_luck_leaves_no_trace() {
             ..parts(random.random_range(1..40))
         };
         let feed = feed.chunks_of(random.random_range(1..30));
-        let (worker, outlet) = open(parts, &sink, &store, Box::new(feed), pace());
-        let mut life =
-            Life { worker, outlet, store: &store, delivery: Delivery::ExactlyOnce, pending: Vec::new() };
+        let opened = open(parts, &sink, &store, Box::new(feed), pace());
+        let mut life = Life { decider: Decider::new(opened, &sink), store: &store };
         let (mut decisions, mut left) = (Vec::new(), 4);
-        while life.step(0, random.random_range(0..6) == 0, &mut decisions) == Step::Again {
+        while life.decider.step(0, random.random_range(0..6) == 0, &mut decisions) == Step::Again {
             life.do_chores();
             if left > 0 && random.random_range(0..3) == 0 {
                 hiccups[random.random_range(0..2)].store(1, Ordering::Relaxed);
                 left -= 1;
             }
         }
-        life.settle(&mut decisions);
+        life.decider.settle(&mut decisions);
         assert_eq!(decisions, [], "seed {seed}");
         for stream in [Stream::Anomalies, Stream::DeadLetters] {
             assert_same(&format!("seed {seed}"), &lines(&expected, stream), &lines(&sink, stream));

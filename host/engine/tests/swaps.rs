@@ -18,15 +18,14 @@ use gridwatch_engine::history::History;
 use gridwatch_engine::lane::{
     Apprentice, Base, Counts, Event, Lane, LaneParts, Named, OfKind, OfSubject, Resume, Side,
 };
-use gridwatch_engine::outlet::{Outlet, Settled};
 use gridwatch_engine::settings::PaceSettings;
 use gridwatch_engine::worker::{Parcel, Step, Worker};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use support::judge::{BOMB, NativeModule, POISON_OF_NEWER};
-use support::life::{assert_same, lines, undisturbed};
+use support::life::{Decider, assert_same, lines, pace, undisturbed};
 use support::readings::records;
-use support::{deployment, lane, open, parts};
+use support::{deployment, open, parts};
 
 const SEEDS: u64 = 1_500;
 const NAMES: [&str; 3] = ["every", "third", "voltage"];
@@ -86,11 +85,8 @@ fn parts_of(
 
 /// One life of the process, and what of its decisions is final.
 struct Life<'s> {
-    worker: Worker,
-    outlet: Outlet,
+    decider: Decider,
     store: &'s MemoryStore,
-    delivery: Delivery,
-    pending: Vec<Decision>,
     candidate: Option<Apprentice>,
     /// It is to begin at the next checkpoint.
     awaited: Option<Arc<Deployment>>,
@@ -100,38 +96,21 @@ struct Life<'s> {
 
 impl<'s> Life<'s> {
     fn begin(parts: LaneParts, sink: &MemorySink, store: &'s MemoryStore, feed: MemoryFeed) -> Self {
-        let pace = PaceSettings {
-            batch_delay: Duration::from_millis(3),
-            checkpoint_interval: Duration::from_secs(1 << 40),
-            ..PaceSettings::default()
-        };
-        let (worker, outlet) = open(parts, sink, store, Box::new(feed), pace);
+        let (worker, outlet) = open(parts, sink, store, Box::new(feed), pace());
         let outlet = outlet.keeping(Duration::from_secs(1 << 33));
-        let delivery = sink.delivery();
-        let (pending, events) = (Vec::new(), Vec::new());
-        Life { worker, outlet, store, delivery, pending, candidate: None, awaited: None, events }
+        let decider = Decider::new((worker, outlet), sink);
+        Life { decider, store, candidate: None, awaited: None, events: Vec::new() }
     }
 
     fn step(&mut self, now: u64, checkpoint: bool, made: &mut Vec<Decision>) -> Step {
-        let Life { worker, outlet, pending, delivery, .. } = self;
-        let mut hand_on = |parcel: Parcel| {
-            if let Parcel::Output { output, .. } = &parcel {
-                pending.extend(output.decisions.iter().cloned());
-            }
-            outlet.receive(&lane(), parcel).unwrap();
-            // There a decision is committed before all that follows from it.
-            if *delivery == Delivery::AtLeastOnce {
-                made.append(pending);
-            }
-        };
-        let step = worker.step(Duration::from_millis(now), Duration::ZERO, checkpoint, &mut hand_on).unwrap();
-        assert!(worker.lane().account().adds_up(), "{:?}", worker.lane().account());
-        if let Some(base) = self.worker.take_begun() {
+        let step = self.decider.step(now, checkpoint, made);
+        if let Some(base) = self.decider.worker.take_begun() {
             let awaited = self.awaited.take().unwrap();
             self.begin_candidate(awaited, base);
         }
-        self.events.extend(self.worker.lane_mut().take_events());
-        if !self.worker.lane().is_preparing() {
+        let worker = &mut self.decider.worker;
+        self.events.extend(worker.lane_mut().take_events());
+        if !worker.lane().is_preparing() {
             self.candidate = None;
         }
         step
@@ -142,39 +121,35 @@ impl<'s> Life<'s> {
         self.events.clear();
         self.candidate = Apprentice::new(deployment, base).ok();
         if self.candidate.is_none() {
-            self.worker.lane_mut().forget_candidate();
+            self.decider.worker.lane_mut().forget_candidate();
         }
     }
 
     fn do_chores(&mut self) {
-        for chore in self.outlet.take_chores() {
+        let Decider { worker, outlet, .. } = &mut self.decider;
+        for chore in outlet.take_chores() {
             if let Some(stored) = chore.run(self.store) {
-                self.worker.lane_mut().set_durable(stored.name.clone());
-                self.outlet.stored(stored);
+                worker.lane_mut().set_durable(stored.name.clone());
+                outlet.stored(stored);
             }
         }
     }
 
     /// Where there is one version only, shadows find what the live ones find.
     fn compare(&self) -> u64 {
-        let comparisons = self.worker.lane().detectors().filter_map(|detector| detector.comparison);
+        let comparisons = self.decider.worker.lane().detectors().filter_map(|detector| detector.comparison);
         comparisons.fold(0, |sum, comparison| {
             assert_eq!(comparison.counts.differences(), 0, "{comparison:?}");
             sum + comparison.counts.both
         })
     }
 
-    fn settle(&mut self, made: &mut Vec<Decision>) {
-        assert_eq!(self.outlet.settle().unwrap(), Settled::Done);
-        made.append(&mut self.pending);
-    }
-
     /// Something of a swap, if there is something to be done.
     fn change(&mut self, random: &mut ChaCha8Rng, past: &Past, versions: u32) {
-        if !self.worker.lane().may_change() || self.awaited.is_some() {
+        if !self.decider.worker.lane().may_change() || self.awaited.is_some() {
             return;
         }
-        let lane = self.worker.lane_mut();
+        let lane = self.decider.worker.lane_mut();
         let name = NAMES[random.random_range(0..NAMES.len())];
         match (self.candidate.take(), random.random_range(0..17)) {
             (Some(mut candidate), 0..9) => {
@@ -220,7 +195,7 @@ impl<'s> Life<'s> {
                     let deployment = past.bring_as(mode, name, random.random_range(1..=versions));
                     if lane.prepare_time(name).is_some() && random.random_range(0..2) == 0 {
                         self.awaited = Some(deployment.clone());
-                        return self.worker.await_checkpoint(deployment);
+                        return self.decider.worker.await_checkpoint(deployment);
                     }
                     let base = lane.prepare(&deployment).unwrap();
                     self.begin_candidate(deployment, base);
@@ -271,7 +246,7 @@ fn disturbed(
                 life.do_chores();
             }
             if random.random_range(0..5) == 0 {
-                life.settle(&mut decisions);
+                life.decider.settle(&mut decisions);
             }
             if kills < 12 && random.random_range(0..10) == 0 {
                 break false;
@@ -282,7 +257,7 @@ fn disturbed(
         }
         if ended {
             life.do_chores();
-            life.settle(&mut decisions);
+            life.decider.settle(&mut decisions);
             return Told { sink, compared, decisions, kills, past, first };
         }
         kills += 1;

@@ -1,5 +1,9 @@
 //! Decisions of an earlier life, applied again where they stood.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use gridwatch_core::checkpoint::DetectorState;
 use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::record::Position;
 use gridwatch_core::sink::Delivery;
@@ -7,6 +11,29 @@ use gridwatch_core::sink::Delivery;
 use super::quarantine::is_failure;
 use super::succession::is_warm;
 use super::{Lane, LaneError};
+use crate::deployment::Deployment;
+use crate::settings::LaneSettings;
+
+/// What is still to be lived again in silence.
+#[derive(Default)]
+pub(super) struct Replay {
+    pub(super) active: bool,
+    /// Output for records before this was published by an earlier life.
+    pub(super) silent_until: Position,
+    pub(super) decisions: VecDeque<Decision>,
+    /// Settings to change to when the replay is over.
+    pub(super) settings: Option<LaneSettings>,
+    /// Sensors are to be given their assets anew then.
+    pub(super) assets_changed: bool,
+    /// Detectors that run no more; their open episodes are to be cleared then.
+    pub(super) gone: Vec<DetectorState>,
+    /// Detectors whose episodes an earlier life has cleared already.
+    pub(super) closed: Vec<String>,
+    /// What the decisions name, as far as it is still to be had.
+    pub(super) deployments: BTreeMap<(String, u64), Arc<Deployment>>,
+    /// What ran once can be had: decisions are about that, and not about what is there today.
+    pub(super) has_roster: bool,
+}
 
 /// Whether it may be about one that ran before and was kept warm.
 pub(crate) fn may_need_warm(what: &What) -> bool {

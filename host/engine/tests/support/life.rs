@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use gridwatch_connectors::memory::{MemoryFeed, MemorySink, MemoryStore};
-use gridwatch_core::sink::{Store, Stream};
+use gridwatch_core::decision::Decision;
+use gridwatch_core::sink::{Delivery, Sink, Store, Stream};
 use gridwatch_engine::lane::LaneParts;
 use gridwatch_engine::outlet::{Outlet, Settled};
 use gridwatch_engine::settings::PaceSettings;
-use gridwatch_engine::worker::{Step, Worker};
+use gridwatch_engine::worker::{Parcel, Step, Worker};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -21,12 +22,7 @@ pub struct Life<'s> {
 
 impl<'s> Life<'s> {
     pub fn begin(parts: LaneParts, sink: &MemorySink, store: &'s dyn Store, feed: &MemoryFeed) -> Life<'s> {
-        let pace = PaceSettings {
-            batch_delay: Duration::from_millis(3),
-            checkpoint_interval: Duration::from_secs(1 << 40),
-            ..PaceSettings::default()
-        };
-        let (worker, outlet) = open(parts, sink, store, Box::new(feed.clone()), pace);
+        let (worker, outlet) = open(parts, sink, store, Box::new(feed.clone()), pace());
         Life { worker, outlet, store }
     }
 
@@ -49,6 +45,51 @@ impl<'s> Life<'s> {
 
     pub fn settle(&mut self) {
         assert_eq!(self.outlet.settle().unwrap(), Settled::Done);
+    }
+}
+
+/// Short batches, and a checkpoint only where the test asks for one.
+pub fn pace() -> PaceSettings {
+    PaceSettings {
+        batch_delay: Duration::from_millis(3),
+        checkpoint_interval: Duration::from_secs(1 << 40),
+        ..PaceSettings::default()
+    }
+}
+
+/// A lane with its outlet, and what of its decisions is final: that goes into `made`.
+pub struct Decider {
+    pub worker: Worker,
+    pub outlet: Outlet,
+    delivery: Delivery,
+    pending: Vec<Decision>,
+}
+
+impl Decider {
+    pub fn new((worker, outlet): (Worker, Outlet), sink: &MemorySink) -> Self {
+        Decider { worker, outlet, delivery: sink.delivery(), pending: Vec::new() }
+    }
+
+    pub fn step(&mut self, now: u64, checkpoint: bool, made: &mut Vec<Decision>) -> Step {
+        let Decider { worker, outlet, pending, delivery } = self;
+        let mut hand_on = |parcel: Parcel| {
+            if let Parcel::Output { output, .. } = &parcel {
+                pending.extend(output.decisions.iter().cloned());
+            }
+            outlet.receive(&lane(), parcel).unwrap();
+            // There a decision is committed before all that follows from it.
+            if *delivery == Delivery::AtLeastOnce {
+                made.append(pending);
+            }
+        };
+        let step = worker.step(Duration::from_millis(now), Duration::ZERO, checkpoint, &mut hand_on).unwrap();
+        assert!(worker.lane().account().adds_up(), "{:?}", worker.lane().account());
+        step
+    }
+
+    pub fn settle(&mut self, made: &mut Vec<Decision>) {
+        assert_eq!(self.outlet.settle().unwrap(), Settled::Done);
+        made.append(&mut self.pending);
     }
 }
 
