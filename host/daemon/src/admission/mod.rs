@@ -198,10 +198,10 @@ fn judge(
             cost: None,
         })?;
     let budget = settings.cost_ns_per_reading_max.map_or_else(Budget::default, Budget::of_ns);
-    let trial = Trial { parameters: &parameters, limits: settings.limits, budget };
-    let mut proof = examiner.proof(sandbox, &module, &bytes, &trial)?;
+    let trial = Trial::of(&module, &bytes, (&parameters, settings.limits, budget));
+    let mut proof = examiner.proof(sandbox, &trial)?;
     for evidence in recent {
-        let again = examiner.proof_of(&module, &bytes, &trial, evidence)?;
+        let again = examiner.proof_of(&trial, evidence)?;
         // Whoever wants none of what is made up was not seen at work before.
         if proof.quantities.is_empty() {
             proof = again;

@@ -1,10 +1,11 @@
 //! What a module is found to be on made-up readings: found once, and kept beside its code.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use gridwatch_core::digest;
-use gridwatch_core::judge::{Fault, GuestLog, Limits, LogLevel, Module};
+use gridwatch_core::judge::{Fault, GuestLog, Limits, LogLevel, Module as _};
 use gridwatch_engine::foundry::{self, Budget, Candidate, Evidence, Proof, Unproven, Why};
 use gridwatch_sandbox::{LoadedModule, Refusal, Sandbox, SandboxSettings};
 
@@ -25,22 +26,16 @@ pub struct Examiner {
 }
 
 impl Examiner {
-    /// What is known of the module under these parameters, limits and budget, or is found out now. `bytes` are the
-    /// module's. Refusals are not kept: a module that was too slow on a busy machine gets another try.
-    pub fn proof(
-        &self,
-        sandbox: &Sandbox,
-        module: &LoadedModule,
-        bytes: &[u8],
-        trial: &Trial<'_>,
-    ) -> Result<Proof, Refused> {
-        let key = trial.key(module.digest());
+    /// What is known of the module under these parameters, limits and budget, or is found out now. Refusals are not
+    /// kept: a module that was too slow on a busy machine gets another try.
+    pub fn proof(&self, sandbox: &Sandbox, trial: &Trial<'_>) -> Result<Proof, Refused> {
+        let key = trial.key();
         let known = sandbox.recall(&key).and_then(|note| serde_json::from_slice(&note).ok());
         if let Some(proof) = known {
             return Ok(proof);
         }
         let evidence = Evidence::synthetic(SEED, SENSORS, STRETCHES, &[]);
-        let proof = self.prove(module, bytes, trial, &evidence)?;
+        let proof = self.prove(trial, &evidence)?;
         if let Ok(note) = serde_json::to_vec(&proof) {
             sandbox.remember(&key, &note);
         }
@@ -48,37 +43,22 @@ impl Examiner {
     }
 
     /// On what a lane has just read. Of many files with the same module and settings one is tried.
-    pub fn proof_of(
-        &self,
-        module: &LoadedModule,
-        bytes: &[u8],
-        trial: &Trial<'_>,
-        evidence: &Evidence,
-    ) -> Result<Proof, Refused> {
-        let key = format!("{} {}", trial.key(module.digest()), evidence.of);
+    pub fn proof_of(&self, trial: &Trial<'_>, evidence: &Evidence) -> Result<Proof, Refused> {
+        let key = format!("{} {}", trial.key(), evidence.of);
         let known = lock(&self.tried).get(&key).cloned();
         known.unwrap_or_else(|| {
-            let proof = self.prove(module, bytes, trial, evidence);
+            let proof = self.prove(trial, evidence);
             lock(&self.tried).insert(key, proof.clone());
             proof
         })
     }
 
-    fn prove(
-        &self,
-        module: &LoadedModule,
-        bytes: &[u8],
-        trial: &Trial<'_>,
-        evidence: &Evidence,
-    ) -> Result<Proof, Refused> {
+    fn prove(&self, trial: &Trial<'_>, evidence: &Evidence) -> Result<Proof, Refused> {
         let words = Arc::new(LastWords::default());
-        let candidate = |module| {
-            let Trial { parameters, limits, .. } = *trial;
-            Candidate { module, parameters, limits, log: words.clone() }
-        };
-        let metered = self.metered().and_then(|sandbox| sandbox.load(bytes).ok());
-        let metered = metered.as_ref().map(|module| candidate(module as &dyn Module));
-        let proven = foundry::prove(&candidate(module), metered.as_ref(), evidence, &trial.budget);
+        let metered = trial.metered.get_or_init(|| self.metered()?.load(trial.bytes).ok());
+        let metered = metered.as_ref().map(|module| trial.candidate(module, words.clone()));
+        let candidate = trial.candidate(trial.module, words.clone());
+        let proven = foundry::prove(&candidate, metered.as_ref(), evidence, &trial.budget);
         proven.map_err(|unproven| {
             let told = metered.and_then(|metered| by_line(&unproven, &metered, evidence));
             let reason = words.after(&told.as_ref().unwrap_or(&unproven).to_string());
@@ -104,18 +84,34 @@ impl Examiner {
     }
 }
 
-/// As what a module is tried.
-#[derive(Clone, Copy)]
+/// A module that is tried, and as what.
 pub struct Trial<'a> {
+    pub module: &'a LoadedModule,
+    /// The module's, as they lay in the file.
+    pub bytes: &'a [u8],
     pub parameters: &'a str,
     pub limits: Limits,
     pub budget: Budget,
+    /// The same module with its instructions counted: compiling it takes longer than all that is tried with it.
+    metered: OnceCell<Option<LoadedModule>>,
 }
 
-impl Trial<'_> {
+impl<'a> Trial<'a> {
+    pub fn of(
+        module: &'a LoadedModule,
+        bytes: &'a [u8],
+        (parameters, limits, budget): (&'a str, Limits, Budget),
+    ) -> Self {
+        Trial { module, bytes, parameters, limits, budget, metered: OnceCell::new() }
+    }
+
+    fn candidate<'b>(&'b self, module: &'b LoadedModule, log: Arc<dyn GuestLog>) -> Candidate<'b> {
+        Candidate { module, parameters: self.parameters, limits: self.limits, log }
+    }
+
     /// All that a proof depends on. What the sandbox makes of bytes is part of where it keeps notes.
-    fn key(&self, digest: &str) -> String {
-        let parts = [digest, self.parameters, &format!("{:?}", self.limits)].join("\n");
+    fn key(&self) -> String {
+        let parts = [self.module.digest(), self.parameters, &format!("{:?}", self.limits)].join("\n");
         let host = env!("CARGO_PKG_VERSION");
         let evidence = format!("{SEED} {SENSORS} {STRETCHES} {:?}", self.budget);
         let digits = digest::sha256(parts.as_bytes());
