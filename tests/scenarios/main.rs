@@ -28,6 +28,7 @@ mod restart;
 mod schemas;
 mod servers;
 mod wasi;
+mod ways_back;
 mod wire;
 // Guests in WebAssembly text, which the sandbox's own tests are made of, too.
 #[path = "../../host/sandbox/tests/sandbox/wat_guest.rs"]

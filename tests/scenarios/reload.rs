@@ -64,7 +64,7 @@ fn a_detector_comes_goes_back_and_leaves_while_the_others_go_on() {
     live.until(" went back ", 1);
     let output = house.output(&rollback);
     let said = errors(&output);
-    assert!(output.status.code() == Some(2) && said.contains("nothing ran before it"), "{said}");
+    assert!(output.status.code() == Some(2) && said.contains("was rolled back already (by hand)"), "{said}");
     live.feed(&pieces[3]);
     // What was rolled back is refused until it changes.
     house.write("detectors/shift.toml", "[limits]\nmemory_max = \"256MiB\"\n# the same\n");

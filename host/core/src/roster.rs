@@ -3,13 +3,17 @@
 //! A roster is never changed, only followed by the next generation: whoever wants something else proposes
 //! generation n + 1, and of two who do so at once one is first and the other looks again.
 
+mod proposal;
+
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Timestamp;
 use crate::digest;
 use crate::judge::Limits;
+
+pub use proposal::{Proposal, Removal, Unmoved, Which};
 
 /// What a detector's findings become.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +94,7 @@ pub fn fingerprint(digest: &str, parameters: &str, limits: Limits) -> String {
 pub struct Slot {
     /// None: it is not to run.
     pub plan: Option<Plan>,
-    /// What ran before, to go back to.
+    /// What ran before, to go back to; where nothing is to run, what ran last.
     pub previous: Option<Plan>,
     /// The generation that brought `plan`.
     pub generation: u64,
@@ -99,9 +103,27 @@ pub struct Slot {
     /// What judges beside it, or alone, and is not heard. Not in the first rosters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadow>,
-    /// What was gone back from, should a lane be unable to run what was before. Not in the first rosters.
+    /// What `plan` was gone back from, to go forward to where a lane cannot go back. Not in the first rosters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gone_back_from: Option<Plan>,
+    pub retracted: Option<Plan>,
+    /// When the build of `plan` came, or that the last one went. Not in the first rosters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub came: Option<Came>,
+    /// It is switched off, not taken out. Not in the first rosters.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_off: bool,
+}
+
+/// How a build came to run, or nothing. Other settings of the same build, and its release, change nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Came {
+    /// Wall time, ms since 1970.
+    pub at_ms: Timestamp,
+    /// It brought the build.
+    pub generation: u64,
+    /// What was there under the name by then. None: the build was the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
 }
 
 /// A plan that shadows, and the generation that brought it.
@@ -118,92 +140,8 @@ pub struct Rejected {
     pub reason: String,
 }
 
-/// What somebody wants of the roster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proposal {
-    /// This is to run under the name, as its mode says: in the place of what runs, or beside it as its shadow. What
-    /// shadows already and is to be live from now on is promoted.
-    Deploy { name: String, plan: Plan },
-    /// Nothing is to run under the name.
-    Remove { name: String },
-    /// The last that came is to go: a shadow, where there is one; else what ran before is to run again.
-    /// `fingerprint`: only if this is what shadows, or runs.
-    RollBack { name: String, fingerprint: Option<String>, reason: String },
-    /// What was gone back to cannot run everywhere: what was gone back from is to run again. `fingerprint`: of what
-    /// cannot run, and does still.
-    Return { name: String, fingerprint: String, reason: String },
-    /// What runs is to run anew where it is quarantined, with what it knows.
-    Release { name: String },
-    /// What is there under the name is to be heard from now on, or not, or (None) is to stop.
-    SetMode { name: String, mode: Option<Mode> },
-}
-
-impl fmt::Display for Proposal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Proposal::Deploy { name, plan } if plan.mode == Mode::Shadow => {
-                write!(f, "{name} is to have {} as its shadow", plan.digest)
-            }
-            Proposal::Deploy { name, plan } => write!(f, "{name} is to run as {}", plan.digest),
-            Proposal::Remove { name } => write!(f, "{name} is to run no more"),
-            Proposal::Release { name } => write!(f, "{name} is to judge again where it is quarantined"),
-            Proposal::RollBack { name, reason, .. } => write!(f, "{name} is to go back: {reason}"),
-            Proposal::Return { name, reason, .. } => {
-                write!(
-                    f,
-                    "{name} is to run again as what it went back from: what was before cannot run: {reason}"
-                )
-            }
-            Proposal::SetMode { name, mode: Some(Mode::Live) } => write!(f, "{name} is to be live"),
-            Proposal::SetMode { name, mode: Some(Mode::Shadow) } => write!(f, "{name} is to be a shadow"),
-            Proposal::SetMode { name, mode: None } => write!(f, "{name} is to be off"),
-        }
-    }
-}
-
-impl Proposal {
-    /// Whom it is about.
-    pub fn name(&self) -> &str {
-        match self {
-            Proposal::Deploy { name, .. }
-            | Proposal::Remove { name }
-            | Proposal::RollBack { name, .. }
-            | Proposal::Return { name, .. }
-            | Proposal::Release { name }
-            | Proposal::SetMode { name, .. } => name,
-        }
-    }
-}
-
-/// Why a proposal makes no generation.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unmoved {
-    #[error("{name}: it is so already")]
-    Same { name: String },
-    #[error("{name}: was rolled back ({reason}); it is refused until the file or its settings change")]
-    RolledBack { name: String, reason: String },
-    #[error("{name}: there is no detector of that name; there are {}", names_or_none(names))]
-    Unknown { name: String, names: Vec<String> },
-    #[error(
-        "{name}: nothing ran before it, so there is nothing to go back to; take its file away to stop it"
-    )]
-    NothingBefore { name: String },
-    #[error("{name}: something else runs by now")]
-    Overtaken { name: String },
-    #[error("{name}: nothing is live under that name")]
-    NotLive { name: String },
-    #[error("{name}: this is what runs live, and it goes on; another build or other parameters shadow it")]
-    RunsLive { name: String },
-    #[error("{name}: the roster is full: it has {SLOTS_MAX} detectors")]
-    Full { name: String },
-}
-
-fn names_or_none(names: &[String]) -> String {
-    if names.is_empty() { "none".into() } else { names.join(", ") }
-}
-
-/// Slots, with those of detectors that are gone.
-const SLOTS_MAX: usize = 1024;
+/// Slots. Those of detectors that are gone make room for new ones, the oldest first.
+const DETECTORS_MAX: usize = 1024;
 
 /// A generation of what should run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,31 +161,34 @@ impl Roster {
         self.slots.iter().filter_map(|(name, slot)| Some((name.as_str(), slot.shadow.as_ref()?)))
     }
 
-    /// The generation that follows if the proposal is taken.
-    pub fn follow(&self, proposal: Proposal) -> Result<Roster, Unmoved> {
+    /// The generation that follows if the proposal is taken. `now_ms`: wall time, ms since 1970.
+    pub fn follow(&self, proposal: Proposal, now_ms: Timestamp) -> Result<Roster, Unmoved> {
         let generation = self.generation + 1;
+        let at = At { generation, now_ms };
         let (name, slot) = match proposal {
-            Proposal::Deploy { name, plan } => self.deploy(name, plan, generation)?,
-            Proposal::SetMode { name, mode: None } => self.remove(name, generation)?,
-            Proposal::SetMode { name, mode: Some(mode) } => self.set_mode(name, mode, generation)?,
-            Proposal::Remove { name } => self.remove(name, generation)?,
-            Proposal::RollBack { name, fingerprint, reason } => {
-                self.roll_back(name, fingerprint, reason, generation)?
-            }
-            Proposal::Return { name, fingerprint, reason } => {
-                self.return_from(name, fingerprint, reason, generation)?
+            Proposal::Deploy { name, plan } => self.deploy(name, plan, at)?,
+            Proposal::SetMode { name, mode } => self.set_mode(name, mode, at)?,
+            Proposal::Remove { name, why } => self.remove(name, why, at)?,
+            Proposal::RollBack { name, which, reason } => self.roll_back(name, &which, reason, at)?,
+            Proposal::GoForward { name, fingerprint, reason } => {
+                self.go_forward(name, &fingerprint, reason, at)?
             }
             Proposal::Release { name } => self.release(name, generation)?,
         };
         let mut slots = self.slots.clone();
+        if !slots.contains_key(&name) && slots.len() >= DETECTORS_MAX {
+            let gone = slots.iter().filter(|(_, slot)| !slot.is_taken());
+            let Some((oldest, _)) = gone.min_by_key(|(_, slot)| slot.generation) else {
+                return Err(Unmoved::Full { name });
+            };
+            let oldest = oldest.clone();
+            slots.remove(&oldest);
+        }
         slots.insert(name, slot);
         Ok(Roster { generation, slots })
     }
 
-    fn deploy(&self, name: String, plan: Plan, generation: u64) -> Result<(String, Slot), Unmoved> {
-        if !self.slots.contains_key(&name) && self.slots.len() >= SLOTS_MAX {
-            return Err(Unmoved::Full { name });
-        }
+    fn deploy(&self, name: String, plan: Plan, at: At) -> Result<(String, Slot), Unmoved> {
         let slot = self.slots.get(&name).cloned().unwrap_or_default();
         if slot.holds(&plan) {
             return Err(Unmoved::Same { name });
@@ -257,25 +198,38 @@ impl Roster {
             Some(Rejected { fingerprint: rejected, reason }) if rejected == fingerprint => {
                 Err(Unmoved::RolledBack { name, reason })
             }
-            _ if plan.mode == Mode::Live => Ok((name, slot.succeeded_by(plan, generation))),
+            _ if plan.mode == Mode::Live => Ok((name, slot.succeeded_by(plan, at))),
             _ if slot.plan.as_ref().is_some_and(|live| live.fingerprint() == fingerprint) => {
                 Err(Unmoved::RunsLive { name })
             }
-            _ => Ok((name, slot.shadowed_by(plan, generation))),
+            _ => Ok((name, slot.shadowed_by(plan, at.generation))),
         }
     }
 
-    fn remove(&self, name: String, generation: u64) -> Result<(String, Slot), Unmoved> {
-        match self.slots.get(&name) {
-            None => Err(self.unknown(name)),
-            Some(Slot { plan: None, shadow: None, .. }) => Err(Unmoved::Same { name }),
-            Some(slot) => {
-                let shadow = slot.shadow.as_ref().map(|shadow| shadow.plan.clone());
-                let previous = slot.plan.clone().or_else(|| slot.previous.clone()).or(shadow);
-                // What was rolled back stays so, also where its file is copied in once more.
-                Ok((name, Slot { previous, generation, rejected: slot.rejected.clone(), ..Slot::default() }))
+    fn remove(&self, name: String, why: Removal, at: At) -> Result<(String, Slot), Unmoved> {
+        let slot = match self.slots.get(&name) {
+            None => return Err(self.unknown(name)),
+            Some(slot) if slot.is_taken() => slot.clone(),
+            // What was off is gone.
+            Some(slot) if slot.is_off && why == Removal::Gone => slot.clone(),
+            Some(_) => return Err(Unmoved::Same { name }),
+        };
+        let is_off = why == Removal::Off;
+        let (previous, rejected) = match why {
+            Removal::Failed { fingerprint, reason } => {
+                if slot.plan.as_ref().is_none_or(|plan| plan.fingerprint() != fingerprint) {
+                    return Err(Unmoved::Overtaken { name });
+                }
+                (slot.previous, Some(Rejected { fingerprint, reason }))
             }
-        }
+            // What was rolled back stays so, whatever becomes of its file in between.
+            Removal::Gone | Removal::Off => {
+                let shadow = slot.shadow.map(|shadow| shadow.plan);
+                (slot.plan.or(slot.previous).or(shadow), slot.rejected)
+            }
+        };
+        let came = Some(at.came(None));
+        Ok((name, Slot { previous, generation: at.generation, rejected, came, is_off, ..Slot::default() }))
     }
 
     fn release(&self, name: String, generation: u64) -> Result<(String, Slot), Unmoved> {
@@ -289,75 +243,87 @@ impl Roster {
     fn roll_back(
         &self,
         name: String,
-        fingerprint: Option<String>,
+        which: &Which,
         reason: String,
-        generation: u64,
+        at: At,
     ) -> Result<(String, Slot), Unmoved> {
-        let Some(slot) = self.slots.get(&name) else { return Err(self.unknown(name)) };
+        let Some(slot) = self.slots.get(&name).cloned() else { return Err(self.unknown(name)) };
         let shadow = slot.shadow.as_ref().map(|shadow| shadow.plan.fingerprint());
-        if let Some(shadow) = shadow.filter(|shadow| fingerprint.as_ref().is_none_or(|of| of == shadow)) {
-            let rejected = Some(Rejected { fingerprint: shadow, reason });
-            return Ok((name, Slot { shadow: None, rejected, ..slot.clone() }));
-        }
-        let Some(plan) = &slot.plan else {
-            return Err(match fingerprint {
-                Some(_) => Unmoved::Overtaken { name },
-                None => Unmoved::NotLive { name },
-            });
+        let is_meant = |fingerprint: &String| match which {
+            Which::Last | Which::Shadow => true,
+            Which::Live => false,
+            Which::Build(of) => of == fingerprint,
         };
-        let current = plan.fingerprint();
-        if fingerprint.is_some_and(|wanted| wanted != current) {
-            return Err(Unmoved::Overtaken { name });
+        if let Some(fingerprint) = shadow.filter(is_meant) {
+            let rejected = Some(Rejected { fingerprint, reason });
+            return Ok((name, Slot { shadow: None, rejected, ..slot }));
         }
-        let Some(previous) = &slot.previous else { return Err(Unmoved::NothingBefore { name }) };
-        let plan = Some(Plan { mode: Mode::Live, ..previous.clone() });
-        let rejected = Some(Rejected { fingerprint: current, reason });
-        // Going back once more would go forward again.
-        let (gone_back_from, shadow) = (slot.plan.clone(), slot.shadow.clone());
-        Ok((name, Slot { plan, previous: None, generation, rejected, shadow, gone_back_from }))
+        let live = slot.plan.as_ref().map(Plan::fingerprint);
+        match (which, live) {
+            (Which::Shadow, _) => Err(Unmoved::NoShadow { name }),
+            (Which::Build(of), live) if live.as_ref() != Some(of) => Err(Unmoved::Overtaken { name }),
+            // What is off, or silent, by hand is not brought back but switched on.
+            (_, None) if slot.is_off || slot.shadow.is_some() => Err(Unmoved::NotLive { name }),
+            (_, None) if slot.previous.is_none() => Err(Unmoved::Stopped { name }),
+            (_, None) => Ok((name, slot.brought_back(at))),
+            (_, Some(current)) => slot.gone_back(name, current, reason, at),
+        }
     }
 
-    fn return_from(
+    fn go_forward(
         &self,
         name: String,
-        fingerprint: String,
+        fingerprint: &str,
         reason: String,
-        generation: u64,
+        at: At,
     ) -> Result<(String, Slot), Unmoved> {
-        let Some(slot) = self.slots.get(&name) else { return Err(self.unknown(name)) };
-        let is_there = slot.plan.as_ref().is_some_and(|plan| plan.fingerprint() == fingerprint);
-        match &slot.gone_back_from {
-            Some(plan) if is_there => {
-                let (plan, shadow) = (Some(plan.clone()), slot.shadow.clone());
-                let rejected = Some(Rejected { fingerprint, reason });
-                Ok((name, Slot { plan, generation, rejected, shadow, ..Slot::default() }))
-            }
-            _ => Err(Unmoved::Overtaken { name }),
+        let Some(slot) = self.slots.get(&name).cloned() else { return Err(self.unknown(name)) };
+        if slot.plan.as_ref().is_none_or(|plan| plan.fingerprint() != fingerprint) {
+            return Err(Unmoved::Overtaken { name });
         }
+        let Some(plan) = slot.retracted.clone() else { return Err(Unmoved::NothingBefore { name }) };
+        let rejected = Some(Rejected { fingerprint: fingerprint.to_owned(), reason });
+        let came = Some(at.came(Some(slot.generation)));
+        let generation = at.generation;
+        let slot =
+            Slot { plan: Some(plan), previous: None, retracted: None, generation, rejected, came, ..slot };
+        Ok((name, slot))
     }
 
-    fn set_mode(&self, name: String, mode: Mode, generation: u64) -> Result<(String, Slot), Unmoved> {
+    fn set_mode(&self, name: String, mode: Mode, at: At) -> Result<(String, Slot), Unmoved> {
         let Some(slot) = self.slots.get(&name).cloned() else { return Err(self.unknown(name)) };
         let shadow = slot.shadow.as_ref().map(|shadow| shadow.plan.clone());
         match (mode, &slot.plan, shadow) {
             (Mode::Live, Some(_), None) | (Mode::Shadow, _, Some(_)) => Err(Unmoved::Same { name }),
-            (Mode::Live, _, Some(plan)) => Ok((name, slot.succeeded_by(plan, generation))),
-            (Mode::Live, None, None) => {
-                let Some(plan) = slot.previous.clone() else { return Err(Unmoved::NothingBefore { name }) };
-                Ok((name, slot.succeeded_by(plan, generation)))
-            }
+            (Mode::Live, _, Some(plan)) => Ok((name, slot.succeeded_by(plan, at))),
+            (_, None, None) if slot.previous.is_none() => Err(Unmoved::Stopped { name }),
+            (Mode::Live, None, None) => Ok((name, slot.brought_back(at))),
             (Mode::Shadow, plan, None) => {
                 let Some(plan) = plan.clone().or_else(|| slot.previous.clone()) else {
-                    return Err(Unmoved::NothingBefore { name });
+                    return Err(Unmoved::Stopped { name });
                 };
-                let alone = Slot { plan: None, generation, ..slot };
+                let generation = at.generation;
+                let alone = Slot { plan: None, retracted: None, is_off: false, generation, ..slot };
                 Ok((name, alone.shadowed_by(plan, generation)))
             }
         }
     }
 
     fn unknown(&self, name: String) -> Unmoved {
-        Unmoved::Unknown { name, names: self.slots.keys().cloned().collect() }
+        Unmoved::Unknown { name, names: self.plans().map(|(name, _)| name.to_owned()).collect() }
+    }
+}
+
+/// The generation that is being made, and when.
+#[derive(Clone, Copy)]
+struct At {
+    generation: u64,
+    now_ms: Timestamp,
+}
+
+impl At {
+    fn came(self, before: Option<u64>) -> Came {
+        Came { at_ms: self.now_ms, generation: self.generation, before }
     }
 }
 
@@ -373,18 +339,99 @@ impl Slot {
         self.plan.as_ref() == Some(plan) || shadow == Some(plan)
     }
 
+    /// The build that runs came less than its `rollback_window` ago; or nothing runs, and the one that did went less
+    /// than its own ago.
+    pub fn is_in_window(&self, now_ms: Timestamp) -> bool {
+        let window = self.plan.as_ref().or(self.previous.as_ref()).map_or(0, |plan| plan.rollback_window_ms);
+        let window = Timestamp::try_from(window).unwrap_or(Timestamp::MAX);
+        self.came.is_some_and(|came| now_ms < came.at_ms.saturating_add(window))
+    }
+
+    /// Nothing is to run, and what the name knew is kept for when something does.
+    pub fn is_dormant(&self, now_ms: Timestamp) -> bool {
+        !self.is_taken() && (self.is_off || self.is_in_window(now_ms))
+    }
+
+    /// Generations that lanes may still name.
+    pub fn generations(&self) -> impl Iterator<Item = u64> {
+        let shadow = self.shadow.as_ref().map(|shadow| shadow.generation);
+        let came = self.came.into_iter().flat_map(|came| [Some(came.generation), came.before]);
+        [Some(self.generation), shadow].into_iter().chain(came).flatten()
+    }
+
+    /// What is to become of the name where some lane cannot run `plan`. It goes back, or forward if it is a roll-back
+    /// that the lane cannot run; and only what was the first of its name is taken out. None: each lane goes on with
+    /// what it runs.
+    pub fn way_out(&self, name: &str, reason: &str) -> Option<Proposal> {
+        let (name, reason) = (name.to_owned(), reason.to_owned());
+        let fingerprint = self.plan.as_ref()?.fingerprint();
+        let before = self.came.map(|came| came.before);
+        // Rosters that are older than that know of nobody who came after nobody.
+        let is_successor = before.is_none_or(|before| before.is_some());
+        if self.previous.is_some() && is_successor {
+            return Some(Proposal::RollBack { name, which: Which::Build(fingerprint), reason });
+        }
+        if self.retracted.is_some() {
+            return Some(Proposal::GoForward { name, fingerprint, reason });
+        }
+        let is_first =
+            self.came.is_some_and(|came| came.generation == self.generation && came.before.is_none());
+        is_first.then_some(Proposal::Remove { name, why: Removal::Failed { fingerprint, reason } })
+    }
+
     /// The plan is live from here on, and what was there to go back to stays so.
-    fn succeeded_by(self, plan: Plan, generation: u64) -> Slot {
+    fn succeeded_by(self, plan: Plan, at: At) -> Slot {
         let plan = Plan { mode: Mode::Live, ..plan };
         let fingerprint = plan.fingerprint();
-        let mut before = [self.plan, self.previous].into_iter().flatten();
-        let previous = before.find(|before| before.fingerprint() != fingerprint);
-        Slot { plan: Some(plan), previous, generation, ..Slot::default() }
+        let is_same = |other: &Plan| other.fingerprint() == fingerprint;
+        let came = match &self.plan {
+            Some(before) if is_same(before) => self.came,
+            Some(_) => Some(at.came(Some(self.generation))),
+            None => Some(at.came(self.shadow.as_ref().map(|shadow| shadow.generation))),
+        };
+        let previous = [self.plan, self.previous].into_iter().flatten().find(|before| !is_same(before));
+        Slot { plan: Some(plan), previous, generation: at.generation, came, ..Slot::default() }
     }
 
     fn shadowed_by(self, plan: Plan, generation: u64) -> Slot {
         let plan = Plan { mode: Mode::Shadow, ..plan };
-        Slot { shadow: Some(Shadow { plan, generation }), ..self }
+        Slot { shadow: Some(Shadow { plan, generation }), is_off: false, ..self }
+    }
+
+    /// What ran last runs again where nothing does.
+    fn brought_back(self, at: At) -> Slot {
+        let plan = self.previous.map(|plan| Plan { mode: Mode::Live, ..plan });
+        let came = Some(at.came(Some(self.generation)));
+        Slot { plan, generation: at.generation, rejected: self.rejected, came, ..Slot::default() }
+    }
+
+    /// Going back once more would go forward again.
+    fn gone_back(
+        self,
+        name: String,
+        current: String,
+        reason: String,
+        at: At,
+    ) -> Result<(String, Slot), Unmoved> {
+        let Some(previous) = self.previous else {
+            return Err(match self.rejected {
+                Some(rejected) if self.came.is_none_or(|came| came.before.is_some()) => {
+                    Unmoved::WentBack { name, reason: rejected.reason }
+                }
+                _ => Unmoved::NothingBefore { name },
+            });
+        };
+        let slot = Slot {
+            plan: Some(Plan { mode: Mode::Live, ..previous }),
+            previous: None,
+            generation: at.generation,
+            rejected: Some(Rejected { fingerprint: current, reason }),
+            shadow: self.shadow,
+            retracted: self.plan,
+            came: Some(at.came(Some(self.generation))),
+            is_off: false,
+        };
+        Ok((name, slot))
     }
 }
 

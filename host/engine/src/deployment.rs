@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gridwatch_core::Timestamp;
 use gridwatch_core::judge::{GuestLog, Limits, Module};
 use gridwatch_core::roster;
 pub use gridwatch_core::roster::{Mode, OnFault, OnNewState};
@@ -28,6 +29,8 @@ pub struct Deployment {
     pub faults_max: usize,
     /// The roster's that brought it; 0 without a roster.
     pub generation: u64,
+    /// Wall time, ms since 1970, at which the roster brought the build, where that is known.
+    pub came_ms: Option<Timestamp>,
     /// What it takes the place of goes on in silence for so long, to go back to.
     pub rollback_window: Duration,
     /// Whether it is heard.

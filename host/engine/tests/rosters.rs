@@ -60,6 +60,27 @@ fn only_the_last_generations_are_kept() {
     }
     assert_eq!(store.list("rosters/").unwrap().len(), 1_000);
     assert_eq!(rosters.latest().unwrap().generation, 1_020);
+    assert!(rosters.of_generation(20).unwrap().is_none());
+}
+
+/// Who was deployed a thousand changes ago still runs, and is asked for by its generation after a restart.
+#[test]
+fn generations_that_brought_what_runs_are_kept() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let rosters = Rosters::new(store.clone());
+    for digest in ["before", "quiet"] {
+        rosters.propose(&deploy("quiet", digest)).unwrap();
+    }
+    for n in 0..1_020 {
+        rosters.propose(&deploy("busy", &n.to_string())).unwrap();
+    }
+    let digest = |generation| {
+        let roster = rosters.of_generation(generation).unwrap()?;
+        Some(roster.slots["quiet"].plan.clone()?.digest)
+    };
+    let kept = [1, 2, 3].map(digest);
+    assert_eq!(kept, [Some("sha256:before".into()), Some("sha256:quiet".into()), None]);
+    assert_eq!(store.list("rosters/").unwrap().len(), 1_002);
 }
 
 #[test]

@@ -129,6 +129,7 @@ impl Past {
                 faults_max: 5,
                 generation: *generation,
                 // Who is kept warm says nothing.
+                came_ms: None,
                 rollback_window: Duration::ZERO,
                 mode: plan.mode,
                 log: Arc::new(NoLog),

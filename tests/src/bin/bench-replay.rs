@@ -91,6 +91,7 @@ fn gridwatch(input: &Input, feed: &MemoryFeed, modules: &[Arc<dyn Module>]) -> u
             faults_max: 5,
             generation: 0,
             mode: gridwatch_engine::deployment::Mode::Live,
+            came_ms: None,
             rollback_window: Duration::ZERO,
             log: Arc::new(NoLog),
         })

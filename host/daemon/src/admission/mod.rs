@@ -109,6 +109,7 @@ impl Candidate {
             on_new_state: admitted.settings.on_new_state,
             faults_max: admitted.settings.faults_max as usize,
             generation: 0,
+            came_ms: None,
             rollback_window: Duration::ZERO,
             // Without a roster there is nobody to shadow.
             mode: Mode::Live,
@@ -136,18 +137,16 @@ fn code_cache_dir() -> Option<PathBuf> {
         .or_else(|| from("HOME").map(|home| home.join(".cache/gridwatch/code")))
 }
 
-/// Looks at every file, several at a time: a start should not wait for one detector after the other. `recent` are
-/// readings of lanes that run, on which they are tried, too.
-pub fn admit(sandbox: &Sandbox, found: Vec<Found>, recent: &[Evidence]) -> Vec<Candidate> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+/// Looks at every file, several at a time: a start should not wait for one detector after the other.
+pub fn admit(sandbox: &Sandbox, found: Vec<Found>) -> Vec<Candidate> {
     let next = AtomicUsize::new(0);
-    let examiner = Examiner::default();
+    let round = Round::default();
     let candidates = Mutex::new(Vec::with_capacity(found.len()));
     std::thread::scope(|scope| {
-        for _ in 0..threads.min(found.len()) {
+        for _ in 0..threads().min(found.len()) {
             scope.spawn(|| {
                 while let Some(found) = found.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let candidate = candidate(sandbox, &examiner, found, recent);
+                    let candidate = round.admit(sandbox, found);
                     lock(&candidates).push(candidate);
                 }
             });
@@ -158,17 +157,36 @@ pub fn admit(sandbox: &Sandbox, found: Vec<Found>, recent: &[Evidence]) -> Vec<C
     candidates
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// So many files are looked at at a time.
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn candidate(sandbox: &Sandbox, examiner: &Examiner, found: &Found, recent: &[Evidence]) -> Candidate {
-    let verdict = match judge(sandbox, examiner, found, recent) {
-        Ok(Some(admitted)) => Verdict::Admitted(Box::new(admitted)),
-        Ok(None) => Verdict::Disabled,
-        Err(refused) => Verdict::Refused(refused),
-    };
-    Candidate { name: found.name.clone(), file: found.file.clone(), verdict }
+/// Files that come together are tried on the same readings, those with the same module and settings once.
+#[derive(Default)]
+pub struct Round {
+    examiner: Examiner,
+    recent: Vec<Evidence>,
+}
+
+impl Round {
+    /// `recent` are readings of lanes that run, on which they are tried, too.
+    pub fn of(recent: Vec<Evidence>) -> Round {
+        Round { examiner: Examiner::default(), recent }
+    }
+
+    pub fn admit(&self, sandbox: &Sandbox, found: &Found) -> Candidate {
+        let verdict = match judge(sandbox, &self.examiner, found, &self.recent) {
+            Ok(Some(admitted)) => Verdict::Admitted(Box::new(admitted)),
+            Ok(None) => Verdict::Disabled,
+            Err(refused) => Verdict::Refused(refused),
+        };
+        Candidate { name: found.name.clone(), file: found.file.clone(), verdict }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// `None` where it is switched off; then its module is not even looked at.

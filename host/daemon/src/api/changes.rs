@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use gridwatch_core::roster::{Mode, Proposal, Unmoved};
+use gridwatch_core::roster::{Mode, Proposal, Removal, Unmoved, Which};
 use gridwatch_engine::foundry::rosters::RosterLogError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -40,7 +40,7 @@ pub async fn rollback(
     headers: HeaderMap,
 ) -> Result<(StatusCode, Json<Proposed>), Problem> {
     let reason = "by hand, by way of the API".to_owned();
-    propose(&api, &headers, Proposal::RollBack { name, fingerprint: None, reason }).await
+    propose(&api, &headers, Proposal::RollBack { name, which: Which::Last, reason }).await
 }
 
 /// What is to become of what is there under the name.
@@ -86,12 +86,12 @@ pub async fn mode(
     let wanted: WantedMode = serde_json::from_slice(&body).map_err(|error| {
         Problem::bad(format!("{error}; write for example {{\"mode\": \"live\"}}, or \"shadow\", or \"off\""))
     })?;
-    let mode = match wanted.mode {
-        ModeName::Live => Some(Mode::Live),
-        ModeName::Shadow => Some(Mode::Shadow),
-        ModeName::Off => None,
+    let proposal = match wanted.mode {
+        ModeName::Live => Proposal::SetMode { name, mode: Mode::Live },
+        ModeName::Shadow => Proposal::SetMode { name, mode: Mode::Shadow },
+        ModeName::Off => Proposal::Remove { name, why: Removal::Off },
     };
-    propose(&api, &headers, Proposal::SetMode { name, mode }).await
+    propose(&api, &headers, proposal).await
 }
 
 /// A quarantined detector is to judge again at once, with what it knew.

@@ -430,12 +430,14 @@ impl Look {
 
     /// What was tried last and taken back.
     fn rejected(&self, name: &str) -> Option<String> {
-        let rejected = self.slot(name)?.rejected.as_ref()?;
-        Some(format!("what came last is taken back: {}", rejected.reason))
+        let slot = self.slot(name)?;
+        let rejected = slot.rejected.as_ref()?;
+        let became = if slot.is_taken() { "what came last is taken back" } else { "does not run" };
+        Some(format!("{became}: {}", rejected.reason))
     }
 
     fn before(&self, slot: &Slot) -> Option<Before> {
-        let previous = slot.plan.as_ref().and(slot.previous.as_ref())?;
+        let previous = slot.previous.as_ref()?;
         // What is kept warm in a lane is known best.
         let all = self.snapshot.lanes.iter().flat_map(|lane| &lane.detectors);
         let warm = all.into_iter().find(|seat| seat.role == Role::Warm && seat.digest == previous.digest);
@@ -450,7 +452,7 @@ impl Look {
         let all = self.snapshot.lanes.iter().flat_map(|lane| &lane.detectors);
         all.into_iter().find(|seat| seat.role == Role::Warm && seat.detector == name)?;
         let window = self.plan(name)?.rollback_window_ms as i64;
-        let until = self.board.since.get(name)?.saturating_add(window);
+        let until = self.slot(name)?.came?.at_ms.saturating_add(window);
         (until > now_ms()).then(|| rfc3339(until))
     }
 }

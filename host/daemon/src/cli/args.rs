@@ -87,6 +87,12 @@ pub struct RollbackArgs {
     /// Why; said to who tries the same file again
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// What is live is to go back, and its shadow stays; otherwise a shadow, where there is one, is taken out first
+    #[arg(long, conflicts_with = "shadow")]
+    pub live: bool,
+    /// The shadow is to be taken out, or nothing
+    #[arg(long)]
+    pub shadow: bool,
     /// Print what was done as JSON
     #[arg(long)]
     pub json: bool,

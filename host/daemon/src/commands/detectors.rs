@@ -23,7 +23,7 @@ pub fn detectors(args: &DetectorsArgs) -> Result<(), Failure> {
     }
     let found = admission::scan(&config.detectors.dir).map_err(|error| Failure::Start(error.to_string()))?;
     let sandbox = admission::sandbox().map_err(|error| Failure::Start(error.to_string()))?;
-    let candidates = admission::admit(&sandbox, found, &[]);
+    let candidates = admission::admit(&sandbox, found);
     let mut out = Out::new();
     if args.json {
         let list: Vec<Value> = candidates.iter().map(as_json).collect();

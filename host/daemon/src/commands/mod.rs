@@ -81,7 +81,7 @@ fn usual_dir() -> PathBuf {
 /// Those of a directory. What is refused is said and left out; none at all is an error.
 fn detectors_in(sandbox: &Sandbox, dir: &Path) -> Result<Vec<Candidate>, Failure> {
     let found = admission::scan(dir).map_err(|error| Failure::Start(error.to_string()))?;
-    let candidates = admission::admit(sandbox, found, &[]);
+    let candidates = admission::admit(sandbox, found);
     for candidate in &candidates {
         if let Some(refused) = candidate.refused() {
             tracing::error!(

@@ -22,7 +22,8 @@ pub fn release(args: &ReleaseArgs) -> Result<(), Failure> {
         out.line(json!({"detector": args.name, "generation": roster.generation}).to_string())?;
     } else {
         out.line(format!(
-            "{} judges again with what it knew, where it was quarantined (generation {})",
+            "{} is to judge again with what it knew, where it is quarantined (generation {}); the log says when lanes have, or \
+             why one cannot",
             args.name, roster.generation
         ))?;
     }

@@ -83,7 +83,7 @@ fn detectors(args: &ReplayArgs, config: &Config) -> Result<Vec<Candidate>, Failu
         return super::detectors_in(&sandbox, &config.detectors.dir);
     }
     let found = args.detectors.iter().map(|file| admission::one_file(file));
-    let candidates = admission::admit(&sandbox, found.collect(), &[]);
+    let candidates = admission::admit(&sandbox, found.collect());
     for (at, candidate) in candidates.iter().enumerate() {
         if let Some(refused) = candidate.refused() {
             return Err(Failure::Start(format!("{}: {}", candidate.file.display(), refused.reason)));

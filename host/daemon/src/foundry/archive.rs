@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use gridwatch_core::Timestamp;
 use gridwatch_core::roster::{Plan, Roster, Slot};
 use gridwatch_engine::deployment::{Deployment, Deployments, GoneDeployment};
 use gridwatch_engine::foundry::rosters::{RosterLogError, Rosters};
@@ -41,12 +42,24 @@ impl Archive {
         shared.logs.entry(name.to_owned()).or_insert_with(|| admitted.log.clone());
     }
 
-    /// All that a roster wants to run. What is refused by now is said and left out.
-    pub fn all(&self, roster: &Roster) -> Result<Vec<Arc<Deployment>>, RosterLogError> {
+    /// All that a roster wants to run, of which some is `known` from an earlier one. What is refused by now is said and
+    /// left out.
+    pub fn all(
+        &self,
+        roster: &Roster,
+        known: &[Arc<Deployment>],
+    ) -> Result<Vec<Arc<Deployment>>, RosterLogError> {
+        let known: BTreeMap<(&str, u64), &Arc<Deployment>> =
+            known.iter().map(|known| ((known.name.as_str(), known.generation), known)).collect();
         let mut deployments = Vec::new();
         for (name, slot) in &roster.slots {
-            for (plan, generation) in plans_of(slot) {
-                match self.deployment_of(name, plan, generation) {
+            for of in generations_of(slot) {
+                let generation = of.number;
+                if let Some(known) = known.get(&(name.as_str(), generation)) {
+                    deployments.push(Arc::clone(known));
+                    continue;
+                }
+                match self.deployment_of(name, of) {
                     Ok(deployment) => deployments.push(deployment),
                     Err(Unavailable::Log(error)) => return Err(error),
                     Err(Unavailable::Refused(what)) => {
@@ -62,7 +75,7 @@ impl Archive {
         let shared = self.lock();
         let label = |name: &str, slot: &Slot| {
             // What is live speaks for the name; what shadows alone, too.
-            let module = shared.module(&plans_of(slot).next()?.0.digest)?;
+            let module = shared.module(&generations_of(slot).next()?.plan.digest)?;
             let shadow = slot.shadow.as_ref().and_then(|shadow| shared.module(&shadow.plan.digest));
             Some(Label::new(name, module, shadow, shared.logs.get(name)?.clone()))
         };
@@ -72,8 +85,7 @@ impl Archive {
     fn deployment_of(
         &self,
         name: &str,
-        plan: &Plan,
-        generation: u64,
+        Generation { plan, number: generation, came_ms }: Generation<'_>,
     ) -> Result<Arc<Deployment>, Unavailable> {
         let module = self.module(&plan.digest)?;
         let mut shared = self.lock();
@@ -87,6 +99,7 @@ impl Archive {
             on_new_state: plan.on_new_state,
             faults_max: plan.faults_max as usize,
             generation,
+            came_ms,
             rollback_window: Duration::from_millis(plan.rollback_window_ms),
             mode: plan.mode,
             log: log.clone(),
@@ -110,10 +123,29 @@ impl Archive {
     }
 }
 
-/// What is to run under a name, heard or not, with the generations that brought it.
-fn plans_of(slot: &Slot) -> impl Iterator<Item = (&Plan, u64)> {
-    let live = slot.plan.as_ref().map(|plan| (plan, slot.generation));
-    live.into_iter().chain(slot.shadow.as_ref().map(|shadow| (&shadow.plan, shadow.generation)))
+/// A plan of a roster, the generation that brought it, and (ms since 1970) when its build came.
+#[derive(Clone, Copy)]
+struct Generation<'a> {
+    plan: &'a Plan,
+    number: u64,
+    came_ms: Option<Timestamp>,
+}
+
+/// What is to run under a name, heard or not.
+fn generations_of(slot: &Slot) -> impl Iterator<Item = Generation<'_>> {
+    let came_ms = slot.came.map(|came| came.at_ms);
+    let live = slot.plan.as_ref().map(|plan| Generation { plan, number: slot.generation, came_ms });
+    let shadow = slot.shadow.as_ref().map(|shadow| Generation {
+        plan: &shadow.plan,
+        number: shadow.generation,
+        came_ms: None,
+    });
+    live.into_iter().chain(shadow)
+}
+
+/// What the roster names so, if it does.
+fn named<'a>(roster: &'a Roster, detector: &str, generation: u64) -> Option<Generation<'a>> {
+    generations_of(roster.slots.get(detector)?).find(|of| of.number == generation)
 }
 
 enum Unavailable {
@@ -141,15 +173,17 @@ impl Deployments for Archive {
             RosterLogError::Store(error) => GoneDeployment::Store { what: error.to_string() },
             error => GoneDeployment::Unknown { what: error.to_string() },
         };
-        let roster = self.rosters.of_generation(generation).map_err(failed)?;
-        let slot = roster.as_ref().and_then(|roster| roster.slots.get(detector));
-        let named = slot.and_then(|slot| plans_of(slot).find(|(_, of)| *of == generation));
-        let Some((plan, _)) = named else {
+        let mut roster = self.rosters.of_generation(generation).map_err(failed)?;
+        if roster.is_none() {
+            // What was brought long ago and runs is in the latest, too.
+            roster = Some(self.rosters.latest().map_err(failed)?);
+        }
+        let Some(of) = roster.as_ref().and_then(|roster| named(roster, detector, generation)) else {
             let what =
                 format!("the roster of generation {generation} is not kept any more, or says nothing of it");
             return Err(GoneDeployment::Unknown { what });
         };
-        self.deployment_of(detector, plan, generation).map_err(|unavailable| match unavailable {
+        self.deployment_of(detector, of).map_err(|unavailable| match unavailable {
             Unavailable::Log(error) => failed(error),
             Unavailable::Refused(what) => GoneDeployment::Refused { what },
         })

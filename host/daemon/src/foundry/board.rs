@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use gridwatch_core::Timestamp;
 use gridwatch_core::roster::Roster;
 
 use crate::admission::Refused;
@@ -11,8 +10,6 @@ use crate::admission::Refused;
 #[derive(Debug, Clone, Default)]
 pub struct Board {
     pub roster: Roster,
-    /// Since when each is followed, by name.
-    pub since: BTreeMap<String, Timestamp>,
     pub refused: BTreeMap<String, Refused>,
     pub disabled: Vec<String>,
 }

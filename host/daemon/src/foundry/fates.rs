@@ -1,7 +1,7 @@
 //! How lanes fare with what they are to run: what some cannot run is taken back for all, and how shadows compare is
 //! said now and then.
 
-use gridwatch_core::roster::{Proposal, Roster, Shadow, Slot};
+use gridwatch_core::roster::{Proposal, Roster, Shadow, Slot, Which};
 use gridwatch_engine::foundry::rosters::RosterLogError;
 use gridwatch_engine::lane::{Comparison, Counts};
 use gridwatch_engine::pipeline::Snapshot;
@@ -9,53 +9,59 @@ use gridwatch_engine::pipeline::Snapshot;
 use super::{By, Foundry};
 
 impl Foundry {
-    /// What a lane cannot run is run by none. True where something was taken back.
-    pub(super) fn take_back(&self, snapshot: &Snapshot) -> Result<bool, RosterLogError> {
-        let mut took_back = false;
+    /// What a lane cannot run is run by none.
+    pub(super) fn take_back(&mut self, snapshot: &Snapshot) -> Result<(), RosterLogError> {
+        let mut answers = Vec::new();
         for (name, slot) in &self.followed.slots {
             if let Some(shadow) = &slot.shadow
                 && let Some(reason) = shadow_failure(name, shadow, snapshot)
             {
-                let fingerprint = Some(shadow.plan.fingerprint());
-                let back = Proposal::RollBack { name: name.clone(), fingerprint, reason: reason.clone() };
-                let generation = shadow.generation;
-                tracing::error!(detector = name, generation, "shadows no more, anywhere: {reason}");
-                self.steps.note(name, "taken_back");
-                took_back |= self.propose(back, By::Fault)?;
+                let which = Which::Build(shadow.plan.fingerprint());
+                tracing::error!(
+                    detector = name,
+                    generation = shadow.generation,
+                    "shadows no more, anywhere: {reason}"
+                );
+                answers.push(Proposal::RollBack { name: name.clone(), which, reason });
                 continue;
             }
-            let Some(plan) = &slot.plan else { continue };
-            let Some(reason) = Self::failure(name, slot, snapshot) else { continue };
-            let (name, fingerprint) = (name.clone(), plan.fingerprint());
-            let back = match (&slot.previous, &slot.gone_back_from) {
-                (Some(_), _) => {
-                    Proposal::RollBack { name, fingerprint: Some(fingerprint), reason: reason.clone() }
+            let Some(reason) = failure(name, slot, snapshot) else { continue };
+            let generation = slot.generation;
+            let Some(answer) = slot.way_out(name, &reason) else {
+                if self.left.insert(name.clone(), generation) != Some(generation) {
+                    tracing::error!(
+                        detector = name,
+                        generation,
+                        "does not run everywhere, and there is nothing to go back to; where it does not, what ran goes \
+                         on: {reason}"
+                    );
                 }
-                (None, Some(_)) => Proposal::Return { name, fingerprint, reason: reason.clone() },
-                (None, None) if slot.rejected.is_none() => Proposal::Remove { name },
-                // Where it runs it goes on: what some lane cannot do is no reason to take it from all.
-                (None, None) => continue,
+                continue;
             };
-            tracing::error!(
-                detector = back.name(),
-                generation = slot.generation,
-                "is taken back everywhere: {reason}"
-            );
-            self.steps.note(back.name(), "taken_back");
-            took_back |= self.propose(back, By::Fault)?;
+            let what = match answer {
+                Proposal::GoForward { .. } => "cannot go back everywhere",
+                _ => "is taken back everywhere",
+            };
+            tracing::error!(detector = name, generation, "{what}: {reason}");
+            answers.push(answer);
         }
-        Ok(took_back)
+        for answer in answers {
+            self.steps.note(answer.name(), "taken_back");
+            self.propose(&answer, By::Fault)?;
+        }
+        Ok(())
     }
+}
 
-    /// Why some lane cannot run what it should. Where it has failed and what ran before was warm, that goes on there
-    /// already.
-    fn failure(name: &str, slot: &Slot, snapshot: &Snapshot) -> Option<String> {
-        snapshot.lanes.iter().find_map(|lane| {
-            let refused = lane.changes.refused.get(name)?;
-            let reason = || format!("lane {}: {}", lane.lane, refused.fault);
-            (refused.generation == slot.generation).then(reason)
-        })
-    }
+/// Why some lane cannot run what it should. Where it has failed and what ran before was warm, that goes on there
+/// already; a quarantine alone takes nothing back.
+fn failure(name: &str, slot: &Slot, snapshot: &Snapshot) -> Option<String> {
+    slot.plan.as_ref()?;
+    snapshot.lanes.iter().find_map(|lane| {
+        let refused = lane.changes.refused.get(name)?;
+        let reason = || format!("lane {}: {}", lane.lane, refused.fault);
+        (refused.generation == slot.generation).then(reason)
+    })
 }
 
 /// Why some lane cannot run a shadow any more. It hurts nobody there; the others need not find out by themselves.

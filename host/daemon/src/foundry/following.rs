@@ -58,7 +58,11 @@ fn words<'a>(before: Option<&Slot>, now: &'a Slot) -> (String, Option<&'a Plan>)
         (Some(reason), None, _) if shadow_before.is_some() => {
             (format!("is to have its shadow taken out: {reason}"), None)
         }
-        (Some(reason), _, _) => (format!("is to go back: {reason}"), live),
+        (Some(reason), _, None) => (format!("is to run no more: {reason}"), None),
+        (Some(reason), _, Some(_)) if before.is_some_and(|slot| slot.retracted.as_ref() == live) => {
+            (format!("cannot go back and is to go forward again: {reason}"), live)
+        }
+        (Some(reason), _, Some(_)) => (format!("is to go back: {reason}"), live),
         (None, Some(shadow), Some(_)) if shadow_before != Some(shadow) => {
             (format!("is to have {} as its shadow", shadow.digest), Some(shadow))
         }
@@ -78,7 +82,7 @@ fn words<'a>(before: Option<&Slot>, now: &'a Slot) -> (String, Option<&'a Plan>)
 mod tests {
     #![allow(clippy::unwrap_used)]
     use gridwatch_core::judge::Limits;
-    use gridwatch_core::roster::{Mode, OnFault, OnNewState, Proposal};
+    use gridwatch_core::roster::{Mode, OnFault, OnNewState, Proposal, Removal, Which};
 
     use super::*;
 
@@ -98,25 +102,40 @@ mod tests {
 
     #[test]
     fn what_others_did_is_told_in_words() {
-        let back = || Proposal::RollBack { name: "n".into(), fingerprint: None, reason: "by hand".into() };
-        let mode = |mode| Proposal::SetMode { name: "n".into(), mode };
+        let name = || "n".to_owned();
+        let back = || Proposal::RollBack { name: name(), which: Which::Last, reason: "by hand".into() };
+        let mode = |mode| Proposal::SetMode { name: name(), mode };
+        let off = Proposal::Remove { name: name(), why: Removal::Off };
+        let way_out = |roster: &Roster| roster.slots["n"].way_out("n", "lane 1").unwrap();
         let steps = [
             (deploy("a", Mode::Live), "is to run as a"),
             (deploy("b", Mode::Shadow), "is to have b as its shadow"),
             (back(), "is to have its shadow taken out: by hand"),
             (deploy("c", Mode::Shadow), "is to have c as its shadow"),
-            (mode(Some(Mode::Live)), "is to be live as c, which shadowed it"),
-            (Proposal::Release { name: "n".into() }, "is to judge again where it is quarantined"),
+            (mode(Mode::Live), "is to be live as c, which shadowed it"),
+            (Proposal::Release { name: name() }, "is to judge again where it is quarantined"),
             (back(), "is to go back: by hand"),
-            (mode(Some(Mode::Shadow)), "is to be a shadow"),
-            (mode(Some(Mode::Live)), "is to be live as a, which shadowed it"),
-            (mode(None), "is to run no more"),
+            (mode(Mode::Shadow), "is to be a shadow"),
+            (mode(Mode::Live), "is to be live as a, which shadowed it"),
+            (off, "is to run no more"),
+            (deploy("d", Mode::Live), "is to run as d"),
         ];
         let mut roster = Roster::default();
-        for (proposal, expected) in steps {
-            let next = roster.follow(proposal).unwrap();
+        let mut follow = |proposal: Proposal, expected: &str| {
+            let next = roster.follow(proposal, 0).unwrap();
             assert_eq!(words(roster.slots.get("n"), &next.slots["n"]).0, expected);
             roster = next;
+            roster.clone()
+        };
+        for (proposal, expected) in steps {
+            follow(proposal, expected);
         }
+        let forward = way_out(&follow(back(), "is to go back: by hand"));
+        follow(forward, "cannot go back and is to go forward again: lane 1");
+        let none = Roster::default();
+        let first = none.follow(deploy("a", Mode::Live), 0).unwrap();
+        let out = first.follow(way_out(&first), 0).unwrap();
+        let told = words(first.slots.get("n"), &out.slots["n"]).0;
+        assert_eq!(told, "is to run no more: lane 1");
     }
 }

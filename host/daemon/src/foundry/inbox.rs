@@ -78,11 +78,6 @@ impl Inbox {
         self.seen = now;
         looked
     }
-
-    /// It is to be taken once more.
-    pub fn forget(&mut self, name: &str) {
-        self.taken.remove(name);
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 //! proposed. What is to run is the roster in the store, which all processes follow; a lane that cannot follow takes it
 //! back for all.
 //!
-//! - `inbox` when a file is whole
+//! - `watch` its threads
+//! - `inbox` when a file is whole; `admissions` those that are being admitted, meanwhile
+//! - `looking` what changes in the directory, and what is done about it
 //! - `memory` what this process has seen in its directory, so that only what changed since is proposed
 //! - `archive` what ran and runs, by generation
 //! - `fates` how lanes fare with what they are to run, and what is taken back
@@ -12,12 +14,14 @@
 //! - `steps` what was done about files, counted
 //! - `history` what became of each detector, and by whom; `board` what is to run now
 
+mod admissions;
 mod archive;
 mod board;
 mod fates;
 mod following;
 mod history;
 mod inbox;
+mod looking;
 mod memory;
 mod steps;
 mod watch;
@@ -25,22 +29,19 @@ mod watch;
 pub use board::Board;
 pub use history::{By, Entry, History, What};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use gridwatch_core::judge::Module;
-use gridwatch_core::roster::{Proposal, Roster, Slot, Unmoved};
+use gridwatch_core::Timestamp;
+use gridwatch_core::roster::{Proposal, Roster, Unmoved};
 use gridwatch_core::sink::Store;
 use gridwatch_engine::deployment::{Deployment, Deployments};
-use gridwatch_engine::foundry::diff::{self, Found, Known, Step};
 use gridwatch_engine::foundry::rosters::{RosterLogError, Rosters};
 use gridwatch_sandbox::Sandbox;
-use notify::{RecursiveMode, Watcher};
 
-use crate::admission::{self, Admitted, Candidate, Refused, Verdict};
+use crate::admission::{self, Candidate, Refused};
 use crate::cli::Failure;
 use crate::http::Latch;
 use crate::wiring::{Label, Running};
@@ -55,16 +56,8 @@ pub use watch::Watch;
 /// The directory is looked at so often at least, whatever its watcher says; and not more often than that, so that
 /// what looks the same twice has been left alone for a while.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-/// What other processes have proposed is seen after so long.
-const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
-/// Lanes say within this what they have just read, or what comes is tried without.
-const RECENT_WAIT: Duration = Duration::from_millis(500);
-/// Of so many lanes: each costs as much as what is made up.
-const RECENT_LANES_MAX: usize = 2;
 /// Between two tries to reach the store.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
-/// How often the log says how shadows compare.
-const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What ran and what runs, for somebody who runs nothing.
 pub fn archive(rosters: Rosters, sandbox: Arc<Sandbox>) -> Arc<dyn Deployments> {
@@ -79,10 +72,19 @@ pub struct Foundry {
     archive: Arc<Archive>,
     inbox: Inbox,
     memory: Memory,
-    /// The generation that lanes are told to run, and since when.
+    /// The generation that lanes are told to run.
     followed: Roster,
     deployments: Vec<Arc<Deployment>>,
-    since: BTreeMap<String, (u64, Instant)>,
+    /// Something newer was proposed here.
+    has_proposed: bool,
+    /// What was admitted and what is gone, and nothing was done about it yet.
+    admitted: BTreeMap<String, Candidate>,
+    gone: BTreeSet<String>,
+    /// The memory is to be written, and the board to be shown.
+    is_unsaved: bool,
+    is_news: bool,
+    /// Generations that some lane cannot run and that are left as they are, by name: it was said.
+    left: BTreeMap<String, u64>,
     /// What lies in the directory and may not run.
     refused: BTreeMap<String, Refused>,
     disabled: Vec<String>,
@@ -113,7 +115,7 @@ impl Foundry {
         let sandbox = Arc::new(admission::sandbox().map_err(|error| Failure::Start(error.to_string()))?);
         let found = admission::scan(&dir).map_err(|error| Failure::Start(error.to_string()))?;
         let inbox = Inbox::of(found.iter().map(|found| (found.name.clone(), stamp_of(found))));
-        let candidates = admission::admit(&sandbox, found, &[]);
+        let candidates = admission::admit(&sandbox, found);
         let rosters = Rosters::new(store.clone());
         let archive = Arc::new(Archive::new(rosters.clone(), sandbox.clone()));
         let mut memory = Memory::new(instance);
@@ -127,32 +129,31 @@ impl Foundry {
             memory,
             followed: Roster::default(),
             deployments: Vec::new(),
-            since: BTreeMap::new(),
+            has_proposed: false,
+            admitted: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            is_unsaved: true,
+            is_news: false,
+            left: BTreeMap::new(),
             refused: BTreeMap::new(),
             disabled: Vec::new(),
             is_away: false,
             steps: Steps::default(),
             history,
         };
-        let gone: Vec<String> = foundry
-            .memory
-            .names()
-            .filter(|name| !candidates.iter().any(|here| here.name == **name))
-            .cloned()
-            .collect();
+        let here: Vec<String> = candidates.iter().map(|candidate| candidate.name.clone()).collect();
+        foundry.gone = foundry.memory.names().filter(|name| !here.contains(name)).cloned().collect();
+        foundry.admitted = candidates.into_iter().map(|of| (of.name.clone(), of)).collect();
         let roster = patiently(&goes_on, || {
-            let roster = foundry.rosters.latest()?;
-            foundry.take(&candidates, &roster, &*store)?;
-            gone.iter().try_for_each(|name| foundry.miss(name, &roster, &*store))?;
+            foundry.settle(&*store, Duration::MAX)?;
             foundry.rosters.latest()
         })?;
-        let deployments = patiently(&goes_on, || foundry.archive.all(&roster))?;
-        foundry.note(&roster);
+        let deployments = patiently(&goes_on, || foundry.archive.all(&roster, &[]))?;
         foundry.note_beginning(&roster);
         foundry.followed = roster;
         foundry.deployments.clone_from(&deployments);
         let runs = |name: &String| deployments.iter().any(|deployment| deployment.name == *name);
-        let dormant = candidates.iter().map(|candidate| candidate.name.clone()).filter(|name| !runs(name));
+        let dormant = here.into_iter().chain(dormant_of(&foundry.followed)).filter(|name| !runs(name));
         let beginning = Beginning { dormant: dormant.collect(), past: foundry.archive.clone(), deployments };
         Ok((foundry, beginning))
     }
@@ -169,14 +170,8 @@ impl Foundry {
 
     /// What is to run, and what may not.
     pub fn board(&self) -> Board {
-        let now = SystemTime::now();
-        let wall = |since: &Instant| {
-            let at = now.checked_sub(since.elapsed()).unwrap_or(now);
-            at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
-        };
         Board {
             roster: self.followed.clone(),
-            since: self.since.iter().map(|(name, (_, since))| (name.clone(), wall(since))).collect(),
             refused: self.refused.clone(),
             disabled: self.disabled.clone(),
         }
@@ -202,227 +197,27 @@ impl Foundry {
         self.refused.keys().map(String::as_str)
     }
 
-    /// From here on, on a thread of its own, until the watch is dropped.
-    pub fn watch(self, store: Arc<dyn Store>, running: Running, latch: Latch) -> Result<Watch, Failure> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let ours = stop.clone();
-        let thread = std::thread::Builder::new()
-            .name("foundry".to_owned())
-            .spawn(move || self.work(&*store, &running, &latch, &ours))
-            .map_err(|error| Failure::Start(format!("the foundry's thread: {error}")))?;
-        Ok(Watch::of(stop, thread))
-    }
-
-    fn work(mut self, store: &dyn Store, running: &Running, latch: &Latch, stop: &AtomicBool) {
-        let (wake, woken) = std::sync::mpsc::channel();
-        // Without a watcher the directory is looked at all the same, a little later.
-        let mut watcher = notify::recommended_watcher(move |_| {
-            let _ = wake.send(());
-        })
-        .ok();
-        if let Some(watcher) = &mut watcher
-            && let Err(error) = watcher.watch(&self.dir, RecursiveMode::NonRecursive)
-        {
-            tracing::debug!(%error, "the directory is not watched; it is looked at now and then");
-        }
-        // At once: what has changed while nobody was here is taken up by lanes that begin as they were.
-        let (mut followed, mut looked): (Option<Instant>, _) = (None, Instant::now());
-        let mut compared = Instant::now();
-        while !stop.load(Ordering::Acquire) {
-            // A watcher that is gone leaves the wait; what it has seen is seen by looking.
-            if woken.recv_timeout(LOOK_INTERVAL).is_err() && watcher.is_none() {
-                std::thread::sleep(LOOK_INTERVAL);
-            }
-            std::thread::sleep(LOOK_INTERVAL.saturating_sub(looked.elapsed()));
-            while woken.try_recv().is_ok() {}
-            looked = Instant::now();
-            if compared.elapsed() >= COMPARE_INTERVAL {
-                compared = looked;
-                fates::say_comparisons(&self.followed, &running.snapshot());
-            }
-            let is_due = followed.is_none_or(|followed| looked >= followed + FOLLOW_INTERVAL);
-            let done = self.look(store, running, latch).and_then(|changed| {
-                let took_back = self.take_back(&running.snapshot())?;
-                if changed || took_back || is_due {
-                    followed = Some(looked);
-                    self.follow(running)?;
-                }
-                Ok(())
-            });
-            if let Err(error) = done {
-                tracing::warn!("what is to run cannot be seen or changed now, tries again: {error}");
-                std::thread::sleep(RETRY_INTERVAL);
-            }
-        }
-    }
-
-    /// What has settled in the directory since the last look; true where something was proposed.
-    fn look(&mut self, store: &dyn Store, running: &Running, latch: &Latch) -> Result<bool, RosterLogError> {
-        let found = match admission::scan_quietly(&self.dir) {
-            Ok(found) => found,
-            // A directory that is away takes nobody's detectors with it.
-            Err(error) => {
-                if !std::mem::replace(&mut self.is_away, true) {
-                    tracing::error!("{error}; what runs goes on");
-                }
-                return Ok(false);
-            }
-        };
-        if std::mem::take(&mut self.is_away) {
-            tracing::info!(dir = %self.dir.display(), "the detectors directory is looked at again");
-        }
-        let looked =
-            self.inbox.look(found.iter().map(|found| (found.name.clone(), stamp_of(found))).collect());
-        if looked.settled.is_empty() && looked.gone.is_empty() {
-            return Ok(false);
-        }
-        let settled: Vec<admission::Found> =
-            found.into_iter().filter(|found| looked.settled.contains(&found.name)).collect();
-        let recent = running.recent(RECENT_WAIT, RECENT_LANES_MAX);
-        let candidates = admission::admit(&self.sandbox, settled, &recent);
-        let mut proposed = false;
-        let roster = self.rosters.latest()?;
-        let taken = self.take(&candidates, &roster, store);
-        if taken.is_err() {
-            // They are looked at again.
-            candidates.iter().for_each(|candidate| self.inbox.forget(&candidate.name));
-        }
-        proposed |= taken?;
-        for name in &looked.gone {
-            self.refused.remove(name);
-            self.disabled.retain(|disabled| disabled != name);
-            self.miss(name, &roster, store)?;
-            proposed = true;
-        }
-        self.tell(latch);
-        running.show(self.board());
-        Ok(proposed)
-    }
-
-    /// Does about each what `diff` says, and says it. True where something was proposed.
-    fn take(
-        &mut self,
-        candidates: &[Candidate],
-        roster: &Roster,
-        store: &dyn Store,
-    ) -> Result<bool, RosterLogError> {
-        let mut proposed = false;
-        for candidate in candidates {
-            let name = &candidate.name;
-            self.refused.remove(name);
-            self.disabled.retain(|disabled| disabled != name);
-            match &candidate.verdict {
-                Verdict::Refused(refused) => {
-                    let step = self.step(name, Found::Refused, roster, false);
-                    let runs = roster.slots.get(name).is_some_and(Slot::is_taken);
-                    tracing::error!(
-                        detector = name,
-                        file = %candidate.file.display(),
-                        outcome = step.name(),
-                        "not admitted{}: {}",
-                        if runs { "; the one before it goes on" } else { "" },
-                        refused.reason
-                    );
-                    self.refused.insert(name.clone(), refused.clone());
-                    let detail = Some(refused.reason.clone());
-                    self.history.note(Entry { detail, ..Entry::new(name, By::Directory, What::Refused) });
-                }
-                Verdict::Disabled => {
-                    self.step(name, Found::Disabled, roster, false);
-                    self.disabled.push(name.clone());
-                    proposed |= self.remove(name)?;
-                }
-                Verdict::Admitted(admitted) => proposed |= self.deploy(name, admitted, roster)?,
-            }
-        }
-        self.memory.save(store)?;
-        Ok(proposed)
-    }
-
-    /// What is to be done, counted.
-    fn step(&self, name: &str, found: Found<'_>, roster: &Roster, is_seen: bool) -> Step {
-        let known = Known { slot: roster.slots.get(name), is_seen, is_blank: self.memory.is_blank() };
-        let step = diff::step(found, known);
-        self.steps.note(name, step.name());
-        step
-    }
-
-    fn deploy(&mut self, name: &str, admitted: &Admitted, roster: &Roster) -> Result<bool, RosterLogError> {
-        let plan = admitted.plan();
-        self.archive.keep(name, admitted);
-        let step = self.step(name, Found::Admitted(&plan), roster, !self.memory.is_new(name, &plan));
-        tracing::info!(
-            detector = name,
-            version = admitted.module.descriptor().version,
-            digest = plan.digest,
-            outcome = step.name(),
-            "admitted: costs {}",
-            admitted.proof.cost
-        );
-        if !matches!(step, Step::Leave) {
-            let (digest, version) = (Some(plan.digest.clone()), admitted.module.descriptor().version.clone());
-            let entry = Entry::new(name, By::Directory, What::Admitted);
-            self.history.note(Entry { digest, version: Some(version), ..entry });
-        }
-        let proposed = match step {
-            Step::Propose => {
-                self.rosters.keep_module(&admitted.bytes)?;
-                self.propose(Proposal::Deploy { name: name.to_owned(), plan: plan.clone() }, By::Directory)?
-            }
-            Step::RolledBack { reason } => {
-                tracing::error!("{}", Unmoved::RolledBack { name: name.to_owned(), reason });
-                false
-            }
-            Step::Differs => {
-                tracing::warn!(
-                    detector = name,
-                    "the file here differs from what runs, and this process has not seen it change: what runs goes \
-                     on. Copy the file once more to have it run"
-                );
-                false
-            }
-            Step::Remove | Step::Refuse | Step::Leave | Step::Overtaken => false,
-        };
-        self.memory.note(name, &plan);
-        Ok(proposed)
-    }
-
-    fn remove(&mut self, name: &str) -> Result<bool, RosterLogError> {
-        self.memory.forget(name);
-        self.propose(Proposal::Remove { name: name.to_owned() }, By::Directory)
-    }
-
-    /// A file is there no more.
-    fn miss(&mut self, name: &str, roster: &Roster, store: &dyn Store) -> Result<(), RosterLogError> {
-        self.step(name, Found::Gone, roster, false);
-        self.remove(name)?;
-        self.memory.save(store)
-    }
-
-    /// True where it made a generation.
-    fn propose(&self, proposal: Proposal, by: By) -> Result<bool, RosterLogError> {
-        match self.rosters.propose(&proposal) {
+    fn propose(&mut self, proposal: &Proposal, by: By) -> Result<(), RosterLogError> {
+        match self.rosters.propose(proposal) {
             Ok(roster) => {
                 let entry = Entry::new(proposal.name(), by, What::Proposed);
                 let (generation, detail) = (Some(roster.generation), Some(proposal.to_string()));
                 self.history.note(Entry { generation, detail, ..entry });
                 tracing::info!(generation = roster.generation, "proposed: {proposal}");
-                Ok(true)
+                self.has_proposed = true;
             }
             Err(RosterLogError::Unmoved(unmoved @ (Unmoved::RolledBack { .. } | Unmoved::Full { .. }))) => {
                 tracing::error!("{unmoved}");
-                Ok(false)
             }
-            Err(RosterLogError::Unmoved(unmoved @ Unmoved::RunsLive { .. })) => {
-                tracing::info!("{unmoved}");
-                Ok(false)
-            }
+            Err(RosterLogError::Unmoved(unmoved @ Unmoved::RunsLive { .. })) => tracing::info!("{unmoved}"),
+            // Something else runs by now, and is to be followed.
             Err(RosterLogError::Unmoved(unmoved)) => {
+                self.has_proposed |= matches!(unmoved, Unmoved::Overtaken { .. });
                 tracing::debug!("nothing to change: {unmoved}");
-                Ok(false)
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 
     /// Tells the lanes what is to run.
@@ -430,27 +225,31 @@ impl Foundry {
         let read_at = Instant::now();
         let roster = self.rosters.latest()?;
         if roster.generation != self.followed.generation {
-            self.deployments = self.archive.all(&roster)?;
-            self.note(&roster);
+            self.deployments = self.archive.all(&roster, &self.deployments)?;
             self.note_of_others(&roster);
             self.followed = roster;
             running.relabel(self.labels());
             running.show(self.board());
         }
-        // What lies here and is switched off keeps what it knows, as it does where a run begins.
-        let dormant = self.disabled.iter().chain(self.memory.names()).cloned().collect();
+        self.has_proposed = false;
+        // What lies here and does not run keeps what it knows, as it does where a run begins.
+        let here = self.disabled.iter().chain(self.refused.keys()).chain(self.memory.names()).cloned();
+        let dormant = here.chain(dormant_of(&self.followed)).collect();
         running.want(self.deployments.clone(), dormant, read_at);
         Ok(())
     }
+}
 
-    fn note(&mut self, roster: &Roster) {
-        for (name, slot) in &roster.slots {
-            let known = self.since.get(name).map(|(generation, _)| *generation);
-            if known != Some(slot.generation) {
-                self.since.insert(name.clone(), (slot.generation, Instant::now()));
-            }
-        }
-    }
+/// Names that are not to run, and are remembered for when they are.
+fn dormant_of(roster: &Roster) -> impl Iterator<Item = String> {
+    let now_ms = now_ms();
+    let dormant = roster.slots.iter().filter(move |(_, slot)| slot.is_dormant(now_ms));
+    dormant.map(|(name, _)| name.clone())
+}
+
+/// Wall time, ms since 1970.
+fn now_ms() -> Timestamp {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Timestamp)
 }
 
 /// Again and again while the store is away.

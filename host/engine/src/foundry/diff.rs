@@ -87,7 +87,7 @@ pub fn step(found: Found<'_>, known: Known<'_>) -> Step {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use gridwatch_core::judge::Limits;
-    use gridwatch_core::roster::{Mode, OnFault, OnNewState, Proposal, Roster};
+    use gridwatch_core::roster::{Mode, OnFault, OnNewState, Proposal, Roster, Which};
 
     use super::*;
 
@@ -107,11 +107,11 @@ mod tests {
     /// `a` ran, then `b`; and then `b` was rolled back.
     fn rosters() -> [Roster; 4] {
         let deploy = |digest| Proposal::Deploy { name: "n".into(), plan: plan(digest) };
-        let back = Proposal::RollBack { name: "n".into(), fingerprint: None, reason: "by hand".into() };
+        let back = Proposal::RollBack { name: "n".into(), which: Which::Last, reason: "by hand".into() };
         let none = Roster::default();
-        let first = none.follow(deploy("a")).unwrap();
-        let second = first.follow(deploy("b")).unwrap();
-        let third = second.follow(back).unwrap();
+        let first = none.follow(deploy("a"), 0).unwrap();
+        let second = first.follow(deploy("b"), 0).unwrap();
+        let third = second.follow(back, 0).unwrap();
         [none, first, second, third]
     }
 

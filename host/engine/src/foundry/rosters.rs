@@ -3,15 +3,19 @@
 //! An object is created where none is, or not at all: that is the compare-and-swap, and a local directory
 //! has it as well as a bucket. The greatest generation counts; the last few are kept, to be looked at.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use gridwatch_core::Timestamp;
 use gridwatch_core::digest;
-use gridwatch_core::roster::{self, Proposal, Roster, RosterError, Unmoved};
+use gridwatch_core::roster::{self, Proposal, Roster, RosterError, Slot, Unmoved};
 use gridwatch_core::sink::{Store, StoreError};
 
 const ROSTERS: &str = "rosters/";
 const MODULES: &str = "modules/";
-/// Generations that are kept: lanes that live something again need to know what they named.
+/// Generations that are kept, beside those that the latest one names: lanes that live something again need to know
+/// what they named.
 const KEPT: usize = 1_000;
 /// Others may propose at the same time; so many times each of them may be first.
 const TRIES_MAX: usize = 20;
@@ -72,23 +76,25 @@ impl Rosters {
     /// Makes the proposal the next generation, and answers with that.
     pub fn propose(&self, proposal: &Proposal) -> Result<Roster, RosterLogError> {
         for _ in 0..TRIES_MAX {
-            let next = self.latest()?.follow(proposal.clone())?;
+            let next = self.latest()?.follow(proposal.clone(), now_ms())?;
             let name = name_of(next.generation);
             let unreadable = |what| RosterLogError::Unreadable { name: name.clone(), what };
             let bytes = roster::encode(&next).map_err(unreadable)?;
             // Where something is already it may be ours: an answer got lost, and the call was made again.
             if self.store.create(&name, bytes.clone())? || self.store.get(&name)? == bytes {
-                self.sweep();
+                self.sweep(&next);
                 return Ok(next);
             }
         }
         Err(RosterLogError::Contended)
     }
 
-    /// Leaves the last few. What fails here is done by the next one.
-    fn sweep(&self) {
+    /// Leaves the last few, and whatever brought what is to run. What fails here is done by the next one.
+    fn sweep(&self, latest: &Roster) {
         let Ok(names) = self.store.list(ROSTERS) else { return };
-        for name in names.iter().rev().skip(KEPT) {
+        let named: BTreeSet<String> =
+            latest.slots.values().flat_map(Slot::generations).map(name_of).collect();
+        for name in names.iter().rev().skip(KEPT).filter(|name| !named.contains(*name)) {
             if let Err(error) = self.store.delete(name) {
                 tracing::debug!(name, %error, "an old roster was not deleted");
             }
@@ -113,6 +119,11 @@ impl Rosters {
         }
         Err(RosterLogError::Forged { digest: digest.to_owned(), bytes: bytes.len() })
     }
+}
+
+/// Wall time, ms since 1970.
+fn now_ms() -> Timestamp {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Timestamp)
 }
 
 fn module_name(digest: &str) -> String {

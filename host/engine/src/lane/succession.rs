@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
+use gridwatch_core::Timestamp;
 use gridwatch_core::anomaly::EpisodeKey;
 use gridwatch_core::checkpoint::{DetectorState, KeptPart, OpenEpisode, Role};
 use gridwatch_core::decision::What;
@@ -172,9 +173,15 @@ impl Lane {
         warm.map(|hidden| (hidden.seat.deployment.name.as_str(), hidden.seat.deployment.generation))
     }
 
-    /// How long it is to be kept.
-    pub fn rollback_window(&self, detector: &str) -> Duration {
-        self.seat_of(detector).map_or(Duration::ZERO, |at| self.seats[at].deployment.rollback_window)
+    /// How long it is to be kept, and (wall time, ms since 1970) when what took its place came.
+    pub fn rollback_window(&self, detector: &str) -> (Duration, Option<Timestamp>) {
+        let deployment = self.seat_of(detector).map(|at| &self.seats[at].deployment);
+        deployment.map_or((Duration::ZERO, None), |of| (of.rollback_window, of.came_ms))
+    }
+
+    /// Who does not run, and is remembered.
+    pub fn dormant(&self) -> impl Iterator<Item = &str> {
+        self.dormant.iter().map(|state| state.name.as_str())
     }
 
     /// The generation of each who sits here.
@@ -259,9 +266,10 @@ impl Lane {
     ) -> Result<(), LaneError> {
         self.dismiss(|hidden| hidden.seat.deployment.name == detector);
         let state = if is_kept { self.state_of(detector)? } else { None };
+        self.dormant.retain(|state| state.name != detector);
+        self.dormant.extend(state.map(|state| DetectorState { episodes: Vec::new(), ..state }));
         let Some(at) = self.seat_of(detector) else { return Ok(()) };
         let seat = self.seats.remove(at);
-        self.dormant.extend(state.map(|state| DetectorState { episodes: Vec::new(), ..state }));
         if live {
             let (version, digest) = seat.identity();
             let explanation = format!("closed by the host: detector {detector} runs no more");

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gridwatch_core::durations::Durations;
 use gridwatch_core::judge::Fault;
@@ -125,8 +125,14 @@ pub struct Changes {
     under_way: Option<Candidate>,
     /// Of what is wanted, as of when a candidate was under way.
     looked_at: u64,
-    /// By detector: the generation that is kept warm, since when and for how long.
-    warm_since: BTreeMap<String, (u64, Instant, Duration)>,
+    /// Who is kept warm, by name, and until when. None before the first look: those were kept by an earlier life.
+    warm: Option<BTreeMap<String, Warm>>,
+}
+
+/// A build that is kept to go back to, for the window of the one that came.
+struct Warm {
+    generation: u64,
+    until: Instant,
 }
 
 enum Next {
@@ -138,14 +144,7 @@ enum Next {
 impl Changes {
     /// Of a lane that is open from now on.
     pub fn new() -> Self {
-        Changes {
-            opened: Instant::now(),
-            seen: 0,
-            awaiting: None,
-            under_way: None,
-            looked_at: 0,
-            warm_since: BTreeMap::new(),
-        }
+        Changes { opened: Instant::now(), seen: 0, awaiting: None, under_way: None, looked_at: 0, warm: None }
     }
 
     /// Between two steps of the worker.
@@ -202,9 +201,20 @@ impl Changes {
             None if busy_with.is_some() => self.looked_at = version,
             None => self.seen = version,
             Some(Next::Remove { detector, is_kept }) => {
+                let runs = lane.generations().any(|(name, _)| name == detector);
                 lane.remove(&detector, is_kept)?;
-                tracing::info!(lane = lane.name(), detector, position = lane.next(), "runs no more");
-                ours.note(&detector, Mode::Live, Outcome::Removed);
+                let position = lane.next();
+                if runs {
+                    tracing::info!(lane = lane.name(), detector, position, "runs no more");
+                    ours.note(&detector, Mode::Live, Outcome::Removed);
+                } else {
+                    tracing::info!(
+                        lane = lane.name(),
+                        detector,
+                        position,
+                        "what it knew is not kept any longer"
+                    );
+                }
             }
             Some(Next::Unshade(detector)) => {
                 lane.unshade(&detector)?;
@@ -334,31 +344,38 @@ impl Changes {
         Ok(Ok(()))
     }
 
-    /// What was kept warm for long enough is let go.
+    /// What was kept warm for long enough is let go. The time of one that an earlier life has kept goes on from when
+    /// the roster brought what took its place.
     fn cool(&mut self, lane: &mut Lane) {
-        if lane.kept_warm().next().is_none() {
-            self.warm_since.clear();
-            return;
-        }
         let now = Instant::now();
-        let mut cold = Vec::new();
-        let mut warm_since = BTreeMap::new();
+        let is_ours = self.warm.is_some() && lane.may_change();
+        let mut known = self.warm.take().unwrap_or_default();
+        let mut warm = BTreeMap::new();
         for (detector, generation) in lane.kept_warm() {
-            // Another one that is kept warm has a window of its own.
-            let known = self.warm_since.get(detector).filter(|known| known.0 == generation);
-            let known = known.copied().unwrap_or_else(|| (generation, now, lane.rollback_window(detector)));
-            let (_, since, window) = known;
-            warm_since.insert(detector.to_owned(), known);
-            if now >= since + window {
-                cold.push(detector.to_owned());
+            let known = known.remove(detector).filter(|known| known.generation == generation);
+            let known = known.unwrap_or_else(|| {
+                let (window, came_ms) = lane.rollback_window(detector);
+                let over = if is_ours { Duration::ZERO } else { came_ms.map_or(Duration::ZERO, since) };
+                Warm { generation, until: now + window.saturating_sub(over) }
+            });
+            warm.insert(detector.to_owned(), known);
+        }
+        warm.retain(|detector, warm| {
+            let is_kept = now < warm.until;
+            if !is_kept {
+                lane.let_go(detector);
+                tracing::debug!(lane = lane.name(), detector, "what ran before is not kept any longer");
             }
-        }
-        self.warm_since = warm_since;
-        for detector in cold {
-            lane.let_go(&detector);
-            tracing::debug!(lane = lane.name(), detector, "what ran before is not kept any longer");
-        }
+            is_kept
+        });
+        self.warm = Some(warm);
     }
+}
+
+/// How long ago that was, in ms since 1970.
+fn since(came_ms: i64) -> Duration {
+    let came = UNIX_EPOCH + Duration::from_millis(came_ms.max(0) as u64);
+    SystemTime::now().duration_since(came).unwrap_or_default()
 }
 
 /// The first thing that is not as it should be. What was refused here is not tried again.
@@ -368,11 +385,17 @@ fn next(lane: &Lane, wanted: &Wanted, busy_with: Option<&str>, ours: &LaneShared
     let may_come = |deployment: &Deployment| {
         busy_with.is_none() || (is_free(&deployment.name) && lane.takes_seat_at_once(deployment))
     };
+    let is_named = |name: &str| {
+        let is_dormant = wanted.dormant.iter().any(|dormant| dormant == name);
+        is_dormant || wanted.deployments.contains_key(name) || wanted.shadows.contains_key(name)
+    };
+    // What was taken out long ago is not remembered any longer.
+    if let Some(detector) = lane.dormant().find(|name| is_free(name) && !is_named(name)) {
+        return Some(Next::Remove { detector: detector.to_owned(), is_kept: false });
+    }
     let running: BTreeMap<&str, u64> = lane.generations().filter(|(name, _)| is_free(name)).collect();
     if let Some(detector) = running.keys().find(|name| !wanted.deployments.contains_key(**name)) {
-        let is_kept = wanted.shadows.contains_key(*detector)
-            || wanted.dormant.iter().any(|dormant| dormant == detector);
-        return Some(Next::Remove { detector: (*detector).to_owned(), is_kept });
+        return Some(Next::Remove { detector: (*detector).to_owned(), is_kept: is_named(detector) });
     }
     let mut report = lock(&ours.changes);
     // Nobody goes back a generation: what runs may be newer than what this process has heard of.

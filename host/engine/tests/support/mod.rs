@@ -35,6 +35,7 @@ pub fn deployment(module: NativeModule, generation: u64) -> Arc<Deployment> {
         on_new_state: OnNewState::Refuse,
         faults_max: 5,
         generation,
+        came_ms: None,
         rollback_window: Duration::from_secs(60),
         mode: Mode::Live,
         log: Arc::new(NoLog),
