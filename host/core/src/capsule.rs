@@ -2,13 +2,15 @@
 //!
 //! Layout: `GWCA`, version (u16, big-endian), SHA-256 of the body, body (postcard). The digest is its name.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::Timestamp;
 use crate::batch::{BatchView, Sensor};
 use crate::digest;
-use crate::finding::Finding;
+use crate::finding::{Finding, Subject};
 use crate::judge::{Fault, Limits, Saved, States};
 use crate::reading::Quantity;
 use crate::record::Position;
@@ -50,6 +52,21 @@ pub struct Capsule {
 pub struct Knowledge {
     pub saved: Saved,
     pub states: Vec<(u32, States)>,
+}
+
+impl Knowledge {
+    fn state_of(&self, sensor: u32) -> Option<&[u8]> {
+        let mut first = 0;
+        for (count, states) in &self.states {
+            if sensor < first + count {
+                let at = (sensor - first) as usize;
+                let start = at.checked_sub(1).map_or(Some(0), |before| states.ends.get(before).copied())?;
+                return states.bytes.get(start as usize..*states.ends.get(at)? as usize);
+            }
+            first += count;
+        }
+        None
+    }
 }
 
 /// One call, and what came of it.
@@ -139,6 +156,49 @@ impl Capsule {
         Ok(Sealed { digest: digest::hex(&digest), bytes })
     }
 
+    /// About what it comes to when sealed, without its module.
+    pub fn estimated_bytes(&self) -> usize {
+        let attribute = |(name, value): &(String, String)| name.len() + value.len() + 2;
+        let sensor = |of: &Sensor| of.id.len() + 2 + of.attributes.iter().map(attribute).sum::<usize>();
+        let states = self.before.iter().flat_map(|before| &before.states);
+        let known = states.map(|(_, states)| states.bytes.len() + states.ends.len() * 4).sum::<usize>();
+        let shared = self.before.as_ref().map_or(0, |before| before.saved.shared.len());
+        self.sensors.iter().map(sensor).sum::<usize>() + known + shared
+    }
+
+    /// Leaves only the sensors that occur in its readings, numbered anew. What a detector knows of no one sensor stays;
+    /// one that looks from a sensor at another may answer otherwise then.
+    pub fn leave_out_others(&mut self) {
+        let Capsule { sensors, before, steps, .. } = self;
+        let columns = |step: &mut Step| match &mut step.call {
+            StepCall::Observe(columns) => std::mem::take(&mut columns.sensors),
+            StepCall::Advance(_) => Vec::new(),
+        };
+        let of_steps: Vec<Vec<u32>> = steps.iter_mut().map(columns).collect();
+        let kept: Vec<u32> =
+            of_steps.iter().flatten().copied().collect::<BTreeSet<u32>>().into_iter().collect();
+        let number = |sensor: &u32| kept.binary_search(sensor).map_or(u32::MAX, |at| at as u32);
+        for (step, of_step) in steps.iter_mut().zip(&of_steps) {
+            if let StepCall::Observe(columns) = &mut step.call {
+                columns.sensors = of_step.iter().map(number).collect();
+            }
+            for finding in step.outcome.iter_mut().flatten() {
+                if let Subject::Sensor(sensor) = &mut finding.subject {
+                    *sensor = number(sensor);
+                }
+            }
+        }
+        *sensors = kept.iter().filter_map(|sensor| sensors.get(*sensor as usize).cloned()).collect();
+        if let Some(before) = before {
+            let mut of_kept = States::default();
+            for state in kept.iter().map_while(|sensor| before.state_of(*sensor)) {
+                of_kept.bytes.extend_from_slice(state);
+                of_kept.ends.push(of_kept.bytes.len() as u32);
+            }
+            before.states = vec![(of_kept.ends.len() as u32, of_kept)];
+        }
+    }
+
     pub fn open(bytes: &[u8]) -> Result<Capsule, CapsuleError> {
         if bytes.len() < HEADER_BYTES || &bytes[..4] != MAGIC {
             return Err(CapsuleError::NotACapsule);
@@ -173,7 +233,7 @@ pub fn parts_of(name: &str) -> Option<(Timestamp, &str)> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
     use crate::judge::Call;
 
@@ -236,6 +296,31 @@ mod tests {
         let mut newer = GOLDEN.to_vec();
         newer[5] = 9;
         assert_eq!(Capsule::open(&newer), Err(CapsuleError::Version { version: 9 }));
+    }
+
+    #[test]
+    fn only_sensors_of_its_readings_are_left_and_keep_what_is_known_of_them() {
+        let mut capsule = sample();
+        let id = |n: u32| Sensor { id: format!("meter-{n}"), attributes: Vec::new() };
+        capsule.sensors = (0..6).map(id).collect();
+        // Three, then two; the last is not known yet.
+        let of = |states: &[&[u8]]| {
+            let ends = states.iter().scan(0, |end, state| {
+                *end += state.len() as u32;
+                Some(*end)
+            });
+            (states.len() as u32, States { ends: ends.collect(), bytes: states.concat() })
+        };
+        let states = vec![of(&[b"a", b"", b"ccc"]), of(&[b"dd", b"e"])];
+        capsule.before.as_mut().unwrap().states = states;
+        let StepCall::Observe(columns) = &mut capsule.steps[1].call else { panic!("no readings") };
+        columns.sensors = vec![5, 3, 1, 3, 2];
+        capsule.leave_out_others();
+        let ids: Vec<&str> = capsule.sensors.iter().map(|sensor| sensor.id.as_str()).collect();
+        assert_eq!(ids, ["meter-1", "meter-2", "meter-3", "meter-5"]);
+        assert_eq!(capsule.before.unwrap().states, [of(&[b"", b"ccc", b"dd"])]);
+        let StepCall::Observe(columns) = &capsule.steps[1].call else { panic!("no readings") };
+        assert_eq!(columns.sensors, [3, 2, 0, 2, 1]);
     }
 
     #[test]

@@ -14,6 +14,10 @@ use super::Lane;
 use super::builder::{Builder, Gathered};
 use crate::deployment::Deployment;
 
+/// One that would be larger holds only the sensors of its readings: a lane's are many, and a detector seldom looks from
+/// one at another.
+const CAPSULE_BYTES_MAX: usize = 4 << 20;
+
 /// A capsule on its way to the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedCapsule {
@@ -57,7 +61,10 @@ impl Lane {
         }
         let columns = columns_of(&self.batch.part(&[row]), &chosen);
         steps.push(Step { call: StepCall::Observe(columns), outcome: Err(fault.clone()) });
-        let capsule = self.capsule(deployment, before, tick, steps);
+        let mut capsule = self.capsule(deployment, before, tick, steps);
+        if capsule.estimated_bytes() > CAPSULE_BYTES_MAX {
+            capsule.leave_out_others();
+        }
         match capsule.seal() {
             Ok(sealed) => {
                 let time = self.clock.time().unwrap_or_else(|| self.batch.timestamp(row));

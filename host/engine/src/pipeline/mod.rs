@@ -229,6 +229,7 @@ impl Pipeline {
         let (controls, controls_in) = unbounded();
         let (notices, notices_in) = unbounded();
         let (chores, chores_in) = unbounded();
+        let (capsules, capsules_in) = bounded(vault::CAPSULES_MAX);
         let (stored, stored_in) = unbounded();
         let (opened, opened_in) = bounded(1);
         let (graveyard, retired) = unbounded();
@@ -246,9 +247,17 @@ impl Pipeline {
             graveyard,
         };
         pipeline.spawn("graveyard", move || retired.into_iter().for_each(drop))?;
-        pipeline.spawn("vault", move || vault::run(&*store, &chores_in, &stored))?;
-        let doors =
-            outlet::Doors { parcels: parcels_in, controls: controls_in, stored: stored_in, chores, notices };
+        let ours = store.clone();
+        pipeline.spawn("vault", move || vault::run(&*ours, &chores_in, &stored))?;
+        pipeline.spawn("capsules", move || vault::keep(&*store, &capsules_in))?;
+        let doors = outlet::Doors {
+            parcels: parcels_in,
+            controls: controls_in,
+            stored: stored_in,
+            chores,
+            capsules,
+            notices,
+        };
         let outlet = Outlet::new(sink, observers).keeping(pace.history_window);
         let ours = shared.clone();
         pipeline.spawn("outlet", move || outlet::run(outlet, &doors, &ours, pace.commit_interval))?;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, never, select_biased};
+use crossbeam_channel::{Receiver, Sender, TrySendError, never, select_biased};
 use gridwatch_core::sink::{LaneId, SinkError};
 
+use super::vault::Capsule;
 use super::{Notice, Order, PipelineError, Shared, lock};
 use crate::outlet::{Outlet, OutletError, Settled};
 use crate::vault::{Chore, Stored};
@@ -37,6 +38,7 @@ pub struct Doors {
     pub controls: Receiver<Control>,
     pub stored: Receiver<Stored>,
     pub chores: Sender<Chore>,
+    pub capsules: Sender<Capsule>,
     pub notices: Sender<Notice>,
 }
 
@@ -262,8 +264,17 @@ impl Thread<'_> {
 
     fn give_chores(&mut self) {
         for chore in self.outlet.take_chores() {
-            if let Chore::Put { lane, .. } = &chore {
-                self.saving.insert(lane.clone(), Instant::now());
+            match chore {
+                Chore::Keep { name, bytes } => {
+                    if let Err(TrySendError::Full((name, _))) = self.doors.capsules.try_send((name, bytes)) {
+                        tracing::warn!(name, "a capsule is not kept: too many wait for the store already");
+                    }
+                    continue;
+                }
+                Chore::Put { ref lane, .. } => {
+                    self.saving.insert(lane.clone(), Instant::now());
+                }
+                Chore::Sweep { .. } => {}
             }
             // A vault that is gone has panicked, and that is said at the end.
             let _ = self.doors.chores.send(chore);
