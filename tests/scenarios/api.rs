@@ -233,6 +233,23 @@ fn a_page_from_elsewhere_neither_reads_nor_drives() {
 }
 
 #[test]
+fn a_store_that_is_lost_is_said_and_found_again() {
+    let host = Host::start();
+    let (state, away) = (host.house.path(".gridwatch"), host.house.path("away"));
+    host.until("/readyz", |answer| answer["status"] == "ready");
+    // No folder can be made where a file lies.
+    std::fs::rename(&state, &away).unwrap();
+    std::fs::write(&state, "").unwrap();
+    host.until("/readyz", |answer| answer["missing"]["store"]["state"] == "failed");
+    let overview = host.get("/api/v1/overview").json();
+    assert_eq!(overview["ready"], false);
+    assert_eq!(overview["not_ready"][0]["part"], "store", "{overview}");
+    std::fs::remove_file(&state).unwrap();
+    std::fs::rename(&away, &state).unwrap();
+    host.until("/readyz", |answer| answer["status"] == "ready");
+}
+
+#[test]
 fn paths_and_bodies_that_are_tricks_are_answered_and_the_host_goes_on() {
     let host = Host::start();
     for path in [
@@ -258,6 +275,7 @@ fn paths_and_bodies_that_are_tricks_are_answered_and_the_host_goes_on() {
             answer.body
         );
     }
+    host.get("/api/v1/sensors/%ff").problem(400);
     let (token, huge) = (host.token(), "x".repeat(8 << 20));
     let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
     host.ask("POST", "/api/v1/detectors/limits/rollback", &headers, &huge).problem(413);

@@ -116,17 +116,26 @@ fn event_time_never_passes_the_wall_clock() {
     assert!((3_500_000..3_600_000).contains(&(last - first)), "{first} to {last}");
 
     // Without an end it goes on at the pace of the clock, and stops in good order.
-    let more = ["simulate", "--endless", "--interval", "500ms"];
-    let mut child = Killed(gridwatch().args(more).args(line).stderr(Stdio::piped()).spawn().unwrap());
-    let count = || kafka.topics().offsets("sensor-readings")[0].1;
-    let before = count();
+    kafka.topics().create("more", 1);
+    let more = ["simulate", "--endless", "--interval", "500ms", "--topic", "more"];
+    let count = || kafka.topics().offsets("more")[0].1;
+    let endless_until = |beyond: i64| {
+        let mut child = Killed(gridwatch().args(more).args(line).stderr(Stdio::piped()).spawn().unwrap());
+        until("readings without an end", || count() > beyond);
+        let pid = rustix::process::Pid::from_child(&child.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        assert!(child.0.wait().unwrap().success());
+    };
     // An hour of twelve sensors twice a second, and then some.
-    until("readings beyond the hour", || count() - before > 86_400);
-    let pid = rustix::process::Pid::from_child(&child.0);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    assert!(child.0.wait().unwrap().success());
-    let records = kcat::reading(&bootstrap, "sensor-readings").offsets(before, i64::MAX).run();
+    endless_until(86_400);
+    let ended = count();
+    // Begun again, it goes on behind what is there, and not with another hour of the past.
+    endless_until(ended + 24);
+    let records = kcat::read(&bootstrap, "more");
     assert!(records[records.len() - 1].time_ms <= now_ms());
+    let (before, after) = records.split_at(ended as usize);
+    let latest = before.iter().map(|record| record.time_ms).max();
+    assert!(after.iter().all(|record| Some(record.time_ms) > latest), "{latest:?}: {:?}", after[0].time_ms);
 }
 
 /// A process that does not outlive its test.

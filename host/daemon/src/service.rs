@@ -16,12 +16,15 @@ use crate::api::{About, Api, Begun, Token};
 use crate::cli::Failure;
 use crate::commands::no_detector;
 use crate::config::Config;
-use crate::foundry::{Beginning, Foundry, Watch};
+use crate::foundry::{Beginning, Conditions, Foundry, Watch};
 use crate::http::{self, Latch, Ports, Probes, Servers};
 use crate::wiring::{self, LaneBase, Lanes, MappingWatch, Registered, Running, Signals};
 
 /// The thread that listens to the source is stuck after so long: the longest that it waits for is half of that.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Without any broker for so long it is no passing matter.
+const ALONE_MAX: Duration = Duration::from_secs(15);
 
 /// What must be so before it counts as alive and as ready.
 struct Latches {
@@ -155,7 +158,9 @@ impl<'a> Service<'a> {
             running: foundry.running().iter().map(|name| (*name).to_owned()).collect(),
             refused: foundry.refused().map(str::to_owned).collect(),
         };
-        let watch = foundry.watch(work.store, self.running.clone(), self.latches.detectors.clone())?;
+        let conditions =
+            Conditions { detectors: self.latches.detectors.clone(), store: self.latches.store.clone() };
+        let watch = foundry.watch(work.store, self.running.clone(), conditions)?;
         self.watch = Some(watch);
         self.signals.starts(false);
         Ok(started)
@@ -181,8 +186,17 @@ impl<'a> Service<'a> {
     fn look(&self, snapshot: &Snapshot) {
         let latches = &self.latches;
         if snapshot.assigned && snapshot.opening == 0 {
-            latches.source.ready();
-            latches.store.ready();
+            // Who follows the roster says how it goes on.
+            if latches.store.is_pending() {
+                latches.store.ready();
+            }
+            match self.running.alone_since() {
+                Some(since) if since.elapsed() > ALONE_MAX => {
+                    let seconds = since.elapsed().as_secs();
+                    latches.source.failed(format!("no broker is connected, for {seconds} s"));
+                }
+                _ => latches.source.ready(),
+            }
         }
         if snapshot.intake_silence > SILENCE_MAX {
             let seconds = snapshot.intake_silence.as_secs();

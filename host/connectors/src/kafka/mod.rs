@@ -5,8 +5,8 @@
 //! together ([`sink`]): in one transaction, or after one another where that is enough. What a commit says
 //! besides the position travels in the offset's metadata ([`metadata`]).
 //!
-//! What was read is read once more with [`past`]. Tools send with [`publish`], and send dead letters again with [`letters`], which keeps in [`progress`] what
-//! it has sent.
+//! What was read is read once more with [`past`]. Tools send with [`publish`], behind what is there by [`latest`], and send dead letters
+//! again with [`letters`], which keeps in [`progress`] what it has sent.
 //!
 //! librdkafka's batch call and offsets' metadata are reached past `rdkafka`, in [`raw`]; no other room here
 //! has `unsafe`. What librdkafka tells of itself is kept in [`figures`]; whether the topic is still the same is
@@ -17,6 +17,7 @@ mod figures;
 mod group;
 mod identity;
 mod intake;
+mod latest;
 mod letters;
 mod metadata;
 mod past;
@@ -31,6 +32,7 @@ mod sink;
 pub use figures::ClientFigures;
 pub use group::{Group, connect};
 pub use intake::KafkaIntake;
+pub use latest::latest_ms;
 pub use letters::{Letters, LettersSettings, Stored};
 pub use past::KafkaPast;
 pub use publish::{Outbound, Publisher, ToolError};

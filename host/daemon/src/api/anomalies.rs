@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use gridwatch_core::Timestamp;
 use gridwatch_core::decode::parse_rfc3339;
 use gridwatch_core::finding::{Phase, Severity};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::paging::{Page, Params, limit_of, number_of};
+use super::paging::{Named, Page, Params, limit_of, number_of};
 use super::problem::Problem;
 use super::seen::{ANOMALIES_MAX, Entry, Index};
 use super::text::contains;
@@ -137,7 +137,7 @@ pub async fn anomalies(
 /// One of the last anomalies.
 #[utoipa::path(get, path = "/anomalies/{id}", tag = "anomalies", params(("id" = String, Path, description = "The anomaly's id")),
     responses((status = 200, body = OneAnomaly), (status = 404, body = Problem, content_type = "application/problem+json")))]
-pub async fn anomaly(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<OneAnomaly>, Problem> {
+pub async fn anomaly(State(api): State<Api>, Named(id): Named) -> Result<Json<OneAnomaly>, Problem> {
     let entries = api.seen.anomalies.newest_first();
     let id_of = |entry: &Arc<Entry>| entry.index().map(|index| index.id.clone());
     let at = entries.iter().position(|entry| entry.index().is_some_and(|index| index.id == id));

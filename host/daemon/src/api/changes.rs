@@ -3,8 +3,8 @@
 
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use gridwatch_core::roster::{Mode, Proposal, Removal, Unmoved, Which};
 use gridwatch_engine::foundry::rosters::RosterLogError;
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::aside::aside;
+use super::paging::Named;
 use super::problem::Problem;
 use crate::foundry::{By, Entry, What};
 
@@ -36,7 +37,7 @@ pub struct Proposed {
         (status = 503, body = Problem, content_type = "application/problem+json", description = "The store is away")))]
 pub async fn rollback(
     State(api): State<Api>,
-    Path(name): Path<String>,
+    Named(name): Named,
     headers: HeaderMap,
 ) -> Result<(StatusCode, Json<Proposed>), Problem> {
     let reason = "by hand, by way of the API".to_owned();
@@ -77,7 +78,7 @@ pub enum ModeName {
         (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub async fn mode(
     State(api): State<Api>,
-    Path(name): Path<String>,
+    Named(name): Named,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Proposed>), Problem> {
@@ -94,7 +95,8 @@ pub async fn mode(
     propose(&api, &headers, proposal).await
 }
 
-/// A quarantined detector is to judge again at once, with what it knew.
+/// A quarantined detector is to judge again at once, with what it knew. Where no lane has it quarantined, nothing comes
+/// of it but a generation.
 #[utoipa::path(post, path = "/detectors/{name}/release", tag = "changes", security(("token" = [])),
     params(("name" = String, Path, description = "The detector's name")),
     responses((status = 202, body = Proposed),
@@ -106,7 +108,7 @@ pub async fn mode(
         (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub async fn release(
     State(api): State<Api>,
-    Path(name): Path<String>,
+    Named(name): Named,
     headers: HeaderMap,
 ) -> Result<(StatusCode, Json<Proposed>), Problem> {
     propose(&api, &headers, Proposal::Release { name }).await

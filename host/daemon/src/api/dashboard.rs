@@ -52,16 +52,23 @@ fn answer(name: &'static str, bytes: &'static [u8], headers: &HeaderMap) -> Resp
         (header::CACHE_CONTROL, cache),
         (header::VARY, "accept-encoding"),
     ];
-    let takes_gzip = headers
+    let is_small = headers
         .get(header::ACCEPT_ENCODING)
         .and_then(|accepted| accepted.to_str().ok())
-        .is_some_and(|accepted| accepted.split(',').any(|one| one.trim().starts_with("gzip")));
-    match compressed().get(name).filter(|_| takes_gzip) {
+        .is_some_and(|accepted| accepted.split(',').any(takes_gzip));
+    match compressed().get(name).filter(|_| is_small) {
         Some(small) => {
             (StatusCode::OK, head, [(header::CONTENT_ENCODING, "gzip")], small.as_slice()).into_response()
         }
         None => (StatusCode::OK, head, bytes).into_response(),
     }
+}
+
+/// One of `Accept-Encoding`: a quality of zero is a refusal.
+fn takes_gzip(accepted: &str) -> bool {
+    let mut parts = accepted.split(';').map(str::trim);
+    let quality = |part: &str| part.strip_prefix("q=").and_then(|quality| quality.parse::<f32>().ok());
+    parts.next() == Some("gzip") && !parts.any(|part| quality(part) == Some(0.0))
 }
 
 /// Made when first asked for.

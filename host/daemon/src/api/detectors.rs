@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use gridwatch_core::checkpoint::Role;
 use gridwatch_core::finding::Phase;
 use gridwatch_core::judge::{Limits, LogLevel, Module};
@@ -17,7 +17,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Api;
-use super::paging::{Page, Paging, Params};
+use super::paging::{Named, Page, Paging, Params};
 use super::problem::Problem;
 use super::seen::now_ms;
 use crate::foundry::{Board, By, Entry, What};
@@ -203,10 +203,7 @@ pub async fn detectors(
 /// A detector with its parameters, limits, kinds of anomalies and history.
 #[utoipa::path(get, path = "/detectors/{name}", tag = "detectors", params(("name" = String, Path, description = "The detector's name")),
     responses((status = 200, body = OneDetector), (status = 404, body = Problem, content_type = "application/problem+json")))]
-pub async fn detector(
-    State(api): State<Api>,
-    Path(name): Path<String>,
-) -> Result<Json<OneDetector>, Problem> {
+pub async fn detector(State(api): State<Api>, Named(name): Named) -> Result<Json<OneDetector>, Problem> {
     let look = Look::at(&api);
     let detector = look.names().iter().find(|known| **known == name).map(|name| look.detector(name));
     let Some(detector) = detector else { return Err(unknown(&look, &name)) };
@@ -236,7 +233,7 @@ pub async fn detector(
         (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub async fn logs(
     State(api): State<Api>,
-    Path(name): Path<String>,
+    Named(name): Named,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Page<LogLine>>, Problem> {
     let (limit, before) = (paging.limit()?, paging.number()?);

@@ -3,7 +3,7 @@
 //! here), and so is what a browser says comes from another origin.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::extract::{Request, State};
@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::Api;
 use super::problem::Problem;
 
 pub const BODY_BYTES_MAX: u64 = 64 << 10;
@@ -37,9 +38,16 @@ impl Guard {
         }
     }
 
-    fn check(&self, request: &Request) -> Result<(), Problem> {
+    /// `is_trusted`: who asks has the token, and does not wait because others ask too much.
+    fn check(&self, request: &Request, is_trusted: bool) -> Result<(), Problem> {
         let headers = request.headers();
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let named = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or("");
+        // Of two names somebody on the way may have looked at the other one; one in the target stands above the header.
+        if hosts.next().is_some() {
+            return Err(Problem::bad("there are two Host headers"));
+        }
+        let host = request.uri().authority().map_or(named, |authority| authority.as_str());
         if !self.is_ours(host) {
             let detail = format!(
                 "the name \"{}\" is not one of this server's; call it by its address or as localhost, or add the name \
@@ -59,7 +67,7 @@ impl Guard {
             let detail = format!("a body has at most {BODY_BYTES_MAX} bytes");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
         }
-        if self.requests.take() { Ok(()) } else { Err(too_many()) }
+        if is_trusted || self.requests.take() { Ok(()) } else { Err(too_many()) }
     }
 
     /// Whether one more change is taken now.
@@ -101,8 +109,10 @@ fn is_foreign(headers: &HeaderMap, host: &str) -> bool {
 }
 
 /// Before everything else but the probes.
-pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    match guard.check(&request) {
+pub async fn guard(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let is_trusted = headers.contains_key(header::AUTHORIZATION) && api.token().check(headers).is_ok();
+    match api.guard.check(&request, is_trusted) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
@@ -146,7 +156,9 @@ mod tests {
             request = request.header(*name, *value);
         }
         let guard = Guard::new(vec!["grid.example".to_owned()]);
-        guard.check(&request.body(Body::empty()).unwrap()).map_or_else(|problem| problem.status, |()| 200)
+        guard
+            .check(&request.body(Body::empty()).unwrap(), false)
+            .map_or_else(|problem| problem.status, |()| 200)
     }
 
     #[test]
@@ -167,6 +179,10 @@ mod tests {
             assert_eq!(status("GET", "/", &[("host", host)]), 421, "{host}");
         }
         assert_eq!(status("GET", "/", &[]), 421);
+        let ours = ("host", "localhost:8081");
+        assert_eq!(status("GET", "/", &[ours, ("host", "evil.example")]), 400);
+        assert_eq!(status("GET", "http://evil.example/", &[ours]), 421, "what the target says counts");
+        assert_eq!(status("GET", "http://localhost:8081/", &[ours]), 200);
     }
 
     #[test]

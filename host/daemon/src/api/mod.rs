@@ -91,7 +91,7 @@ pub struct Inner {
     course: Mutex<Course>,
     pub history: History,
     hub: Hub,
-    guard: Arc<Guard>,
+    guard: Guard,
     searches: Semaphore,
     windows: Semaphore,
     requests: Mutex<BTreeMap<(String, &'static str), u64>>,
@@ -125,7 +125,7 @@ impl Api {
             course: Mutex::default(),
             history: History::default(),
             hub: Hub::default(),
-            guard: Arc::new(Guard::new(hosts)),
+            guard: Guard::new(hosts),
             searches: Semaphore::new(SEARCHES_MAX),
             windows: Semaphore::new(WINDOWS_MAX),
             requests: Mutex::default(),
@@ -167,7 +167,7 @@ impl Api {
             .fallback(dashboard::dashboard)
             .method_not_allowed_fallback(wrong_method)
             .layer(DefaultBodyLimit::max(guard::BODY_BYTES_MAX as usize))
-            .layer(middleware::from_fn_with_state(self.guard.clone(), guard::guard))
+            .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
             .layer(middleware::from_fn_with_state(self.clone(), counted))
             .with_state(self.clone())
     }

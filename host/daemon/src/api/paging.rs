@@ -1,6 +1,6 @@
 //! Lists come in pages: so many at once, and where to go on.
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,20 @@ impl<T> Page<T> {
         let items: Vec<T> = all.into_iter().skip(start as usize).take(limit).collect();
         let end = start.saturating_add(items.len() as u64);
         Page { items, next: (end < total).then(|| end.to_string()), total }
+    }
+}
+
+/// The one part of the path that is a name; what is wrong with it is a problem of ours, not of the library's.
+pub struct Named(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Named(name)),
+            Err(rejection) => Err(Problem::bad(rejection.body_text())),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use gridwatch_core::anomaly::PublicSubject;
 use gridwatch_core::sensors::SensorTable;
 use gridwatch_core::time::rfc3339;
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::anomalies::{Anomaly, published};
 use super::ask;
-use super::paging::{Page, Params, limit_of};
+use super::paging::{Named, Page, Params, limit_of};
 use super::problem::Problem;
 use super::text::contains;
 
@@ -94,7 +94,7 @@ pub async fn sensors(
     responses((status = 200, body = OneSensor),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 503, body = Problem, content_type = "application/problem+json")))]
-pub async fn sensor(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<OneSensor>, Problem> {
+pub async fn sensor(State(api): State<Api>, Named(id): Named) -> Result<Json<OneSensor>, Problem> {
     let Some((lane, number)) = find(&api, &id).await? else { return Err(unknown(&id)) };
     let work = move |lane: &Lane| {
         let quantities = lane.quantities().iter();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use gridwatch_core::Timestamp;
 use gridwatch_core::decode::parse_rfc3339;
 use gridwatch_core::finding::Phase;
@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::Api;
 use super::anomalies::time;
 use super::aside::aside;
-use super::paging::Params;
+use super::paging::{Named, Params};
 use super::problem::Problem;
 use super::{ask, sensors};
 
@@ -117,7 +117,7 @@ pub struct Around {
         (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub async fn window(
     State(api): State<Api>,
-    Path(id): Path<String>,
+    Named(id): Named,
     Params(params): Params<Around>,
 ) -> Result<Json<Window>, Problem> {
     let around = time("around", params.around.as_deref())?;

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use gridwatch_connectors::kafka::{Outbound, Publisher};
+use gridwatch_connectors::kafka::{self, Outbound, Publisher};
 use gridwatch_connectors::registry::Registry;
 use gridwatch_connectors::simulator::{SimReading, Simulation};
 use gridwatch_core::schema;
@@ -22,6 +22,11 @@ const WAIT_MAX: Duration = Duration::from_millis(50);
 /// Less than this ahead is on time.
 const EARLY_MIN: Duration = Duration::from_millis(1);
 const LOOK_EVERY: u64 = 256;
+
+/// How far the topic's records have come, in milliseconds since 1970.
+pub fn latest_ms(brokers: &str, args: &KafkaArgs) -> Result<Option<i64>, Failure> {
+    kafka::latest_ms(&properties(brokers, args)?, &args.topic).map_err(super::connecting)
+}
 
 /// Sends until the simulation ends, or somebody asks for the end. All that was sent is acknowledged then.
 pub fn produce(brokers: &str, args: &SimulateArgs, mut simulation: Simulation) -> Result<(), Failure> {

@@ -9,11 +9,18 @@ use gridwatch_connectors::simulator::{After, Scenario, ScenarioError, Simulation
 use super::produce;
 use crate::cli::{Failure, Out, SimulateArgs};
 
+const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60_000;
 
 /// Writes the truth first, so that it is there however early the reader of the readings goes away.
 pub fn simulate(args: &SimulateArgs) -> Result<(), Failure> {
-    let scenario = scenario(args);
+    let mut scenario = scenario(args);
+    // Who sends on and on is started again some day: time goes on then.
+    if let (Some(brokers), true, None) = (&args.kafka.brokers, args.kafka.endless, args.start)
+        && let Some(latest) = produce::latest_ms(brokers, &args.kafka)?
+    {
+        scenario.start = scenario.start.max(latest - latest.rem_euclid(SECOND_MS) + SECOND_MS);
+    }
     let endless = args.kafka.endless || (args.duration.is_none() && args.readings.is_some());
     let wrong = |error: ScenarioError| Failure::Arguments(error.to_string());
     let world = World::new(scenario).map_err(wrong)?;

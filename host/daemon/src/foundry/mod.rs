@@ -51,7 +51,7 @@ use inbox::{Inbox, stamp_of};
 use memory::Memory;
 
 pub use steps::Steps;
-pub use watch::Watch;
+pub use watch::{Conditions, Watch};
 
 /// The directory is looked at so often at least, whatever its watcher says; and not more often than that, so that
 /// what looks the same twice has been left alone for a while.

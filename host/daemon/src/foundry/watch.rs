@@ -25,10 +25,19 @@ const RECENT_LANES_MAX: usize = 2;
 /// How often the log says how shadows compare.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
 
+/// A store that cannot be reached for so long is away.
+const AWAY_MAX: Duration = Duration::from_secs(10);
+
 /// Files that come within this of each other are tried on the same readings.
 const ROUND_TIME: Duration = Duration::from_secs(2);
 
 type Files = Admissions<admission::Found, Candidate>;
+
+/// What the watch tells of, from when each is fulfilled for the first time.
+pub struct Conditions {
+    pub detectors: Latch,
+    pub store: Latch,
+}
 
 /// Ends with its drop.
 pub struct Watch {
@@ -52,7 +61,12 @@ impl Drop for Watch {
 
 impl Foundry {
     /// From here on, on threads of its own, until the watch is dropped.
-    pub fn watch(self, store: Arc<dyn Store>, running: Running, latch: Latch) -> Result<Watch, Failure> {
+    pub fn watch(
+        self,
+        store: Arc<dyn Store>,
+        running: Running,
+        conditions: Conditions,
+    ) -> Result<Watch, Failure> {
         let failed = |error: std::io::Error| Failure::Start(format!("the foundry's threads: {error}"));
         let (stop, files) = (Arc::new(AtomicBool::new(false)), Arc::new(Files::default()));
         let mut watch = Watch { stop: stop.clone(), files: files.clone(), thread: None };
@@ -67,13 +81,20 @@ impl Foundry {
             let work = move || files.work(|found| admission.round().admit(&admission.sandbox, &found));
             std::thread::Builder::new().name("admission".to_owned()).spawn(work).map_err(failed)?;
         }
-        let work = move || self.work(&*store, &running, &latch, &stop, &files);
+        let work = move || self.work(&*store, &running, &conditions, &stop, &files);
         let thread = std::thread::Builder::new().name("foundry".to_owned()).spawn(work);
         watch.thread = Some(thread.map_err(failed)?);
         Ok(watch)
     }
 
-    fn work(mut self, store: &dyn Store, running: &Running, latch: &Latch, stop: &AtomicBool, files: &Files) {
+    fn work(
+        mut self,
+        store: &dyn Store,
+        running: &Running,
+        conditions: &Conditions,
+        stop: &AtomicBool,
+        files: &Files,
+    ) {
         let (wake, woken) = std::sync::mpsc::channel();
         // Without a watcher the directory is looked at all the same, a little later.
         let mut watcher = notify::recommended_watcher(move |_| {
@@ -87,7 +108,7 @@ impl Foundry {
         }
         // At once: what has changed while nobody was here is taken up by lanes that begin as they were.
         let (mut followed, mut looked): (Option<Instant>, _) = (None, Instant::now());
-        let mut compared = Instant::now();
+        let (mut compared, mut reached, mut is_away) = (Instant::now(), Instant::now(), false);
         while !stop.load(Ordering::Acquire) {
             // A watcher that is gone leaves the wait; what it has seen is seen by looking.
             if woken.recv_timeout(LOOK_INTERVAL).is_err() && watcher.is_none() {
@@ -103,7 +124,7 @@ impl Foundry {
             // Whatever fails of these, the others are not put off.
             let mut done = vec![self.look(store, files), self.take_back(&running.snapshot())];
             if std::mem::take(&mut self.is_news) {
-                self.tell(latch);
+                self.tell(&conditions.detectors);
                 running.show(self.board());
             }
             let is_due = followed.is_none_or(|followed| looked >= followed + FOLLOW_INTERVAL);
@@ -113,8 +134,21 @@ impl Foundry {
             }
             let failures: Vec<String> =
                 done.into_iter().filter_map(Result::err).map(|of| of.to_string()).collect();
-            if !failures.is_empty() {
+            if failures.is_empty() {
+                // Whoever has followed has read in the store.
+                if followed == Some(looked) {
+                    reached = looked;
+                    if std::mem::take(&mut is_away) {
+                        conditions.store.ready();
+                    }
+                }
+            } else {
                 let failures = failures.join("; ");
+                let seconds = reached.elapsed().as_secs();
+                if reached.elapsed() > AWAY_MAX {
+                    is_away = true;
+                    conditions.store.failed(format!("for {seconds} s: {failures}"));
+                }
                 tracing::warn!("what is to run cannot be seen or changed now, tries again: {failures}");
                 std::thread::sleep(RETRY_INTERVAL);
             }

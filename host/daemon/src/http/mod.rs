@@ -63,8 +63,8 @@ pub async fn start(
     routes: Router,
     page: MetricsPage,
 ) -> Result<Servers, BindError> {
-    let api = server::bind("api", api_listen, ports).await?;
-    let metrics = server::bind("metrics", metrics_listen, ports).await?;
+    let api = server::bind("api", api_listen, ports)?;
+    let metrics = server::bind("metrics", metrics_listen, ports)?;
     let (stop, stopped) = watch::channel(false);
     let servers = Servers {
         api: api.local_addr().unwrap_or(api_listen),

@@ -55,6 +55,12 @@ impl Latch {
         self.set(State::Failed(reason.into()));
     }
 
+    /// For `ready` once, where somebody else says later how it goes on.
+    pub fn is_pending(&self) -> bool {
+        let conditions = self.readiness.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        conditions.get(self.name) == Some(&State::Pending)
+    }
+
     fn set(&self, state: State) {
         // A map of small values is whole whatever a panicking holder was at.
         let mut conditions = self.readiness.conditions.lock().unwrap_or_else(PoisonError::into_inner);

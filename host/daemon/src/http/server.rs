@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
@@ -26,6 +26,10 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 64;
 const HEAD_READ_MAX: Duration = Duration::from_secs(10);
 const REQUEST_MAX: Duration = Duration::from_secs(10);
+/// What the kernel keeps for a client that does not read: unasked it would be megabytes.
+const SEND_BYTES_MAX: u32 = 128 << 10;
+/// Clients that wait to be accepted.
+const BACKLOG: u32 = 1024;
 /// A client that wants more opens a new connection.
 const CONNECTION_MAX: Duration = Duration::from_secs(300);
 
@@ -40,14 +44,14 @@ pub struct BindError {
 }
 
 /// Listens; `table` is the configuration table to change if that cannot be.
-pub async fn bind(table: &'static str, listen: SocketAddr, ports: Ports) -> Result<TcpListener, BindError> {
-    let mut bound = TcpListener::bind(listen).await;
+pub fn bind(table: &'static str, listen: SocketAddr, ports: Ports) -> Result<TcpListener, BindError> {
+    let mut bound = listener(listen);
     if ports == Ports::NextFree {
         let next = (1..=PORTS_TRIED).filter_map(|step| listen.port().checked_add(step));
         for port in next {
             match &bound {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                    bound = TcpListener::bind(SocketAddr::new(listen.ip(), port)).await;
+                    bound = listener(SocketAddr::new(listen.ip(), port));
                 }
                 _ => break,
             }
@@ -63,6 +67,15 @@ pub async fn bind(table: &'static str, listen: SocketAddr, ports: Ports) -> Resu
         };
         BindError { table, listen, source, advice }
     })
+}
+
+fn listener(listen: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    // Connections have it from here.
+    socket.set_send_buffer_size(SEND_BYTES_MAX)?;
+    socket.bind(listen)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until `stop` turns true or its sender is gone.

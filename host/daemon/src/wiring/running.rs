@@ -12,6 +12,7 @@ use gridwatch_engine::pipeline::{Pipeline, PipelineError, Question, Snapshot, Un
 
 use super::Registered;
 use super::sample::{Label, sample};
+use crate::admission::is_name;
 use crate::foundry::{Board, Steps};
 use crate::metrics::{self, HttpSample, Sample};
 
@@ -30,6 +31,7 @@ struct Shared {
     labels: Vec<Label>,
     registered: Option<Registered>,
     group: Option<Group>,
+    alone_since: Option<Instant>,
     steps: Steps,
     board: Arc<Board>,
 }
@@ -95,6 +97,18 @@ impl Running {
         self.lock().group = Some(group);
     }
 
+    /// Since when its clients are connected to no broker, where they should be to one.
+    pub fn alone_since(&self) -> Option<Instant> {
+        let mut shared = self.lock();
+        let [(_, consumer), _] = shared.group.as_ref()?.figures();
+        if consumer.brokers_up > 0 {
+            shared.alone_since = None;
+        } else {
+            shared.alone_since.get_or_insert_with(Instant::now);
+        }
+        shared.alone_since
+    }
+
     pub fn started(&self, pipeline: Pipeline) {
         self.lock().pipeline = Some(pipeline);
     }
@@ -115,7 +129,7 @@ impl Running {
         let (labels, board, registered, group, steps) = shared;
         let kafka = group.map(|group| group.figures().into()).unwrap_or_default();
         let registry = registered.map(|registered| registered.sample());
-        let refused = board.refused.keys().cloned().collect();
+        let refused = board.refused.keys().filter(|name| is_name(name)).cloned().collect();
         let sample = sample(&snapshot, &labels);
         metrics::text(&Sample { is_ready, refused, http, registry, kafka, steps, ..sample })
     }

@@ -126,6 +126,11 @@ async function first(signal: AbortSignal): Promise<void> {
 /** Returns where the server ends the stream in good order, as it does with old ones. */
 async function listen(): Promise<void> {
   const control = new AbortController()
+  let left = false
+  leave = () => {
+    left = true
+    control.abort()
+  }
   let silence = setTimeout(() => control.abort(), silenceMsMax)
   const heard = (): void => {
     clearTimeout(silence)
@@ -154,18 +159,41 @@ async function listen(): Promise<void> {
       batch(() => events.forEach(take))
     }
   } catch (error) {
+    if (left) return
     if (control.signal.aborted) throw new ApiError(0, `nothing was heard for ${silenceMsMax / 1000} s`)
     throw error
   } finally {
+    leave = null
     clearTimeout(silence)
     control.abort()
   }
 }
 
+/** A page that nobody sees gives its connection back: a browser has six for a server, whatever the number of pages. */
+const hiddenMsMax = 15_000
+let leave: (() => void) | null = null
+
+function shown(): Promise<void> {
+  if (!document.hidden) return Promise.resolve()
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (document.hidden) return
+      document.removeEventListener('visibilitychange', look)
+      resolve()
+    }
+    document.addEventListener('visibilitychange', look)
+  })
+}
+
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) setTimeout(() => document.hidden && leave?.(), hiddenMsMax)
+})
+
 /** Connects, and connects again for as long as the page lives. */
 export async function connect(): Promise<void> {
   let attempt = 0
   for (;;) {
+    await shown()
     const before = Date.now()
     try {
       await listen()
