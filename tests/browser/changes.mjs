@@ -156,6 +156,34 @@ async function lostAndRegained({ browser, simulated, figures }) {
   })
 }
 
+/** A browser has six connections for a server. Pages that nobody sees give theirs back, and come again when shown. */
+async function manyPages({ browser, simulated }) {
+  const set = (page, hidden) =>
+    page.evaluate((hidden) => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden })
+      document.dispatchEvent(new Event('visibilitychange'))
+    }, hidden)
+  await inPage(browser, simulated, {}, async (page) => {
+    const isStream = (request) => request.url().endsWith('/events')
+    await open(page, simulated)
+    const others = []
+    for (let n = 0; n < 4; n += 1) {
+      const other = await page.context().newPage()
+      await open(other, simulated)
+      others.push(other)
+    }
+    const hidden = [page, ...others]
+    const left = hidden.map((page) => page.waitForEvent('requestfailed', isStream))
+    for (const page of hidden) await set(page, true)
+    await Promise.all(left)
+    // With those that stay there would be more than six.
+    for (let n = 0; n < 4; n += 1) await open(await page.context().newPage(), simulated)
+    const again = page.waitForRequest(isStream)
+    await set(page, false)
+    assert.equal((await (await again).response()).status(), 200)
+  })
+}
+
 export const changes = [
   ['a detector that is swapped is seen at once', swapped],
   ['one that is refused is seen, with the reason', refused],
@@ -163,4 +191,5 @@ export const changes = [
   ['a shadow is seen beside what is live, and promoted', shadowed],
   ['who is quarantined is released', released],
   ['a lost connection is said, and regained', lostAndRegained],
+  ['more pages than a browser has connections', manyPages],
 ]
