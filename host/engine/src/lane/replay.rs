@@ -59,7 +59,14 @@ pub(crate) fn is_of_the_live_one(what: &What) -> bool {
 
 impl Lane {
     /// Applies the decisions of an earlier life that stand at or before `position`, and ends the replay.
+    #[inline]
     pub(super) fn relive(&mut self, position: Position) -> Result<(), LaneError> {
+        // Asked twice a reading, and for all but the first ones nothing is left.
+        let is_over = !self.replay.active && self.replay.decisions.is_empty() && self.hidden.is_empty();
+        if is_over { Ok(()) } else { self.relive_further(position) }
+    }
+
+    fn relive_further(&mut self, position: Position) -> Result<(), LaneError> {
         while self.replay.decisions.front().is_some_and(|decision| decision.position <= position) {
             self.flush()?;
             // What follows from it is to be said as it was said then: with the record at it in hand.
