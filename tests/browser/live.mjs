@@ -231,8 +231,11 @@ async function keyboard({ browser, simulated }) {
     assert.notEqual(await page.evaluate(() => document.documentElement.dataset.theme), dark)
     await page.keyboard.press('3')
     await page.locator('tr[data-detector]').first().waitFor()
+    // Who listens to keys does so from the frame on that follows the one with the rows.
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 150))))
     await page.keyboard.press('j')
     await page.keyboard.press('j')
+    await page.waitForFunction(() => document.activeElement?.dataset.detector === 'physics')
     await page.keyboard.press('Enter')
     await page.locator('h1', { hasText: 'physics' }).waitFor()
   })
