@@ -59,9 +59,7 @@ impl Knowledge {
         let mut first = 0;
         for (count, states) in &self.states {
             if sensor < first + count {
-                let at = (sensor - first) as usize;
-                let start = at.checked_sub(1).map_or(Some(0), |before| states.ends.get(before).copied())?;
-                return states.bytes.get(start as usize..*states.ends.get(at)? as usize);
+                return states.get((sensor - first) as usize);
             }
             first += count;
         }

@@ -15,6 +15,14 @@ pub struct States {
     pub bytes: Vec<u8>,
 }
 
+impl States {
+    /// The blob at this index; `None` where there is none, or the ends are no ends of these bytes.
+    pub fn get(&self, at: usize) -> Option<&[u8]> {
+        let start = if at == 0 { 0 } else { *self.ends.get(at - 1)? as usize };
+        self.bytes.get(start..*self.ends.get(at)? as usize)
+    }
+}
+
 /// Under what the states that follow were saved, and what belongs to no one sensor.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Saved {

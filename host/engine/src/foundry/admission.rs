@@ -190,11 +190,7 @@ fn difference(first: &Outcome, other: &Outcome, evidence: &Evidence) -> Option<S
 
 /// The first sensor whose blobs differ.
 fn first_state(first: &Outcome, other: &Outcome) -> Option<usize> {
-    let blob = |outcome: &Outcome, at: usize| {
-        let start = if at == 0 { 0 } else { *outcome.states.ends.get(at - 1)? as usize };
-        outcome.states.bytes.get(start..*outcome.states.ends.get(at)? as usize).map(<[u8]>::to_vec)
-    };
-    (0..first.states.ends.len()).find(|&at| blob(first, at) != blob(other, at))
+    (0..first.states.ends.len()).find(|&at| first.states.get(at) != other.states.get(at))
 }
 
 fn place(occasion: Occasion, evidence: &Evidence) -> String {
