@@ -3,6 +3,7 @@
 //! A sensor's blob is its own state and one of each of the detector's quantities, each preceded by
 //! its length (LEB128). What the quantities were called, and the groups' states, are in the shared part.
 
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Of the layout described above; the detector's own version is not in the bytes but beside them.
@@ -54,8 +55,8 @@ impl<T: Default + Serialize> Part<T> {
     /// Adds length and bytes to `out`.
     pub fn encode(&mut self, state: &T, out: &mut Vec<u8>) -> Result<(), String> {
         let len = loop {
-            match postcard::to_slice(state, &mut self.scratch) {
-                Ok(written) => break written.len(),
+            match postcard::serialize_with_flavor(state, Room { bytes: &mut self.scratch, len: 0 }) {
+                Ok(len) => break len,
                 Err(postcard::Error::SerializeBufferFull) => self.scratch.resize(2 * self.scratch.len(), 0),
                 Err(error) => return Err(cannot_save(error)),
             }
@@ -69,6 +70,67 @@ impl<T: Default + Serialize> Part<T> {
         }
         Ok(())
     }
+}
+
+/// Where postcard writes to. It adds a few bytes at a time, of a number that is seen only then; to have them copied by
+/// the general way is a call into the host in WebAssembly, and costs more than all the rest.
+struct Room<'a> {
+    bytes: &'a mut [u8],
+    len: usize,
+}
+
+impl Flavor for Room<'_> {
+    /// How many were written.
+    type Output = usize;
+
+    #[inline(always)]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        *self.bytes.get_mut(self.len).ok_or(postcard::Error::SerializeBufferFull)? = byte;
+        self.len += 1;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn try_extend(&mut self, more: &[u8]) -> postcard::Result<()> {
+        let end = self.len + more.len();
+        let room = self.bytes.get_mut(self.len..end).ok_or(postcard::Error::SerializeBufferFull)?;
+        copy(more, room);
+        self.len = end;
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<usize> {
+        Ok(self.len)
+    }
+}
+
+/// Of few bytes the first and the last ones, which overlap: each a move of a number that is known.
+#[inline(always)]
+fn copy(from: &[u8], to: &mut [u8]) {
+    if copy_ends::<8>(from, to) || copy_ends::<4>(from, to) || copy_ends::<2>(from, to) {
+        return;
+    }
+    if let ([byte], [place]) = (from, &mut *to) {
+        *place = *byte;
+    } else {
+        to.copy_from_slice(from);
+    }
+}
+
+/// If there are no more than twice as many, and no fewer.
+#[inline(always)]
+fn copy_ends<const N: usize>(from: &[u8], to: &mut [u8]) -> bool {
+    if !(N..=2 * N).contains(&from.len()) {
+        return false;
+    }
+    let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else { return false };
+    if let Some(place) = to.first_chunk_mut::<N>() {
+        *place = *first;
+    }
+    if let Some(place) = to.last_chunk_mut::<N>() {
+        *place = *last;
+    }
+    true
 }
 
 fn cannot_save(error: postcard::Error) -> String {

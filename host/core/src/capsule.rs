@@ -14,6 +14,7 @@ use crate::finding::{Finding, Subject};
 use crate::judge::{Fault, Limits, Saved, States};
 use crate::reading::Quantity;
 use crate::record::Position;
+use crate::shared::Shared;
 
 const MAGIC: &[u8; 4] = b"GWCA";
 const VERSION: u16 = 1;
@@ -51,13 +52,13 @@ pub struct Capsule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Knowledge {
     pub saved: Saved,
-    pub states: Vec<(u32, States)>,
+    pub states: Shared<Vec<(u32, States)>>,
 }
 
 impl Knowledge {
     fn state_of(&self, sensor: u32) -> Option<&[u8]> {
         let mut first = 0;
-        for (count, states) in &self.states {
+        for (count, states) in self.states.iter() {
             if sensor < first + count {
                 return states.get((sensor - first) as usize);
             }
@@ -158,7 +159,7 @@ impl Capsule {
     pub fn estimated_bytes(&self) -> usize {
         let attribute = |(name, value): &(String, String)| name.len() + value.len() + 2;
         let sensor = |of: &Sensor| of.id.len() + 2 + of.attributes.iter().map(attribute).sum::<usize>();
-        let states = self.before.iter().flat_map(|before| &before.states);
+        let states = self.before.iter().flat_map(|before| before.states.iter());
         let known = states.map(|(_, states)| states.bytes.len() + states.ends.len() * 4).sum::<usize>();
         let shared = self.before.as_ref().map_or(0, |before| before.saved.shared.len());
         self.sensors.iter().map(sensor).sum::<usize>() + known + shared
@@ -193,7 +194,7 @@ impl Capsule {
                 of_kept.bytes.extend_from_slice(state);
                 of_kept.ends.push(of_kept.bytes.len() as u32);
             }
-            before.states = vec![(of_kept.ends.len() as u32, of_kept)];
+            before.states = vec![(of_kept.ends.len() as u32, of_kept)].into();
         }
     }
 
@@ -264,7 +265,7 @@ mod tests {
                     parameters: "{}".into(),
                     shared: vec![7],
                 },
-                states: vec![(1, States { ends: vec![2], bytes: vec![1, 2] })],
+                states: vec![(1, States { ends: vec![2], bytes: vec![1, 2] })].into(),
             }),
             tick: Some(1_767_225_600_000),
             steps: vec![
@@ -310,13 +311,13 @@ mod tests {
             (states.len() as u32, States { ends: ends.collect(), bytes: states.concat() })
         };
         let states = vec![of(&[b"a", b"", b"ccc"]), of(&[b"dd", b"e"])];
-        capsule.before.as_mut().unwrap().states = states;
+        capsule.before.as_mut().unwrap().states = states.into();
         let StepCall::Observe(columns) = &mut capsule.steps[1].call else { panic!("no readings") };
         columns.sensors = vec![5, 3, 1, 3, 2];
         capsule.leave_out_others();
         let ids: Vec<&str> = capsule.sensors.iter().map(|sensor| sensor.id.as_str()).collect();
         assert_eq!(ids, ["meter-1", "meter-2", "meter-3", "meter-5"]);
-        assert_eq!(capsule.before.unwrap().states, [of(&[b"", b"ccc", b"dd"])]);
+        assert_eq!(*capsule.before.unwrap().states, [of(&[b"", b"ccc", b"dd"])]);
         let StepCall::Observe(columns) = &capsule.steps[1].call else { panic!("no readings") };
         assert_eq!(columns.sensors, [3, 2, 0, 2, 1]);
     }

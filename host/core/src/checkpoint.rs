@@ -10,11 +10,13 @@ use crate::Timestamp;
 use crate::anomaly::EpisodeKey;
 use crate::clock::LaneClock;
 use crate::decision::Chronicle;
+use crate::digest;
 use crate::finding::Severity;
 use crate::judge::{Saved, States};
 use crate::reading::Quantity;
 use crate::record::Position;
 use crate::sensors::SavedSensors;
+use crate::shared::Shared;
 
 const MAGIC: &[u8; 4] = b"GWCP";
 const VERSION: u16 = 4;
@@ -37,7 +39,7 @@ pub struct Checkpoint {
     /// replay under others is noticed.
     pub settings: String,
     pub quantities: Vec<Quantity>,
-    pub sensors: SavedSensors,
+    pub sensors: Shared<SavedSensors>,
     pub clock: LaneClock,
     /// The last tick that was told, as a multiple of the tick.
     pub tick: Option<Timestamp>,
@@ -81,9 +83,10 @@ pub fn difference(earlier: &[SourcePart], later: &[SourcePart]) -> Option<String
     (0..earlier.len()).find_map(pair)
 }
 
-/// What is left of a checkpoint that was encoded.
-pub struct KeptPart {
-    pub sensors: SavedSensors,
+/// What a candidate begins with, as a checkpoint has it.
+pub struct Part {
+    pub sensors: Shared<SavedSensors>,
+    /// Of the live detector of its name.
     pub state: Option<DetectorState>,
 }
 
@@ -99,7 +102,7 @@ pub struct DetectorState {
     pub quarantine: Option<String>,
     pub saved: Saved,
     /// Chunks of consecutive sensors from 0 on, each with its number of sensors.
-    pub states: Vec<(u32, States)>,
+    pub states: Shared<Vec<(u32, States)>>,
     pub episodes: Vec<(EpisodeKey, OpenEpisode)>,
     /// Of version 3: they follow the fields of version 2.
     #[serde(skip)]
@@ -150,13 +153,18 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
-    pub fn encode(self) -> Result<Vec<u8>, CheckpointError> {
-        self.encode_but_keep(None).map(|(bytes, _)| bytes)
+    /// Event time, where it has begun.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.clock.time()
     }
 
-    /// Takes the checkpoint apart as it goes, so that a large one is never in memory twice, and hands back what a
-    /// candidate for the place of the live detector of that name begins with.
-    pub fn encode_but_keep(self, detector: Option<&str>) -> Result<(Vec<u8>, KeptPart), CheckpointError> {
+    pub fn part_of(&self, detector: &str) -> Part {
+        let is_it = |state: &&DetectorState| state.place.role == Role::Live && state.name == detector;
+        Part { sensors: self.sensors.clone(), state: self.detectors.iter().find(is_it).cloned() }
+    }
+
+    /// Takes the checkpoint apart as it goes, so that a large one is never in memory twice.
+    pub fn encode(self) -> Result<Vec<u8>, CheckpointError> {
         let Checkpoint {
             lane,
             position,
@@ -170,7 +178,7 @@ impl Checkpoint {
             schemas_unknown,
             chronicle,
         } = self;
-        let states = detectors.iter().flat_map(|detector| &detector.states);
+        let states = detectors.iter().flat_map(|detector| detector.states.iter());
         let states_bytes: usize = states.map(|(_, states)| states.bytes.len() + 5 * states.ends.len()).sum();
         let mut bytes = Vec::with_capacity(HEADER_BYTES + states_bytes + 64 * sensors.ids.len());
         bytes.extend_from_slice(MAGIC);
@@ -180,17 +188,14 @@ impl Checkpoint {
         bytes = append(bytes, &(lane, position, source, settings, quantities, &sensors, clock, tick))?;
         bytes = append(bytes, &(detectors.len() as u64))?;
         let places: Vec<Place> = detectors.iter().map(|detector| detector.place).collect();
-        let mut kept = KeptPart { sensors, state: None };
+        drop(sensors);
         for state in detectors {
             bytes = append(bytes, &state)?;
-            if state.place.role == Role::Live && detector == Some(state.name.as_str()) {
-                kept.state = Some(state);
-            }
         }
         bytes = append(bytes, &(schemas_unknown, places, chronicle))?;
         let digest = Sha256::digest(&bytes[HEADER_BYTES..]);
         bytes[6..HEADER_BYTES].copy_from_slice(&digest);
-        Ok((bytes, kept))
+        Ok(bytes)
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, CheckpointError> {
@@ -235,6 +240,11 @@ impl Checkpoint {
         }
         Ok(checkpoint)
     }
+}
+
+/// The first 16 hexadecimal digits of the digest of an encoded checkpoint's body, which it carries.
+pub fn short_digest(bytes: &[u8]) -> String {
+    digest::hex(bytes.get(6..14).unwrap_or_default())
 }
 
 fn append<T: Serialize>(bytes: Vec<u8>, part: &T) -> Result<Vec<u8>, CheckpointError> {

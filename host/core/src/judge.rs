@@ -12,6 +12,7 @@ use crate::reading::Quantity;
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct States {
     pub ends: Vec<u32>,
+    #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
 }
 

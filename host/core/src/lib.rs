@@ -23,6 +23,7 @@ pub mod record;
 pub mod roster;
 pub mod schema;
 pub mod sensors;
+pub mod shared;
 pub mod sink;
 pub mod time;
 pub mod unfound;

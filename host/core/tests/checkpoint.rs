@@ -11,6 +11,7 @@ use gridwatch_core::finding::Severity;
 use gridwatch_core::judge::{Saved, States};
 use gridwatch_core::reading::Quantity;
 use gridwatch_core::sensors::SensorTable;
+use gridwatch_core::shared::Shared;
 
 const GOLDEN_1: &[u8] = include_bytes!("golden/checkpoint-1.bin");
 const GOLDEN_2: &[u8] = include_bytes!("golden/checkpoint-2.bin");
@@ -48,7 +49,7 @@ fn sample() -> Checkpoint {
             parameters: "{}".into(),
             shared: vec![7, 8],
         },
-        states: vec![(2, States { ends: vec![3, 3], bytes: vec![1, 2, 3] })],
+        states: vec![(2, States { ends: vec![3, 3], bytes: vec![1, 2, 3] })].into(),
         episodes: vec![
             (key(PublicSubject::Sensor("meter-1".into()), Some("voltage")), open),
             (key(PublicSubject::Group("area-1".into()), None), open),
@@ -62,7 +63,7 @@ fn sample() -> Checkpoint {
         fingerprint: "f1".into(),
         quarantine: Some("observe: trapped".into()),
         saved: Saved::default(),
-        states: vec![],
+        states: Shared::default(),
         episodes: vec![],
         place: Place { generation: 7, role: Role::Warm },
     };
@@ -74,7 +75,7 @@ fn sample() -> Checkpoint {
         source: vec![SourcePart { name: "readings.jsonl".into(), beginning: "00".into() }],
         settings: "{\"tick_ms\":60000}".into(),
         quantities: vec![Quantity { name: "voltage".into(), unit: Some("V".into()) }],
-        sensors: sensors.save(),
+        sensors: sensors.save().into(),
         clock,
         tick: Some(1_767_225_600_000),
         detectors: vec![judging, out],

@@ -32,7 +32,8 @@ pub fn reproduce(
 ) -> Result<Vec<Again>, Fault> {
     let mut judge = module.instantiate(capsule.limits, log)?;
     judge.configure(&capsule.parameters, &capsule.quantities)?;
-    let known = capsule.before.iter().flat_map(|before| &before.states).map(|(count, _)| *count as usize);
+    let known =
+        capsule.before.iter().flat_map(|before| before.states.iter()).map(|(count, _)| *count as usize);
     let known = known.sum::<usize>().min(capsule.sensors.len());
     announce(&mut *judge, capsule, 0, known)?;
     if let Some(before) = &capsule.before {
@@ -41,7 +42,7 @@ pub fn reproduce(
         }
         judge.begin_restore(&before.saved)?;
         let mut first = 0;
-        for (count, states) in &before.states {
+        for (count, states) in before.states.iter() {
             let numbers: Vec<u32> = (first..first + count).collect();
             judge.restore(&numbers, states)?;
             first += count;

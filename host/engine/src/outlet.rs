@@ -7,14 +7,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use gridwatch_core::Timestamp;
+use gridwatch_core::checkpoint::{Checkpoint, short_digest};
 use gridwatch_core::decision::{self, Decision, DecisionsError};
 use gridwatch_core::durations::Durations;
 use gridwatch_core::record::Position;
 use gridwatch_core::sink::{Commit, Delivery, LaneCommit, LaneId, Outgoing, Sink, SinkError, Store};
 
 use crate::lane::{NamedCapsule, Output};
-use crate::vault::{Chore, Kept, Place, Stored};
+use crate::vault::{Chore, Kept, Named, Place, Stored};
 use crate::worker::Parcel;
 
 /// Bytes of decisions in a commit beyond which a checkpoint is asked for.
@@ -100,7 +100,7 @@ struct Ledger {
     /// On its way to the store.
     saving: Option<Saving>,
     /// To be stored after that one; a newer one takes its place.
-    waiting: Option<(Saving, Vec<u8>)>,
+    waiting: Option<(Saving, Box<Checkpoint>)>,
 }
 
 impl Ledger {
@@ -124,7 +124,7 @@ impl Ledger {
 
 /// A checkpoint that is not durable yet.
 struct Saving {
-    name: String,
+    place: Place,
     /// So many of the ledger's decisions were made before it; they are in it but for those `ahead`.
     decisions: usize,
     ahead: Vec<Decision>,
@@ -177,8 +177,8 @@ impl Outlet {
     fn take(&mut self, lane: &LaneId, parcel: Parcel) -> Result<(), OutletError> {
         match parcel {
             Parcel::Opened { .. } | Parcel::Capsule(_) => Ok(()),
-            Parcel::Checkpoint { position, time, bytes, ahead } => {
-                self.save(lane, position, time, bytes, ahead);
+            Parcel::Checkpoint { checkpoint, ahead } => {
+                self.save(lane, checkpoint, ahead);
                 Ok(())
             }
             Parcel::Output { output, received } => self.publish(lane, output, received),
@@ -387,38 +387,32 @@ impl Outlet {
         }
     }
 
-    fn save(
-        &mut self,
-        lane: &LaneId,
-        position: Position,
-        time: Option<Timestamp>,
-        bytes: Vec<u8>,
-        ahead: Vec<Decision>,
-    ) {
+    fn save(&mut self, lane: &LaneId, checkpoint: Box<Checkpoint>, ahead: Vec<Decision>) {
         let Some(ledger) = self.lanes.get_mut(lane) else { return };
+        let (position, time) = (checkpoint.position, checkpoint.time());
         ledger.position = position;
         ledger.sequence += 1;
-        let name = Place { position, sequence: ledger.sequence, time }.name(&lane.name, &bytes);
-        let saving = Saving { name, decisions: ledger.decisions.len(), ahead };
+        let place = Place { position, sequence: ledger.sequence, time };
+        let saving = Saving { place, decisions: ledger.decisions.len(), ahead };
         if ledger.saving.is_some() {
-            ledger.waiting = Some((saving, bytes));
+            ledger.waiting = Some((saving, checkpoint));
             return;
         }
         self.dirty = true;
-        self.chores.push(Chore::Put { lane: lane.clone(), name: saving.name.clone(), bytes });
+        self.chores.push(Chore::Put { lane: lane.clone(), place, checkpoint });
         ledger.saving = Some(saving);
     }
 
     /// A checkpoint is durable, or could not be stored: then the lane keeps the one it has, and only the
     /// replay after a crash grows longer.
     pub fn stored(&mut self, stored: Stored) {
-        let Stored { lane, name, result } = stored;
+        let Stored { lane, place, result } = stored;
         self.checkpoint_failures += u64::from(result.is_err());
         let Some(ledger) = self.lanes.get_mut(&lane) else { return };
-        let Some(saving) = ledger.saving.take_if(|saving| saving.name == name) else { return };
+        let Some(saving) = ledger.saving.take_if(|saving| saving.place == place) else { return };
         match result {
             Err(error) => tracing::warn!(%lane, %error, "cannot be stored; the checkpoint before stays"),
-            Ok(()) => {
+            Ok(Named { name, .. }) => {
                 self.dirty = true;
                 // What it was made for may have been published already: a later life must be told again.
                 let ahead = saving.ahead.len();
@@ -434,8 +428,8 @@ impl Outlet {
                 }
             }
         }
-        if let Some((waiting, bytes)) = ledger.waiting.take() {
-            self.chores.push(Chore::Put { lane, name: waiting.name.clone(), bytes });
+        if let Some((waiting, checkpoint)) = ledger.waiting.take() {
+            self.chores.push(Chore::Put { lane, place: waiting.place, checkpoint });
             ledger.saving = Some(waiting);
         }
     }
@@ -443,7 +437,7 @@ impl Outlet {
 
 /// Of a lane that begins here and knows nothing yet.
 pub fn first_checkpoint_name(lane: &str, position: Position, bytes: &[u8]) -> String {
-    Place { position, sequence: 0, time: None }.name(lane, bytes) + FIRST
+    Place { position, sequence: 0, time: None }.name(lane, &short_digest(bytes)) + FIRST
 }
 
 const FIRST: &str = "-first";

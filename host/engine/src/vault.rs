@@ -3,7 +3,7 @@
 
 use gridwatch_core::Timestamp;
 use gridwatch_core::capsule;
-use gridwatch_core::digest;
+use gridwatch_core::checkpoint::{Checkpoint, short_digest};
 use gridwatch_core::record::Position;
 use gridwatch_core::sink::{LaneId, Store, StoreError};
 
@@ -11,12 +11,12 @@ use gridwatch_core::sink::{LaneId, Store, StoreError};
 pub const CHECKPOINTS: &str = "checkpoints";
 
 /// Something to do in the store. A lane has at most one `Put` under way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Chore {
     Put {
         lane: LaneId,
-        name: String,
-        bytes: Vec<u8>,
+        place: Place,
+        checkpoint: Box<Checkpoint>,
     },
     /// Puts what nobody waits for.
     Keep {
@@ -47,16 +47,23 @@ pub struct Kept {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     pub lane: LaneId,
+    pub place: Place,
+    pub result: Result<Named, StoreError>,
+}
+
+/// A checkpoint in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
     pub name: String,
-    pub result: Result<(), StoreError>,
+    pub bytes: u64,
 }
 
 impl Chore {
     pub fn run(self, store: &dyn Store) -> Option<Stored> {
         match self {
-            Chore::Put { lane, name, bytes } => {
-                let result = store.put(&name, bytes);
-                Some(Stored { lane, name, result })
+            Chore::Put { lane, place, checkpoint } => {
+                let result = put(store, &lane.name, place, *checkpoint);
+                Some(Stored { lane, place, result })
             }
             Chore::Keep { name, bytes } => {
                 if let Err(error) = store.put(&name, bytes) {
@@ -73,6 +80,20 @@ impl Chore {
             }
         }
     }
+}
+
+/// Made bytes here, where no lane waits for that.
+fn put(store: &dyn Store, lane: &str, place: Place, checkpoint: Checkpoint) -> Result<Named, StoreError> {
+    let bytes = encoded(lane, checkpoint)?;
+    let (name, size) = (place.name(lane, &short_digest(&bytes)), bytes.len() as u64);
+    store.put(&name, bytes)?;
+    Ok(Named { name, bytes: size })
+}
+
+pub fn encoded(lane: &str, checkpoint: Checkpoint) -> Result<Vec<u8>, StoreError> {
+    let failed =
+        |error| StoreError::Failed { name: folder_of(lane), what: format!("the checkpoint {error}") };
+    checkpoint.encode().map_err(failed)
 }
 
 pub fn folder_of(lane: &str) -> String {
@@ -98,9 +119,9 @@ const HOUR_MS: i64 = 3_600_000;
 impl Place {
     /// The name of the lane's checkpoint that was made here. Unique by content: another process may have made
     /// another one at the same place.
-    pub fn name(self, lane: &str, bytes: &[u8]) -> String {
+    pub fn name(self, lane: &str, digest: &str) -> String {
         let Place { position, sequence, time } = self;
-        let (folder, digest, time) = (folder_of(lane), digest::short(bytes), time.unwrap_or(0).max(0));
+        let (folder, time) = (folder_of(lane), time.unwrap_or(0).max(0));
         format!("{folder}{position:020}-{sequence:0SEQUENCE_DIGITS$}-{time:0TIME_DIGITS$}-{digest}")
     }
 
@@ -178,9 +199,9 @@ mod tests {
     fn places_are_read_from_names_old_and_new() {
         let place = |name: &str| Place::of(name).map(|place| (place.position, place.sequence));
         let timed = Place { position: 7, sequence: 2, time: Some(1_767_225_600_000) };
-        assert_eq!(Place::of(&timed.name("a-3", b"")), Some(timed));
+        assert_eq!(Place::of(&timed.name("a-3", "aa")), Some(timed));
         let timeless = Place { time: None, ..timed };
-        assert_eq!(Place::of(&timeless.name("a-3", b"")), Some(timeless));
+        assert_eq!(Place::of(&timeless.name("a-3", "aa")), Some(timeless));
         assert_eq!(place("checkpoints/a-3/00000000000000000120-0000000007-ffaa840a47be1998"), Some((120, 7)));
         assert_eq!(
             place("checkpoints/a-3/00000000000000000120-0000000000-ffaa840a47be1998-first"),
@@ -215,10 +236,10 @@ mod tests {
             sequence,
             time: Some(START + sequence as i64 * HOUR_MS / 4),
         };
-        let name = |sequence: u64| place(sequence).name("a", b"ours");
+        let name = |sequence: u64| place(sequence).name("a", "aa");
         let store = MemoryStore::new();
         (1..=40).for_each(|sequence| store.put(&name(sequence), Vec::new()).unwrap());
-        let orphan = Place { position: 3_050, ..place(32) }.name("a", b"another's");
+        let orphan = Place { position: 3_050, ..place(32) }.name("a", "bb");
         store.put(&orphan, Vec::new()).unwrap();
         let ours = (31..=40).map(name).collect();
         let history = Kept { window_ms: 5 * HOUR_MS, found: 30, ours };

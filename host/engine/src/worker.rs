@@ -5,10 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gridwatch_core::Timestamp;
-use gridwatch_core::checkpoint::{CheckpointError, KeptPart};
+use gridwatch_core::checkpoint::Checkpoint;
 use gridwatch_core::decision::Decision;
-use gridwatch_core::record::{Chunk, Feed, FeedStatus, Position, SourceError};
+use gridwatch_core::record::{Chunk, Feed, FeedStatus, SourceError};
 use gridwatch_core::sink::LaneCommit;
 
 use crate::deployment::Deployment;
@@ -28,12 +27,9 @@ pub enum Parcel {
     },
     /// To be kept in the store.
     Capsule(NamedCapsule),
-    /// The lane as of `position`; all output before it was handed on before.
+    /// The lane as of the checkpoint's position; all output before it was handed on before.
     Checkpoint {
-        position: Position,
-        /// Event time, where it has begun.
-        time: Option<Timestamp>,
-        bytes: Vec<u8>,
+        checkpoint: Box<Checkpoint>,
         /// Committed by an earlier life, and not come to yet: they are not in it.
         ahead: Vec<Decision>,
     },
@@ -53,8 +49,6 @@ pub enum WorkerError {
     Source(#[from] SourceError),
     #[error(transparent)]
     Lane(#[from] LaneError),
-    #[error("lane {lane}: its checkpoint {what}")]
-    Checkpoint { lane: String, what: CheckpointError },
 }
 
 pub struct Worker {
@@ -216,26 +210,16 @@ impl Worker {
         }
         let awaited = self.awaited.take();
         let mut took_ns = 0;
-        let (position, bytes, kept) = timed(&mut took_ns, || self.saved(awaited.as_deref()))?;
+        let checkpoint = timed(&mut took_ns, || self.lane.checkpoint())?;
         self.checkpoint_pause = Some(Duration::from_nanos(took_ns));
         self.hand_on_output(hand_on);
         let ahead = self.lane.decisions_ahead();
-        let time = self.lane.event_time();
         self.records_since_checkpoint = 0;
-        hand_on(Parcel::Checkpoint { position, time, bytes, ahead });
+        let awaited = awaited.map(|awaited| (checkpoint.part_of(&awaited.name), awaited));
+        hand_on(Parcel::Checkpoint { checkpoint: Box::new(checkpoint), ahead });
         // Behind the checkpoint, which does not know of it.
-        self.begun = awaited.map(|awaited| self.lane.prepare_with(&awaited, kept));
+        self.begun = awaited.map(|(part, awaited)| self.lane.prepare_with(&awaited, part));
         Ok(())
-    }
-
-    /// The lane as bytes, and what a candidate begins with.
-    fn saved(&mut self, awaited: Option<&Deployment>) -> Result<(Position, Vec<u8>, KeptPart), WorkerError> {
-        let checkpoint = self.lane.checkpoint()?;
-        let position = checkpoint.position;
-        let (bytes, kept) = checkpoint
-            .encode_but_keep(awaited.map(|awaited| awaited.name.as_str()))
-            .map_err(|what| WorkerError::Checkpoint { lane: self.lane.name().to_owned(), what })?;
-        Ok((position, bytes, kept))
     }
 
     fn hand_on_output(&mut self, hand_on: &mut dyn FnMut(Parcel)) {

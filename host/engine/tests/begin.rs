@@ -251,7 +251,8 @@ fn what_is_saved_before_a_decision_says_that_it_is_ahead() {
     let mut saved = Vec::new();
     for _ in 0..4 {
         let mut hand_on = |parcel| {
-            if let Parcel::Checkpoint { position, ahead, .. } = parcel {
+            if let Parcel::Checkpoint { checkpoint, ahead } = parcel {
+                let position = checkpoint.position;
                 saved.push((position - commit.position, ahead));
             }
         };

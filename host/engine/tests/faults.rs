@@ -69,7 +69,7 @@ impl Life<'_> {
     fn do_chores(&mut self) {
         for chore in self.decider.outlet.take_chores() {
             if let Some(stored) = chore.run(self.store) {
-                self.decider.worker.lane_mut().set_durable(stored.name.clone());
+                self.decider.worker.lane_mut().set_durable(stored.result.clone().unwrap().name);
                 self.decider.outlet.stored(stored);
             }
         }

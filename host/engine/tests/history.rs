@@ -66,7 +66,7 @@ impl Life {
         if random.random_range(0..2) == 0 {
             for chore in outlet.take_chores() {
                 if let Some(stored) = chore.run(store) {
-                    worker.lane_mut().set_durable(stored.name.clone());
+                    worker.lane_mut().set_durable(stored.result.clone().unwrap().name);
                     outlet.stored(stored);
                 }
             }

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use gridwatch_connectors::memory::{MemorySink, MemoryStore};
-use gridwatch_core::decision::{self, Decision, What};
+use gridwatch_core::checkpoint::Checkpoint;
+use gridwatch_core::clock::LaneClock;
+use gridwatch_core::decision::{self, Chronicle, Decision, What};
+use gridwatch_core::shared::Shared;
 use gridwatch_core::sink::{AnomalyMessage, LaneCommit, LaneId, Outgoing, SinkError, Store, StoreError};
 use gridwatch_engine::lane::Output;
 use gridwatch_engine::outlet::{Outlet, Settled};
@@ -33,6 +36,27 @@ fn output(position: u64, text: &str, decisions: usize) -> Parcel {
     }
 }
 
+/// Of a lane that knows nothing.
+fn checkpoint(position: u64) -> Checkpoint {
+    Checkpoint {
+        lane: "0".into(),
+        position,
+        source: vec![],
+        settings: String::new(),
+        quantities: vec![],
+        sensors: Shared::default(),
+        clock: LaneClock::default(),
+        tick: None,
+        detectors: vec![],
+        schemas_unknown: vec![],
+        chronicle: Chronicle::default(),
+    }
+}
+
+fn saved(position: u64, ahead: Vec<Decision>) -> Parcel {
+    Parcel::Checkpoint { checkpoint: Box::new(checkpoint(position)), ahead }
+}
+
 fn texts(messages: &[Outgoing]) -> Vec<String> {
     messages.iter().map(|message| String::from_utf8_lossy(&message.json()).into_owned()).collect()
 }
@@ -52,9 +76,7 @@ fn nothing_overtakes_a_decision_that_is_not_committed() {
     assert!(outlet.is_waiting());
     outlet.receive(&lane(), output(20, "plain", 0)).unwrap();
     outlet.receive(&lane(), output(30, "after the second", 1)).unwrap();
-    outlet
-        .receive(&lane(), Parcel::Checkpoint { position: 30, time: None, bytes: vec![1], ahead: vec![] })
-        .unwrap();
+    outlet.receive(&lane(), saved(30, vec![])).unwrap();
     assert_eq!(sink.messages(), [], "before its decision is committed");
     sink.fail(busy());
     assert_eq!(outlet.settle().unwrap(), Settled::Later);
@@ -74,17 +96,13 @@ fn decisions_that_fill_a_commit_wait_for_a_checkpoint_and_no_longer() {
     assert_eq!(outlet.settle().unwrap(), Settled::Full);
     assert!(!outlet.is_full(), "the checkpoint has to come through");
     store.fail(StoreError::Failed { name: "x".into(), what: "away".into() });
-    outlet
-        .receive(&lane(), Parcel::Checkpoint { position: 10, time: None, bytes: vec![1], ahead: vec![] })
-        .unwrap();
+    outlet.receive(&lane(), saved(10, vec![])).unwrap();
     assert!(outlet.is_full(), "nothing more before it is stored");
     outlet.do_chores(&store);
     assert_eq!(outlet.settle().unwrap(), Settled::Full);
     assert!(!outlet.is_full(), "the next checkpoint has to come through");
     assert!(outlet.receive(&lane(), output(20, "2", 0)).unwrap(), "it is asked for again");
-    outlet
-        .receive(&lane(), Parcel::Checkpoint { position: 20, time: None, bytes: vec![2], ahead: vec![] })
-        .unwrap();
+    outlet.receive(&lane(), saved(20, vec![])).unwrap();
     outlet.do_chores(&store);
     assert_eq!(outlet.settle().unwrap(), Settled::Done);
     assert_eq!(texts(&sink.committed()), ["1", "2"]);
@@ -97,10 +115,10 @@ fn a_checkpoint_that_is_named_is_never_swept() {
         let (sink, store) = (MemorySink::new(), MemoryStore::new());
         store.put(&name(0, "aa"), vec![0]).unwrap();
         let mut outlet = opened(&sink);
-        for (position, bytes) in [(5, vec![at]), (5, vec![at, 1]), (5, vec![at, 2]), (9, vec![at, 3])] {
-            outlet
-                .receive(&lane(), Parcel::Checkpoint { position, time: None, bytes, ahead: vec![] })
-                .unwrap();
+        for (position, tick) in [(5, 0), (5, 1), (5, 2), (9, 3)] {
+            let tick = i64::from(at) * 4 + tick;
+            let checkpoint = Box::new(Checkpoint { tick: Some(tick), ..checkpoint(position) });
+            outlet.receive(&lane(), Parcel::Checkpoint { checkpoint, ahead: vec![] }).unwrap();
             outlet.do_chores(&store);
             assert_eq!(outlet.settle().unwrap(), Settled::Done);
             outlet.do_chores(&store);
@@ -128,11 +146,10 @@ fn a_decision_that_is_still_ahead_outlives_a_checkpoint() {
         (commit.position, decision::decode(&commit.decisions).unwrap())
     };
     outlet.receive(&lane(), output(10, "with a decision of its own", 1)).unwrap();
-    let save = |position, bytes, ahead| Parcel::Checkpoint { position, time: None, bytes, ahead };
-    outlet.receive(&lane(), save(20, vec![1], ahead.clone())).unwrap();
+    outlet.receive(&lane(), saved(20, ahead.clone())).unwrap();
     // Another on its way behind it counts what the first has left.
-    outlet.receive(&lane(), save(30, vec![2], ahead.clone())).unwrap();
+    outlet.receive(&lane(), saved(30, ahead.clone())).unwrap();
     assert_eq!(committed(&mut outlet), (30, ahead));
-    outlet.receive(&lane(), save(60, vec![3], vec![])).unwrap();
+    outlet.receive(&lane(), saved(60, vec![])).unwrap();
     assert_eq!(committed(&mut outlet), (60, vec![]));
 }

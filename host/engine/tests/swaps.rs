@@ -129,7 +129,7 @@ impl<'s> Life<'s> {
         let Decider { worker, outlet, .. } = &mut self.decider;
         for chore in outlet.take_chores() {
             if let Some(stored) = chore.run(self.store) {
-                worker.lane_mut().set_durable(stored.name.clone());
+                worker.lane_mut().set_durable(stored.result.clone().unwrap().name);
                 outlet.stored(stored);
             }
         }

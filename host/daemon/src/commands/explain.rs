@@ -228,7 +228,7 @@ fn readings(capsule: &Capsule, columns: &gridwatch_core::capsule::Columns) -> Va
 fn in_words(explained: &Explained, kept: &str) -> String {
     let Explained { anomaly, capsule } = explained;
     let mut text = String::from_utf8_lossy(&anomaly.payload).into_owned();
-    let states = capsule.before.iter().flat_map(|before| &before.states);
+    let states = capsule.before.iter().flat_map(|before| before.states.iter());
     let bytes: usize = states.map(|(_, states)| states.bytes.len()).sum();
     text.push_str(&format!(
         "\n{} ({}) knew {} sensors in {bytes} bytes, and was asked:\n",

@@ -8,6 +8,7 @@ use gridwatch_core::checkpoint::DetectorState;
 use gridwatch_core::judge::{Call, Fault};
 use gridwatch_core::reading::Quantity;
 use gridwatch_core::sensors::{Attributes, SavedSensors, SensorTable};
+use gridwatch_core::shared::Shared;
 
 use super::builder::Builder;
 use super::seat::Seat;
@@ -59,7 +60,7 @@ impl Event {
 /// Where an apprentice begins.
 pub struct Base {
     pub(super) quantities: Vec<Quantity>,
-    pub(super) sensors: SavedSensors,
+    pub(super) sensors: Shared<SavedSensors>,
     pub(super) sensors_max: usize,
     /// None: nobody sits there, or has left anything.
     pub(super) state: Option<DetectorState>,
@@ -77,7 +78,7 @@ pub struct Apprentice {
 impl Apprentice {
     pub fn new(deployment: Arc<Deployment>, base: Base) -> Result<Self, Fault> {
         let Base { quantities, sensors, sensors_max, state, time } = base;
-        let sensors = SensorTable::restore(sensors, sensors_max).ok_or_else(|| Fault::Host {
+        let sensors = SensorTable::restore(sensors.into_inner(), sensors_max).ok_or_else(|| Fault::Host {
             call: Call::SetSensors,
             what: "the lane's table of sensors is torn".to_owned(),
         })?;

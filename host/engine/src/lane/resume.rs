@@ -86,7 +86,7 @@ impl Lane {
         }
         let wanted = std::mem::replace(&mut parts.settings, settings);
         let (dormant, past) = (parts.dormant.clone(), parts.past.clone());
-        let sensors = SensorTable::restore(checkpoint.sensors.clone(), wanted.sensors_max)
+        let sensors = SensorTable::restore(checkpoint.sensors.clone().into_inner(), wanted.sensors_max)
             .ok_or_else(|| inconsistent("its tables of sensors disagree"))?;
         let (mut lane, deployments) =
             Lane::empty(parts, checkpoint.position, checkpoint.quantities.clone(), sensors)?;
@@ -242,7 +242,7 @@ impl Lane {
             source: self.source.clone(),
             settings,
             quantities,
-            sensors: self.sensors.save(),
+            sensors: self.sensors.save().into(),
             clock: self.clock.clone(),
             tick: self.tick,
             detectors,

@@ -12,6 +12,7 @@ use gridwatch_core::finding::{Finding, Phase, Subject};
 use gridwatch_core::judge::{Call, Fault, Judge, Saved};
 use gridwatch_core::reading::Quantity;
 use gridwatch_core::sensors::SensorTable;
+use gridwatch_core::shared::Shared;
 use gridwatch_core::{Timestamp, finding};
 
 use super::builder::{Builder, Gathered};
@@ -219,7 +220,7 @@ impl Seat {
         }
         judge.begin_restore(&state.saved)?;
         let mut first = 0;
-        for (count, states) in &state.states {
+        for (count, states) in state.states.iter() {
             let numbers: Vec<u32> = (first..first + count).collect();
             judge.restore(&numbers, states)?;
             first += count;
@@ -257,7 +258,7 @@ impl Seat {
                 parameters: self.deployment.parameters.clone(),
                 shared: Vec::new(),
             },
-            states: Vec::new(),
+            states: Shared::default(),
             episodes: self.episodes.iter().map(|(key, episode)| (key.clone(), *episode)).collect(),
             place: Place { generation: self.deployment.generation, role: Role::Live },
         };
@@ -272,13 +273,14 @@ impl Seat {
             }
             Life::Judging(judge) => {
                 state.saved.shared = judge.save_shared()?;
-                let mut first = 0;
+                let (mut first, mut states) = (0, Vec::new());
                 while first < self.announced {
                     let end = (first + SENSORS_PER_CALL).min(self.announced);
                     let numbers: Vec<u32> = (first..end).collect();
-                    state.states.push((end - first, judge.save(&numbers)?));
+                    states.push((end - first, judge.save(&numbers)?));
                     first = end;
                 }
+                state.states = states.into();
             }
         }
         let of_sensors: usize = state.states.iter().map(|(_, states)| states.bytes.len()).sum();

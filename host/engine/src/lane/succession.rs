@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use gridwatch_core::Timestamp;
 use gridwatch_core::anomaly::EpisodeKey;
-use gridwatch_core::checkpoint::{DetectorState, KeptPart, OpenEpisode, Role};
+use gridwatch_core::checkpoint::{DetectorState, OpenEpisode, Part, Role};
 use gridwatch_core::decision::What;
 use gridwatch_core::finding::Phase;
 use gridwatch_core::judge::Fault;
@@ -61,12 +61,12 @@ impl Lane {
         self.flush()?;
         self.find_out(&deployment.name);
         let state = self.state_of(&deployment.name)?;
-        Ok(self.prepare_with(deployment, KeptPart { sensors: self.sensors.save(), state }))
+        Ok(self.prepare_with(deployment, Part { sensors: self.sensors.save().into(), state }))
     }
 
     /// The same where the state is at hand: it was saved here for a checkpoint, just now.
-    pub fn prepare_with(&mut self, deployment: &Deployment, saved: KeptPart) -> Base {
-        let KeptPart { sensors, state } = saved;
+    pub fn prepare_with(&mut self, deployment: &Deployment, saved: Part) -> Base {
+        let Part { sensors, state } = saved;
         let (detector, generation) = (deployment.name.clone(), deployment.generation);
         self.decide(What::Prepare { detector, generation });
         let (name, fingerprint) = (deployment.name.clone(), deployment.fingerprint());

@@ -17,6 +17,7 @@ use crate::lane::{LaneParts, LaneTemplate, Retired};
 use crate::outlet::first_checkpoint_name;
 use crate::settings::{OnMissing, PaceSettings};
 use crate::start::{Begun, StartError, begin};
+use crate::vault;
 use crate::worker::{Parcel, Step, Worker, WorkerError};
 
 /// How often a lane shows how it stands.
@@ -197,21 +198,21 @@ impl Thread {
     fn save_first(&self, worker: &mut Worker) -> Result<Option<LaneCommit>, PipelineError> {
         let mut saved = None;
         worker.checkpoint(&mut |parcel| {
-            if let Parcel::Checkpoint { position, bytes, .. } = parcel {
-                saved = Some((position, bytes));
+            if let Parcel::Checkpoint { checkpoint, .. } = parcel {
+                saved = Some(checkpoint);
             }
         })?;
-        let Some((position, bytes)) = saved else { return Ok(None) };
-        let checkpoint = first_checkpoint_name(&self.lane.name, position, &bytes);
+        let Some(saved) = saved else { return Ok(None) };
+        let (lane, position) = (&self.lane.name, saved.position);
+        let failed = |what| StartError::Store { lane: self.lane.to_string(), what };
+        let bytes = vault::encoded(lane, *saved).map_err(failed)?;
+        let checkpoint = first_checkpoint_name(lane, position, &bytes);
         while !self.shared.is_ordered(Order::Finish) {
             match self.openings.store.put(&checkpoint, bytes.clone()) {
                 Ok(()) => {
                     return Ok(Some(LaneCommit { position, checkpoint, decisions: Vec::new() }));
                 }
-                Err(what) => {
-                    let lane = self.lane.to_string();
-                    self.wait_after(StartError::Store { lane, what }.into())?;
-                }
+                Err(what) => self.wait_after(failed(what).into())?,
             }
         }
         Ok(None)

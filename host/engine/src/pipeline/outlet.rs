@@ -120,15 +120,8 @@ impl Thread<'_> {
     }
 
     fn receive(&mut self, lane: &LaneId, parcel: Parcel) -> Result<(), PipelineError> {
-        if let Parcel::Checkpoint { bytes, .. } = &parcel {
-            let bytes = bytes.len() as u64;
-            // Before what follows is locked: who takes a snapshot locks that while it holds the lanes.
-            if let Some(lane) = self.shared.lane(lane) {
-                lane.checkpoint_bytes.store(bytes, Ordering::Relaxed);
-            }
-            let mut snapshot = lock(&self.shared.outlet);
-            snapshot.checkpoints += 1;
-            snapshot.checkpoint_bytes = bytes;
+        if let Parcel::Checkpoint { .. } = &parcel {
+            lock(&self.shared.outlet).checkpoints += 1;
         }
         let is_opening = matches!(&parcel, Parcel::Opened { .. });
         if is_opening && self.shared.lane(lane).is_none_or(|lane| lane.is_ordered(Order::Abandon)) {
@@ -164,19 +157,20 @@ impl Thread<'_> {
     }
 
     fn stored(&mut self, stored: Stored) {
-        if stored.result.is_ok()
-            && let Some(lane) = self.shared.lane(&stored.lane)
-        {
+        let named = stored.result.as_ref().ok().cloned();
+        // Before what follows is locked: who takes a snapshot locks that while it holds the lanes.
+        if let (Some(named), Some(lane)) = (&named, self.shared.lane(&stored.lane)) {
             *lock(&lane.checkpointed) = Some(Instant::now());
-            *lock(&lane.durable) = Some(stored.name.clone());
+            *lock(&lane.durable) = Some(named.name.clone());
+            lane.checkpoint_bytes.store(named.bytes, Ordering::Relaxed);
         }
         let since = self.saving.remove(&stored.lane);
-        let is_stored = stored.result.is_ok();
         self.outlet.stored(stored);
         let mut snapshot = lock(&self.shared.outlet);
         snapshot.checkpoint_failures = self.outlet.checkpoint_failures();
-        if let Some(since) = since.filter(|_| is_stored) {
-            snapshot.checkpoint_durations.note(since.elapsed());
+        if let Some(named) = named {
+            snapshot.checkpoint_bytes = named.bytes;
+            since.into_iter().for_each(|since| snapshot.checkpoint_durations.note(since.elapsed()));
         }
     }
 

@@ -102,7 +102,8 @@ pub fn open(
 pub fn save_first(worker: &mut Worker, store: &dyn Store) -> LaneCommit {
     let mut commit = None;
     let mut hand_on = |parcel| {
-        let Parcel::Checkpoint { position, bytes, .. } = parcel else { return };
+        let Parcel::Checkpoint { checkpoint, .. } = parcel else { return };
+        let (position, bytes) = (checkpoint.position, checkpoint.encode().unwrap());
         let checkpoint = first_checkpoint_name("0", position, &bytes);
         store.put(&checkpoint, bytes).unwrap();
         commit = Some(LaneCommit { position, checkpoint, decisions: vec![] });
