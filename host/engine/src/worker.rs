@@ -51,6 +51,9 @@ pub enum WorkerError {
     Lane(#[from] LaneError),
 }
 
+/// A candidate waits no longer for a checkpoint.
+const AWAITED_MAX: Duration = Duration::from_secs(10);
+
 pub struct Worker {
     lane: Lane,
     feed: Box<dyn Feed>,
@@ -62,6 +65,8 @@ pub struct Worker {
     received: Option<Instant>,
     checkpoint_due: Duration,
     records_since_checkpoint: u64,
+    /// When it was last told to go on.
+    stepped: Duration,
     /// When something was last read.
     read_last: Duration,
     /// Event time when something was last read, to let it go on from there.
@@ -92,6 +97,7 @@ impl Worker {
             received: None,
             checkpoint_due: now + pace.checkpoint_interval,
             records_since_checkpoint: 0,
+            stepped: now,
             read_last: now,
             event_time_last,
             awaited: None,
@@ -110,11 +116,11 @@ impl Worker {
     }
 
     /// A candidate for a seat whose state takes long to save begins at the lane's next checkpoint, where it is saved
-    /// anyway. That is made now, and the one after it an interval later: the lane stands still no more often than it
-    /// does without candidates. `take_begun` has where it begins.
+    /// anyway: the lane stands still no more often than it does without candidates. One that is far off is made
+    /// earlier. `take_begun` has where it begins.
     pub fn await_checkpoint(&mut self, deployment: Arc<Deployment>) {
         self.awaited = Some(deployment);
-        self.checkpoint_due = Duration::ZERO;
+        self.checkpoint_due = self.checkpoint_due.min(self.stepped + AWAITED_MAX);
     }
 
     /// Where the candidate that was waited for begins, once there was a checkpoint; the lane's tape runs since then.
@@ -140,6 +146,7 @@ impl Worker {
         hand_on: &mut dyn FnMut(Parcel),
     ) -> Result<Step, WorkerError> {
         self.lane.breathe();
+        self.stepped = now;
         self.chunk.clear();
         let wait = self
             .waiting_since

@@ -16,9 +16,8 @@ use crate::stopwatch::timed;
 
 /// So near behind, the lane lives the rest with it itself: the pause is no longer than that takes.
 const EVENTS_NEAR: usize = 2;
-/// Beyond either the lane waits for the candidate.
-const EVENTS_MAX: usize = 1024;
-const BEHIND_BYTES_MAX: usize = 64 << 20;
+/// Beyond that the lane waits for the candidate. About two million readings: what a full lane reads in half a minute.
+const BEHIND_BYTES_MAX: usize = 128 << 20;
 /// In all, for one candidate; …
 const WAITED_MAX: Duration = Duration::from_secs(1);
 /// … and at a time: then the lane looks at what it is told, and takes another step.
@@ -129,7 +128,7 @@ impl Candidate {
     }
 
     fn is_far_behind(&self) -> bool {
-        self.events.len() > EVENTS_MAX || self.course.behind_bytes.load(Ordering::Acquire) > BEHIND_BYTES_MAX
+        self.course.behind_bytes.load(Ordering::Acquire) > BEHIND_BYTES_MAX
     }
 
     /// Why it is waited for no longer.
