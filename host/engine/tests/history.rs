@@ -8,12 +8,15 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use gridwatch_connectors::memory::{MemoryFeed, MemorySink, MemoryStore};
+use gridwatch_core::checkpoint::Checkpoint;
+use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::record::Position;
 use gridwatch_core::sink::Store;
 use gridwatch_engine::history::{At, History, HistoryError, Patience, Stretch};
 use gridwatch_engine::lane::LaneParts;
 use gridwatch_engine::outlet::Outlet;
 use gridwatch_engine::settings::PaceSettings;
+use gridwatch_engine::vault::Place;
 use gridwatch_engine::worker::{Step, Worker};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -104,6 +107,14 @@ fn whenever_it_is_lived_again_it_is_the_same_lane() {
     assert!(compared > 500, "only {compared}");
 }
 
+/// What an owner leaves who has decided otherwise there, and could not commit it.
+fn leave_orphan(store: &MemoryStore, then: &Checkpoint) {
+    let mut orphan = Checkpoint { detectors: vec![], ..then.clone() };
+    orphan.chronicle.note(Decision { position: then.position, what: What::IdleTick { time: 1 } });
+    let place = Place { position: then.position, sequence: 1 << 20, time: then.time() };
+    store.put(&place.name("0", "0123456789abcdef"), orphan.encode().unwrap()).unwrap();
+}
+
 /// By what lies in the store alone, from a checkpoint that is long past.
 #[test]
 fn a_moment_long_past_is_found_by_position_and_by_time() {
@@ -123,7 +134,11 @@ fn a_moment_long_past_is_found_by_position_and_by_time() {
         life.outlet.do_chores(&life.store);
         life.outlet.settle().unwrap();
         life.outlet.do_chores(&life.store);
+        let end = life.worker.lane().next();
         for then in moments.iter().skip(3).step_by(7) {
+            if then.position < end {
+                leave_orphan(&life.store, then);
+            }
             let ats = [Some(At::Position(then.position)), then.clock.time().map(At::Time)];
             for at in ats.into_iter().flatten() {
                 let relive = life.history.relive_from(parts(8), at, &BOTH, Position::MAX, patience());

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use gridwatch_core::Timestamp;
-use gridwatch_core::decision::{Chronicle, Decision};
+use gridwatch_core::decision::Chronicle;
 use gridwatch_core::record::Position;
 use gridwatch_core::time::rfc3339;
 
-use super::{History, HistoryError, Patience, Reliving, Stretch};
+use super::{History, HistoryError, Patience, Reliving};
 use crate::lane::LaneParts;
 use crate::vault::{Place, folder_of};
 
@@ -39,7 +39,8 @@ impl fmt::Display for At {
 
 impl History {
     /// The lane as of the last checkpoint that is kept from before `at`, for somebody who knows of it only what the
-    /// store has: what was decided since the last checkpoint is not known there.
+    /// store has: what was decided since the last checkpoint is not known there. One that was left by an owner who had
+    /// decided otherwise, and could not commit it, is passed over.
     pub fn relive_from(
         &self,
         parts: LaneParts,
@@ -50,11 +51,34 @@ impl History {
     ) -> Result<Reliving, HistoryError> {
         let names = self.names(&parts.name, patience)?;
         let beyond = || HistoryError::Beyond { lane: parts.name.clone(), wanted: at.to_string() };
-        let base = names.iter().rev().find(|(place, _)| at.is_after(*place));
-        let (Some((_, base)), Some((_, newest))) = (base, names.last()) else { return Err(beyond()) };
-        let chronicle = self.checkpoint(newest, patience)?.chronicle;
-        let decisions = |decided: u64| -> Option<Vec<Decision>> { chronicle.since(decided) };
-        self.relive(parts.clone(), base, Stretch { whom, decisions: &decisions, speaks_from }, patience)
+        let (Some((first, _)), Some((_, newest))) = (names.first(), names.last()) else {
+            return Err(beyond());
+        };
+        if !at.is_after(*first) {
+            return Err(beyond());
+        }
+        let newest = self.checkpoint(newest, patience)?.chronicle;
+        for (_, name) in names.iter().rev().filter(|(place, _)| at.is_after(*place)) {
+            let base = self.checkpoint(name, patience)?;
+            let decided = base.chronicle.decided();
+            match newest.since(decided) {
+                Some(decisions) if newest.has_been_at(&base.chronicle, base.position) => {
+                    return Reliving::begin(
+                        self,
+                        parts,
+                        (name, base),
+                        decisions,
+                        (whom, speaks_from),
+                        patience,
+                    );
+                }
+                None if decided < newest.decided() => {
+                    return Err(HistoryError::Forgotten { lane: parts.name.clone(), name: name.clone() });
+                }
+                _ => {}
+            }
+        }
+        Err(beyond())
     }
 
     /// The last checkpoint that is kept from where the lane was when it had decided all this, and nothing behind

@@ -91,7 +91,8 @@ impl History {
         let decided = checkpoint.chronicle.decided();
         let decisions = (past.decisions)(decided)
             .ok_or_else(|| HistoryError::Forgotten { lane: parts.name.clone(), name: name.to_owned() })?;
-        Reliving::begin(self, parts, (name, checkpoint), decisions, &past, patience)
+        let Stretch { whom, speaks_from, .. } = past;
+        Reliving::begin(self, parts, (name, checkpoint), decisions, (whom, speaks_from), patience)
     }
 }
 

@@ -6,7 +6,7 @@ use gridwatch_core::checkpoint::{Checkpoint, DetectorState, Role};
 use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::record::{Chunk, Feed, FeedStatus, Header, Position, RecordMeta, SourceError};
 
-use super::{History, HistoryError, Patience, Stretch};
+use super::{History, HistoryError, Patience};
 use crate::lane::{Lane, LaneParts, Resume, is_of_the_live_one, may_need_warm};
 use crate::settings::LaneSettings;
 
@@ -38,20 +38,20 @@ impl Reliving {
         parts: LaneParts,
         (name, mut checkpoint): (&str, Checkpoint),
         mut decisions: Vec<Decision>,
-        past: &Stretch<'_>,
+        (whom, speaks_from): (&[&str], Position),
         patience: Patience<'_>,
     ) -> Result<Reliving, HistoryError> {
         let settings: Option<LaneSettings> = serde_json::from_str(&checkpoint.settings).ok();
         if settings.as_ref() != Some(&parts.settings) {
             return Err(HistoryError::Changed { lane: parts.name, name: name.to_owned() });
         }
-        checkpoint.detectors.retain(|state| past.whom.contains(&state.name.as_str()));
-        decisions.retain(|decision| decision.what.detector().is_none_or(|of| past.whom.contains(&of)));
+        checkpoint.detectors.retain(|state| whom.contains(&state.name.as_str()));
+        decisions.retain(|decision| decision.what.detector().is_none_or(|of| whom.contains(&of)));
         leave_out_idlers(&mut checkpoint.detectors, &mut decisions);
         let deployments = parts.deployments.into_iter();
-        let deployments = deployments.filter(|deployment| past.whom.contains(&deployment.name.as_str()));
+        let deployments = deployments.filter(|deployment| whom.contains(&deployment.name.as_str()));
         let parts = LaneParts { deployments: deployments.collect(), history: None, ..parts };
-        let (source, committed) = (history.source.clone(), past.speaks_from);
+        let (source, committed) = (history.source.clone(), speaks_from);
         // States are restored there, what ran then may have to be fetched, and the source to be asked.
         let (lane, feed) = patience.wait(move || {
             let (name, position) = (parts.name.clone(), checkpoint.position);
