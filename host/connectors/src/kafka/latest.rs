@@ -1,59 +1,54 @@
 //! How far the records of a topic have come, for who is to go on behind them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::publish::{Heard, ToolError, partitions_of, place_of, take, wrong};
+use super::publish::{ToolError, place_of, reader};
 
 /// One look at what a broker has.
 const ASK_WAIT: Duration = Duration::from_secs(10);
 /// All last records are there by then.
 const READ_WAIT: Duration = Duration::from_secs(10);
+const GROUP: &str = "gridwatch-tool";
 
 /// The latest time of any partition's last record, in milliseconds since 1970; `None`: the topic is empty, or ends with
 /// what is no record. `properties` are librdkafka's, `bootstrap.servers` among them.
 pub fn latest_ms(properties: &BTreeMap<String, String>, topic: &str) -> Result<Option<i64>, ToolError> {
     let place = place_of(properties);
-    let failed = |what: KafkaError| ToolError::Read {
+    let failed = |what: &dyn ToString| ToolError::Read {
         place: place.clone(),
         topic: topic.to_owned(),
         what: what.to_string(),
     };
-    let mut config = ClientConfig::new();
-    config.set("client.id", "gridwatch-tool");
-    take(&mut config, properties);
-    config.set("group.id", "gridwatch-tool").set("enable.auto.commit", "false");
-    config.set("enable.partition.eof", "true");
-    let consumer: BaseConsumer<Heard> =
-        config.create_with_context(Heard::default()).map_err(|error| wrong(&error))?;
-    let partitions = partitions_of(consumer.client(), &place, topic, || {
-        let _ = consumer.poll(Duration::ZERO);
-    })?;
-    let mut list = TopicPartitionList::new();
+    let (consumer, partitions) = reader(properties, topic, GROUP, &[])?;
+    let (mut list, mut left) = (TopicPartitionList::new(), BTreeSet::new());
     for partition in 0..partitions {
-        let (low, high) = consumer.fetch_watermarks(topic, partition, ASK_WAIT).map_err(failed)?;
+        let (low, high) =
+            consumer.fetch_watermarks(topic, partition, ASK_WAIT).map_err(|error| failed(&error))?;
         if low < high {
-            list.add_partition_offset(topic, partition, Offset::Offset(high - 1)).map_err(failed)?;
+            list.add_partition_offset(topic, partition, Offset::Offset(high - 1))
+                .map_err(|error| failed(&error))?;
+            left.insert(partition);
         }
     }
-    let mut left = list.count();
-    consumer.assign(&list).map_err(failed)?;
+    consumer.assign(&list).map_err(|error| failed(&error))?;
     let (until, mut latest) = (Instant::now() + READ_WAIT, None);
-    while left > 0 {
+    while !left.is_empty() {
         match consumer.poll(until.saturating_duration_since(Instant::now())) {
             Some(Ok(message)) => latest = latest.max(message.timestamp().to_millis()),
-            // It comes once for each, after its last record.
-            Some(Err(KafkaError::PartitionEOF(_))) => left -= 1,
-            // librdkafka goes on by itself.
-            Some(Err(_)) => {}
-            None => {
-                let what = "no record and no end comes from the brokers".to_owned();
-                return Err(ToolError::Read { place, topic: topic.to_owned(), what });
+            // Behind a partition's last record.
+            Some(Err(KafkaError::PartitionEOF(partition))) => drop(left.remove(&partition)),
+            // librdkafka goes on by itself, unless nothing would mend it.
+            Some(Err(_)) => {
+                if let Some(what) = consumer.context().refused() {
+                    return Err(ToolError::Refused { place, what });
+                }
             }
+            None => return Err(failed(&"no record and no end comes from the brokers")),
         }
     }
     Ok(latest)

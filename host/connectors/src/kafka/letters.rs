@@ -12,10 +12,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::Producer;
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::progress::Progress;
-use super::publish::{Heard, Outbound, Publisher, ToolError, partitions_of, place_of, take, wrong};
+use super::publish::{Heard, Outbound, Publisher, ToolError, place_of, reader};
 use super::raw;
 
 const ASK_WAIT: Duration = Duration::from_secs(10);
@@ -73,17 +73,12 @@ impl Letters {
     /// Reaches the brokers, finds both topics, and what was sent before.
     pub fn open(settings: LettersSettings) -> Result<Letters, ToolError> {
         let place = place_of(&settings.properties);
-        let mut config = ClientConfig::new();
-        config.set("client.id", "gridwatch-tool").set("queued.max.messages.kbytes", "8192");
-        take(&mut config, &settings.properties);
-        config.set("group.id", &settings.group).set("enable.auto.commit", "false");
-        config.set("enable.partition.eof", "true").set("isolation.level", "read_committed");
-        config.set("auto.offset.reset", "error");
-        let consumer: BaseConsumer<Heard> =
-            config.create_with_context(Heard::default()).map_err(|error| wrong(&error))?;
-        let partitions = partitions_of(consumer.client(), &place, &settings.from, || {
-            let _ = consumer.poll(Duration::ZERO);
-        })?;
+        let more = [
+            ("queued.max.messages.kbytes", "8192"),
+            ("isolation.level", "read_committed"),
+            ("auto.offset.reset", "error"),
+        ];
+        let (consumer, partitions) = reader(&settings.properties, &settings.from, &settings.group, &more)?;
         let consumer = Arc::new(consumer);
         let id = (!settings.dry_run).then_some(settings.group.as_str());
         let publisher = Publisher::with(&settings.properties, &settings.to, id)?;

@@ -12,7 +12,7 @@ use gridwatch_core::record::Header;
 use rdkafka::ClientConfig;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
@@ -249,6 +249,30 @@ pub(super) fn take(config: &mut ClientConfig, properties: &BTreeMap<String, Stri
     for (name, value) in properties {
         config.set(name, value);
     }
+}
+
+/// A consumer that is told which partitions to read, says where each ends, and commits nothing by itself; and how many
+/// partitions the topic has. `properties` are librdkafka's,
+/// `bootstrap.servers` among them; `more` goes over them.
+pub(super) fn reader(
+    properties: &BTreeMap<String, String>,
+    topic: &str,
+    group: &str,
+    more: &[(&str, &str)],
+) -> Result<(BaseConsumer<Heard>, i32), ToolError> {
+    let mut config = ClientConfig::new();
+    config.set("client.id", "gridwatch-tool");
+    take(&mut config, properties);
+    config.set("group.id", group).set("enable.auto.commit", "false").set("enable.partition.eof", "true");
+    for (name, value) in more {
+        config.set(*name, *value);
+    }
+    let consumer: BaseConsumer<Heard> =
+        config.create_with_context(Heard::default()).map_err(|error| wrong(&error))?;
+    let partitions = partitions_of(consumer.client(), &place_of(properties), topic, || {
+        let _ = consumer.poll(Duration::ZERO);
+    })?;
+    Ok((consumer, partitions))
 }
 
 pub(super) fn wrong(error: &KafkaError) -> ToolError {
