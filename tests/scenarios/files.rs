@@ -1,5 +1,9 @@
 //! Files that change between two runs, and files that nobody could read: said, never passed over.
 
+use std::fs::File;
+use std::io::Write;
+use std::process::Stdio;
+
 use gridwatch_tests::house::{House, errors};
 
 const HEADER: &str = "sensor_id,timestamp,voltage\n";
@@ -71,6 +75,52 @@ fn another_file_in_the_old_ones_place_is_refused_with_new_checkpoints_and_a_cold
         std::fs::remove_file(house.path(name)).unwrap();
     }
     assert_eq!(house.run()["judged"], 20);
+}
+
+/// What came over standard input is gone: the next stream is not taken to be the same one once more.
+#[test]
+fn standard_input_is_not_gone_on_with() {
+    let house = house("path = \"-\"\nformat = \"csv\"", "");
+    let run = |rows: String| {
+        let mut command = house.command(&["run", "-c", "gridwatch.toml"]);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // One that has ended by then has said why.
+        let _ = child.stdin.take().unwrap().write_all(rows.as_bytes());
+        child.wait_with_output().unwrap()
+    };
+    let first = run(format!("{HEADER}{}", rows(0..3)));
+    assert!(first.status.success(), "{}", errors(&first));
+    for more in [rows(3..9), rows(0..3)] {
+        let output = run(format!("{HEADER}{more}"));
+        assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+        let said = errors(&output);
+        assert!(said.contains("an earlier run has read standard input up to there"), "{said}");
+    }
+}
+
+/// A replay's dead letters are written anew: not over what it reads, and not over what another process writes.
+#[test]
+fn a_replay_empties_no_file_that_is_somebody_elses() {
+    let house = house("path = \"-\"", "");
+    let readings = "no reading\n".repeat(3);
+    house.write("readings.jsonl", &readings);
+    std::os::unix::fs::symlink(house.path("readings.jsonl"), house.path("link")).unwrap();
+    for letters in ["readings.jsonl", "./readings.jsonl", "link"] {
+        let output = house.output(&["replay", "readings.jsonl", "--dead-letters", letters]);
+        assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+        assert!(errors(&output).contains("is a file that is read (readings.jsonl)"), "{}", errors(&output));
+        assert_eq!(house.text("readings.jsonl"), readings);
+    }
+    house.write("letters", "somebody's\n");
+    let held = File::options().write(true).open(house.path("letters")).unwrap();
+    held.lock().unwrap();
+    let replay = ["replay", "readings.jsonl", "--dead-letters", "letters"];
+    let output = house.output(&replay);
+    assert!(errors(&output).contains("another process writes it"), "{}", errors(&output));
+    assert_eq!(house.text("letters"), "somebody's\n");
+    drop(held);
+    house.output(&replay);
+    assert_eq!(house.json_lines("letters").len(), 3);
 }
 
 #[test]

@@ -380,6 +380,13 @@ impl Feed for FileFeed {
             self.restart()?;
         }
         loop {
+            if is_stdin(&self.files[self.current]) && position > self.file_start {
+                let what = "an earlier run has read standard input up to there, and what comes now may be something else: \
+                            give a file; or, to begin anew, remove the output, the dead letters, the commit file and the \
+                            checkpoints together"
+                    .to_owned();
+                return Err(SourceError::Lost { place: "standard input".into(), position, what });
+            }
             match self.next(true, LONG)? {
                 Next::Record(record) if record.position >= position => {
                     self.held = Some(record);

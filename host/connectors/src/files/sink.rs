@@ -96,6 +96,11 @@ impl FileSink {
         })
     }
 
+    /// What its files had from before is dropped. They are locked: nobody else writes them.
+    pub fn start_anew(&mut self) -> Result<(), SinkError> {
+        self.files().try_for_each(|file| file.cut(0))
+    }
+
     fn files(&mut self) -> impl Iterator<Item = &mut OutputFile> {
         let targets = [&mut self.anomalies, &mut self.dead_letters];
         targets.into_iter().filter_map(|target| match target {

@@ -1,6 +1,6 @@
 //! `gridwatch replay`: history, as fast as it goes, without a trace on disk.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(365 * 86_400);
 pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
     let config = configuration(args)?;
     let source = source(args, &config)?;
+    check_places(args, &source)?;
     let candidates = detectors(args, &config)?;
     let deployments: Vec<Arc<Deployment>> = candidates.iter().filter_map(Candidate::deployment).collect();
     let base = wiring::settings_of(&config, &deployments, &[]);
@@ -102,17 +103,18 @@ fn stream(args: &ReplayArgs, config: &Config, lanes: Lanes) -> Result<Ended, Fai
         None => Output::Discard,
         Some(path) => {
             wiring::make_folder(path)?;
-            start_anew(path)?;
             Output::File(path.clone())
         }
     };
-    let sink = FileSink::open(FileSinkOptions {
+    let sink = FileSinkOptions {
         anomalies: Output::Stdout,
         dead_letters,
         commit: None,
         sources: std::collections::BTreeMap::new(),
-    })
-    .map_err(|error| Failure::Start(error.to_string()))?;
+    };
+    // A replay's dead letters are its own: what an older file of that name had is dropped, once nobody else writes it.
+    let sink = FileSink::open(sink).and_then(|mut sink| sink.start_anew().map(|()| sink));
+    let sink = sink.map_err(|error| Failure::Start(error.to_string()))?;
     let bar = wiring::show_progress(lanes.progress.as_ref());
     let plan = Plan {
         intake: lanes.intake,
@@ -143,12 +145,17 @@ fn stream(args: &ReplayArgs, config: &Config, lanes: Lanes) -> Result<Ended, Fai
     }))
 }
 
-/// A replay's dead letters are its own: an older file of that name is emptied.
-fn start_anew(path: &PathBuf) -> Result<(), Failure> {
-    if !path.is_file() {
-        return Ok(());
+/// Dead letters are not written over what is read.
+fn check_places(args: &ReplayArgs, source: &Source) -> Result<(), Failure> {
+    let (Some(letters), Source::Files(files)) = (&args.dead_letters, source) else { return Ok(()) };
+    match files.paths.iter().find(|path| config::is_same_file(path, letters)) {
+        None => Ok(()),
+        Some(path) => Err(Failure::Arguments(format!(
+            "--dead-letters {}: is a file that is read ({}); name another one, which is written anew",
+            letters.display(),
+            path.display()
+        ))),
     }
-    std::fs::write(path, b"").map_err(|source| Failure::File { path: path.clone(), source })
 }
 
 fn summary(snapshot: &Snapshot, took: Duration, as_json: bool) {

@@ -1,6 +1,8 @@
 //! `[decode]`: how a record becomes a reading.
 
-use gridwatch_core::decode::{AttributePath, DecodeSettings, IdSource, Mapping, Selection, TimeFormat};
+use gridwatch_core::decode::{
+    AttributePath, DecodeSettings, IdSource, Mapping, Selection, SettingsError, TimeFormat,
+};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -10,14 +12,16 @@ const NAME_BYTES_MAX: usize = 128;
 const ATTRIBUTES_MAX: usize = 256;
 
 pub fn read(mut section: Section<'_, '_>) -> DecodeSettings {
-    let usual = DecodeSettings::default();
+    let (usual, mistakes) = (DecodeSettings::default(), section.document().mistakes());
     let id = read_id(&mut section);
     let timestamp = name(&mut section, "timestamp").unwrap_or(usual.timestamp);
     let time = read_time(&mut section);
     let only_listed = section.boolean("only_listed").unwrap_or(false);
     let quantities_max =
         section.integer("quantities_max", 1..=4096).map_or(usual.quantities_max, |number| number as usize);
-    let mappings = read_quantities(section.section("quantities"), quantities_max);
+    let listed = section.section("quantities");
+    let listed_at = listed.offset();
+    let mappings = read_quantities(listed, quantities_max);
     if only_listed && mappings.is_empty() {
         let offset = section.written("only_listed").unwrap_or(section.offset());
         let what = "only_listed: [decode.quantities] lists none, so no reading would have a value";
@@ -27,6 +31,7 @@ pub fn read(mut section: Section<'_, '_>) -> DecodeSettings {
     let record_bytes_max =
         section.size("record_bytes_max", 64..=1 << 30).map_or(usual.record_bytes_max, |bytes| bytes as usize);
     let (document, offset) = (section.document(), section.offset());
+    let places = ["id", "timestamp", "timestamp_format", "attributes"].map(|key| (key, section.written(key)));
     section.close();
     let settings = DecodeSettings {
         id,
@@ -39,11 +44,17 @@ pub fn read(mut section: Section<'_, '_>) -> DecodeSettings {
         record_bytes_max,
     };
     // The decoder's own rules, for what is not seen key by key (two things under one path, …).
-    if document.is_clean()
+    if document.mistakes() == mistakes
         && let Err(errors) = settings.check()
     {
-        for error in errors {
-            document.mistake(offset, error.to_string());
+        for SettingsError { setting, what } in errors {
+            let setting = if setting == "time" { "timestamp_format" } else { setting.as_str() };
+            let key = setting.split('.').next().unwrap_or_default();
+            let place = match key {
+                "quantities" => Some(listed_at),
+                _ => places.iter().find_map(|(name, place)| place.filter(|_| *name == key)),
+            };
+            document.mistake(place.unwrap_or(offset), format!("{setting}: {what}"));
         }
     }
     settings

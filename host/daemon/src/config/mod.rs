@@ -19,7 +19,9 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+use std::fs::Metadata;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -169,6 +171,13 @@ fn check_ends(root: &mut Section<'_, '_>, config: &Config) {
     }
 }
 
+/// By its name, or by what lies there: a link, or another way to the same place.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    let id =
+        |path: &Path| path.metadata().ok().filter(Metadata::is_file).map(|file| (file.dev(), file.ino()));
+    one == other || id(one).is_some_and(|one| Some(one) == id(other))
+}
+
 /// Two things in one place.
 fn check_places(root: &mut Section<'_, '_>, config: &Config) {
     let document = root.document();
@@ -176,13 +185,18 @@ fn check_places(root: &mut Section<'_, '_>, config: &Config) {
         Sink::File(path) => Some(path),
         Sink::Stdout | Sink::Kafka { .. } => None,
     };
-    if sink == Some(&config.dead_letters) {
+    if sink.is_some_and(|sink| is_same_file(sink, &config.dead_letters)) {
         let offset = root.section("dead_letters").written("path").unwrap_or(0);
         document.mistake(offset, "path: anomalies and dead letters cannot share a file");
     }
     if let Some(Source::Files(files)) = &config.source {
+        let twice = |at: usize| files.paths[..at].iter().any(|before| is_same_file(before, &files.paths[at]));
+        if let Some(at) = (1..files.paths.len()).find(|at| twice(*at)) {
+            let offset = root.section("source").written("paths").unwrap_or(0);
+            document.mistake(offset, format!("paths: {} would be read twice", files.paths[at].display()));
+        }
         for (table, output) in [("sink", sink), ("dead_letters", Some(&config.dead_letters))] {
-            if output.is_some_and(|output| files.paths.contains(output)) {
+            if output.is_some_and(|output| files.paths.iter().any(|path| is_same_file(path, output))) {
                 let offset = root.section(table).written("path").unwrap_or(0);
                 document.mistake(offset, "path: is a file that [source] reads");
             }

@@ -62,7 +62,12 @@ impl<'t> Document<'t> {
 
     /// Whether nothing is wrong so far.
     pub fn is_clean(&self) -> bool {
-        self.mistakes.borrow().is_empty()
+        self.mistakes() == 0
+    }
+
+    /// So many things are wrong so far.
+    pub fn mistakes(&self) -> usize {
+        self.mistakes.borrow().len()
     }
 
     /// Paths in a configuration are relative to its file.
