@@ -51,8 +51,10 @@ pub enum WorkerError {
     Lane(#[from] LaneError),
 }
 
-/// A candidate waits no longer for a checkpoint.
+/// A candidate waits no longer for a checkpoint, …
 const AWAITED_MAX: Duration = Duration::from_secs(10);
+/// … and for none that holds the lane up as little as that.
+const SHORT_MAX: Duration = Duration::from_millis(20);
 
 pub struct Worker {
     lane: Lane,
@@ -116,11 +118,13 @@ impl Worker {
     }
 
     /// A candidate for a seat whose state takes long to save begins at the lane's next checkpoint, where it is saved
-    /// anyway: the lane stands still no more often than it does without candidates. One that is far off is made
-    /// earlier. `take_begun` has where it begins.
+    /// anyway. Where the last one was short, that is made now; else in its time, so that the lane stands still no more
+    /// often than it does without candidates. One that is far off is made earlier. `take_begun` has where it begins.
     pub fn await_checkpoint(&mut self, deployment: Arc<Deployment>) {
         self.awaited = Some(deployment);
-        self.checkpoint_due = self.checkpoint_due.min(self.stepped + AWAITED_MAX);
+        let is_short = self.checkpoint_pause.is_some_and(|pause| pause <= SHORT_MAX);
+        let wait_max = if is_short { Duration::ZERO } else { AWAITED_MAX };
+        self.checkpoint_due = self.checkpoint_due.min(self.stepped + wait_max);
     }
 
     /// Where the candidate that was waited for begins, once there was a checkpoint; the lane's tape runs since then.

@@ -167,7 +167,7 @@ fn host(what: String) -> Fault {
 
 /// Candidates have more time than lanes. Where it cannot be so, they take what they get.
 fn yield_to_lanes() {
-    const NICE: i32 = 5;
+    const NICE: i32 = 3;
     // Of this thread alone, as Linux has it.
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         tracing::debug!(%error, "a candidate's thread has the priority of a lane's");
