@@ -219,7 +219,8 @@ impl Sink for MemorySink {
             return Err(failure);
         }
         shared.durable = shared.messages.len();
-        shared.commit = Some(commit.clone());
+        // Lanes that are not open yet keep what was committed of them.
+        shared.commit.get_or_insert_default().lanes.extend(commit.lanes.clone());
         shared.commits += 1;
         Ok(Vec::new())
     }

@@ -54,6 +54,12 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
+    /// Of the record, its key and its headers.
+    pub fn size_bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
+        self.record.len() + self.key.as_ref().map_or(0, Vec::len) + headers.sum::<usize>()
+    }
+
     pub fn new(rejection: &Rejection, lane: &str, record: &Record<'_>) -> Self {
         DeadLetter {
             reason: rejection.reason,

@@ -449,7 +449,9 @@ struct Versioned {
 pub enum RosterError {
     #[error("is of version {version}; this gridwatch reads version {VERSION}: use a newer one")]
     Version { version: u64 },
-    #[error("is no roster: {what}")]
+    #[error(
+        "is no roster ({what}): bring it back as it was, or remove it, and the one before it is followed"
+    )]
     Body { what: String },
 }
 

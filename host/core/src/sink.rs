@@ -65,10 +65,7 @@ impl Outgoing {
         OVERHEAD_BYTES
             + match self {
                 Outgoing::Anomaly(anomaly) => anomaly.payload.len(),
-                Outgoing::DeadLetter(letter) => {
-                    let headers = letter.headers.iter().map(|(name, value)| name.len() + value.len());
-                    letter.record.len() + letter.key.as_ref().map_or(0, Vec::len) + headers.sum::<usize>()
-                }
+                Outgoing::DeadLetter(letter) => letter.size_bytes(),
             }
     }
 

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gridwatch_core::sink::{Commit, Commits, LaneId, Outgoing, Sink, SinkError, Stream};
+use gridwatch_core::sink::{Commit, Commits, LaneCommit, LaneId, Outgoing, Sink, SinkError, Stream};
 
 use super::commit::{Committed, decode, encode, replace, sync_directory_of};
 use super::part::{Part, difference, saved};
@@ -42,6 +42,8 @@ pub struct FileSink {
     anomalies: Target,
     dead_letters: Target,
     commit: Option<PathBuf>,
+    /// What is committed of all lanes: also of those that an earlier life had, and this one has not opened yet.
+    lanes: BTreeMap<String, LaneCommit>,
     sources: BTreeMap<String, Vec<Part>>,
     /// Held open for its lock.
     _lock: Option<File>,
@@ -91,6 +93,7 @@ impl FileSink {
             anomalies: Target::open(options.anomalies)?,
             dead_letters: Target::open(options.dead_letters)?,
             commit: options.commit,
+            lanes: BTreeMap::new(),
             sources: options.sources,
             _lock: lock,
         })
@@ -156,12 +159,15 @@ impl FileSink {
 
     fn write_commit(&mut self, path: &Path, commit: &Commit) -> Result<(), SinkError> {
         let failed = |what: String| SinkError::Commit { place: place_of(path), what };
-        let lanes = commit.lanes.iter().map(|(lane, commit)| (lane.to_string(), commit.clone())).collect();
+        let mut lanes = self.lanes.clone();
+        lanes.extend(commit.lanes.iter().map(|(lane, commit)| (lane.to_string(), commit.clone())));
         self.sources.values_mut().flatten().for_each(Part::look);
         let sources = self.sources.iter().map(|(lane, parts)| (lane.clone(), saved(parts))).collect();
         let committed = Committed { lanes, sources, lengths: self.lengths() };
         let bytes = encode(&committed).map_err(failed)?;
-        replace(path, &bytes).map_err(|error| failed(error.to_string()))
+        replace(path, &bytes).map_err(|error| failed(error.to_string()))?;
+        self.lanes = committed.lanes;
+        Ok(())
     }
 }
 
@@ -206,6 +212,7 @@ impl Sink for FileSink {
             }
         }
         self.say_where(&committed);
+        self.lanes.clone_from(&committed.lanes);
         Ok(Arc::new(committed.lanes))
     }
 

@@ -206,3 +206,29 @@ fn a_commit_knows_the_files_it_speaks_of() {
     write("2", "another");
     assert_eq!(refused(&["1", "2"]), "");
 }
+
+/// After a restart lanes open one after the other, and commits come in between: a kill then takes nothing from those
+/// that were not open yet.
+#[test]
+fn lanes_that_are_not_open_yet_keep_their_commits() {
+    let folder = TempDir::new().unwrap();
+    let both = |first, second| {
+        let lanes = [("a", first), ("b", second)];
+        Commit { lanes: lanes.map(|(name, position)| (LaneId::only(name), lane_commit(position))).into() }
+    };
+    let mut sink = sink_in(folder.path()).unwrap();
+    sink.recover().unwrap();
+    sink.commit(&both(7, 8)).unwrap();
+    for position in [17, 27] {
+        drop(sink);
+        sink = sink_in(folder.path()).unwrap();
+        let commits = sink.recover().unwrap();
+        assert_eq!(commits.last(&LaneId::only("b")).unwrap(), Some(lane_commit(8)));
+        sink.commit(&commit(position)).unwrap();
+    }
+    drop(sink);
+    let commits = sink_in(folder.path()).unwrap().recover().unwrap();
+    let positions =
+        ["a", "b"].map(|name| commits.last(&LaneId::only(name)).unwrap().map(|commit| commit.position));
+    assert_eq!(positions, [Some(27), Some(8)]);
+}

@@ -167,6 +167,10 @@ fn what_to_do(code: RDKafkaErrorCode) -> &'static str {
         RDKafkaErrorCode::InconsistentGroupProtocol => {
             "; the group has members that are no gridwatch: give this one a [source] group of its own"
         }
+        RDKafkaErrorCode::InvalidSessionTimeout => {
+            "; the brokers do not allow this session.timeout.ms: see their group.min.session.timeout.ms and \
+             group.max.session.timeout.ms"
+        }
         _ => "",
     }
 }
@@ -413,9 +417,11 @@ fn wait_for(consumer: &GroupConsumer, topic: &str, place: &str, until: Instant) 
 }
 
 fn partitions_of(consumer: &GroupConsumer, topic: &str) -> Result<i32, String> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), Duration::from_secs(2))
-        .map_err(|error| format!("the brokers do not answer: {error}"))?;
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(2)).map_err(|error| {
+        format!(
+            "the brokers do not answer ({error}); are they up, and are address and security settings right?"
+        )
+    })?;
     match metadata.topics().first().map(|topic| (topic.error(), topic.partitions().len())) {
         Some((None, partitions)) if partitions > 0 => Ok(partitions as i32),
         Some((Some(error), _)) => {

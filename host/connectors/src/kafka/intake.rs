@@ -13,7 +13,7 @@ use rdkafka::{Message, TopicPartitionList};
 
 use super::feed::KafkaFeed;
 use super::group::{Connected, Group, Rebalance};
-use super::identity::Identity;
+use super::identity::{Identity, grown};
 use super::raw;
 use super::refusal::Fencing;
 
@@ -220,11 +220,7 @@ impl KafkaIntake {
             return Ok(());
         };
         let (topic, before) = (&self.group.settings.topic, self.group.partitions);
-        Err(self.failed(format!(
-            "topic {topic} had {before} partitions and now has partition {new}, too: keys go to other partitions from \
-             here on, and what detectors know of their sensors does not follow. Begin anew with another group and \
-             [checkpoints], or go back to {before} partitions in a new topic"
-        )))
+        Err(self.failed(grown(topic, before, *new as usize + 1)))
     }
 }
 

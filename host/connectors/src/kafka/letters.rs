@@ -80,8 +80,9 @@ impl Letters {
         ];
         let (consumer, partitions) = reader(&settings.properties, &settings.from, &settings.group, &more)?;
         let consumer = Arc::new(consumer);
-        let id = (!settings.dry_run).then_some(settings.group.as_str());
-        let publisher = Publisher::with(&settings.properties, &settings.to, id)?;
+        // No instance has an empty name: the id is nobody else's.
+        let id = (!settings.dry_run).then(|| format!("{}/", settings.group));
+        let publisher = Publisher::with(&settings.properties, &settings.to, id.as_deref())?;
         if id.is_some() {
             publisher.producer.init_transactions(ASK_WAIT).map_err(|error| ToolError::Refused {
                 place: place.clone(),

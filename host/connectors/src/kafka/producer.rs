@@ -85,14 +85,40 @@ pub enum Cut {
     None,
     /// Of a dead letter all but the beginning of the record.
     Record,
-    /// That, the original's headers and its key; of a long anomaly all that can be of any length.
-    All,
+    /// Of the record no more than so many bytes, and neither the original's headers nor its key; of a long anomaly all
+    /// that can be of any length.
+    All {
+        record_bytes: usize,
+    },
 }
 
-/// Of a record that is cut, so much is kept.
+impl Cut {
+    /// The next to be tried; none where nothing is left to be left out.
+    pub fn further(self) -> Option<Cut> {
+        match self {
+            Cut::None => Some(Cut::Record),
+            Cut::Record => Some(Cut::All { record_bytes: CUT_BYTES }),
+            Cut::All { record_bytes } if record_bytes > CUT_BYTES_MIN => {
+                Some(Cut::All { record_bytes: record_bytes / 2 })
+            }
+            Cut::All { .. } => None,
+        }
+    }
+
+    /// A message no longer than this is not what was too large: nothing is left out of it.
+    fn is_for(self, bytes: usize) -> bool {
+        match self {
+            Cut::None => false,
+            Cut::Record => bytes > CUT_BYTES,
+            Cut::All { record_bytes } => bytes > record_bytes / 4,
+        }
+    }
+}
+
+/// Of a record that is cut, so much is kept; …
 const CUT_BYTES: usize = 64 << 10;
-/// Anomalies up to this are never what was too large: topics take more.
-const ANOMALY_CUT_BYTES: usize = 16 << 10;
+/// … at least.
+const CUT_BYTES_MIN: usize = 256;
 /// Of an explanation that is cut.
 const EXPLANATION_CHARS: usize = 200;
 
@@ -103,19 +129,17 @@ pub fn send(
     message: &Outgoing,
     cut: Cut,
 ) -> Result<bool, KafkaError> {
-    let mut sent = Ok(());
-    for cut in [Cut::None, Cut::Record, Cut::All].into_iter().skip_while(|c| *c != cut) {
-        sent = match message {
+    let mut cut = cut;
+    loop {
+        let sent = match message {
             Outgoing::Anomaly(anomaly) => send_anomaly(producer, &settings.anomalies_topic, anomaly, cut),
             Outgoing::DeadLetter(letter) => send_letter(producer, settings, letter, cut),
         };
-        if code_of(&sent) != Some(RDKafkaErrorCode::MessageSizeTooLarge) {
-            break;
+        match (code_of(&sent), cut.further()) {
+            (Some(RDKafkaErrorCode::MessageSizeTooLarge), Some(further)) => cut = further,
+            (Some(RDKafkaErrorCode::QueueFull), _) => return Ok(false),
+            _ => return sent.map(|()| true),
         }
-    }
-    match code_of(&sent) {
-        Some(RDKafkaErrorCode::QueueFull) => Ok(false),
-        _ => sent.map(|()| true),
     }
 }
 
@@ -144,17 +168,15 @@ fn send_anomaly(
     anomaly: &AnomalyMessage,
     cut: Cut,
 ) -> Result<(), KafkaError> {
-    let bare = (cut == Cut::All).then(|| bare(&anomaly.payload)).flatten();
+    let is_cut = matches!(cut, Cut::All { .. }) && cut.is_for(anomaly.payload.len());
+    let bare = is_cut.then(|| bare(&anomaly.payload)).flatten();
     let payload = bare.as_ref().unwrap_or(&anomaly.payload);
     let record = BaseRecord::to(topic).key(&anomaly.key).payload(payload).headers(owned(&anomaly.headers));
     producer.send(record).map_err(|(error, _)| error)
 }
 
-/// A long anomaly without what can be of any length, and with a mark that says so. None: it is short.
+/// A long anomaly without what can be of any length, and with a mark that says so. None: it is none.
 fn bare(payload: &[u8]) -> Option<Vec<u8>> {
-    if payload.len() <= ANOMALY_CUT_BYTES {
-        return None;
-    }
     let mut anomaly: serde_json::Map<String, Value> = serde_json::from_slice(payload).ok()?;
     let mark = format!("details and attributes: {} bytes are more than the topic takes", payload.len());
     anomaly.insert("details".into(), json!({ "left_out": mark }));
@@ -172,14 +194,20 @@ fn send_letter(
     letter: &DeadLetter,
     cut: Cut,
 ) -> Result<(), KafkaError> {
-    let kept = if cut == Cut::None { letter.record.len() } else { letter.record.len().min(CUT_BYTES) };
-    let originals = if cut == Cut::All { &[][..] } else { &letter.headers };
+    let cut = if cut.is_for(letter.size_bytes()) { cut } else { Cut::None };
+    let (kept_max, is_bare) = match cut {
+        Cut::None => (usize::MAX, false),
+        Cut::Record => (CUT_BYTES, false),
+        Cut::All { record_bytes } => (record_bytes, true),
+    };
+    let kept = letter.record.len().min(kept_max);
+    let originals = if is_bare { &[][..] } else { &letter.headers };
     let partition = letter.lane.rsplit('-').next().unwrap_or_default();
     let mut headers = owned(originals);
     let offset = letter.meta.position.to_string();
     let time = letter.meta.stored.map(|time| time.to_string());
-    let truncated =
-        (letter.meta.truncated || kept < letter.record.len() || cut == Cut::All).then_some("true");
+    let is_bared = is_bare && (letter.key.is_some() || !letter.headers.is_empty());
+    let truncated = (letter.meta.truncated || kept < letter.record.len() || is_bared).then_some("true");
     for (name, value) in [
         ("reason", Some(letter.reason.name())),
         ("detail", Some(letter.detail.as_str())),
@@ -195,7 +223,7 @@ fn send_letter(
     }
     let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&settings.dead_letters_topic);
     record = record.payload(&letter.record[..kept]).headers(headers);
-    if let Some(key) = letter.key.as_ref().filter(|_| cut != Cut::All) {
+    if let Some(key) = letter.key.as_ref().filter(|_| !is_bare) {
         record = record.key(key);
     }
     producer.send(record).map_err(|(error, _)| error)
@@ -254,6 +282,17 @@ mod tests {
         for field in ["id", "episode", "sensor_id", "kind", "severity", "score", "timestamp", "source"] {
             assert_eq!(cut[field], long[field], "{field}");
         }
-        assert_eq!(bare(b"{}"), None);
+        assert_eq!(bare(b"[]"), None);
+    }
+
+    /// Less and less is left of what is too large, and all of what is not.
+    #[test]
+    fn what_is_cut_is_what_is_too_large() {
+        let cuts: Vec<Cut> = std::iter::successors(Some(Cut::None), |cut| cut.further()).collect();
+        assert_eq!(cuts[..2], [Cut::None, Cut::Record]);
+        assert_eq!(cuts.last(), Some(&Cut::All { record_bytes: CUT_BYTES_MIN }));
+        let first = Cut::All { record_bytes: CUT_BYTES };
+        assert!(!first.is_for(16 << 10) && first.is_for(100_000));
+        assert!(!Cut::Record.is_for(CUT_BYTES) && !Cut::None.is_for(usize::MAX));
     }
 }

@@ -328,6 +328,13 @@ pub struct TopicQuestion<C: ConsumerContext> {
 // SAFETY: librdkafka's queues may be used from any thread.
 unsafe impl<C: ConsumerContext> Send for TopicQuestion<C> {}
 
+/// A topic as the brokers have it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    pub id: String,
+    pub partitions: usize,
+}
+
 /// The topic's id as the brokers have it now.
 pub fn topic_id<C: ConsumerContext>(
     consumer: &Arc<BaseConsumer<C>>,
@@ -335,7 +342,7 @@ pub fn topic_id<C: ConsumerContext>(
     wait: Duration,
 ) -> Result<String, RDKafkaErrorCode> {
     let answer = TopicQuestion::ask(consumer, topic)?.answer(wait);
-    answer.unwrap_or(Err(RDKafkaErrorCode::OperationTimedOut))
+    answer.unwrap_or(Err(RDKafkaErrorCode::OperationTimedOut)).map(|topic| topic.id)
 }
 
 impl<C: ConsumerContext> TopicQuestion<C> {
@@ -354,7 +361,7 @@ impl<C: ConsumerContext> TopicQuestion<C> {
     }
 
     /// None: there is no answer within `wait`. There is just one.
-    pub fn answer(&mut self, wait: Duration) -> Option<Result<String, RDKafkaErrorCode>> {
+    pub fn answer(&mut self, wait: Duration) -> Option<Result<Described, RDKafkaErrorCode>> {
         let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the event is ours, read before it is destroyed, once.
         unsafe {
@@ -362,9 +369,9 @@ impl<C: ConsumerContext> TopicQuestion<C> {
             if event.is_null() {
                 return None;
             }
-            let id = id_of(event);
+            let topic = described(event);
             sys::rd_kafka_event_destroy(event);
-            Some(id.map_err(RDKafkaErrorCode::from))
+            Some(topic.map_err(RDKafkaErrorCode::from))
         }
     }
 }
@@ -378,7 +385,7 @@ impl<C: ConsumerContext> Drop for TopicQuestion<C> {
 
 /// # Safety
 /// `event` is the answer to `DescribeTopics` of one topic.
-unsafe fn id_of(event: *mut sys::rd_kafka_event_t) -> Result<String, sys::rd_kafka_resp_err_t> {
+unsafe fn described(event: *mut sys::rd_kafka_event_t) -> Result<Described, sys::rd_kafka_resp_err_t> {
     // SAFETY: the caller's promise; all that is read here belongs to the event.
     unsafe {
         let error = sys::rd_kafka_event_error(event);
@@ -397,7 +404,9 @@ unsafe fn id_of(event: *mut sys::rd_kafka_event_t) -> Result<String, sys::rd_kaf
             return Err(error);
         }
         let id = sys::rd_kafka_Uuid_base64str(sys::rd_kafka_TopicDescription_topic_id(description));
-        Ok(CStr::from_ptr(id).to_string_lossy().into_owned())
+        let mut partitions = 0;
+        sys::rd_kafka_TopicDescription_partitions(description, &mut partitions);
+        Ok(Described { id: CStr::from_ptr(id).to_string_lossy().into_owned(), partitions })
     }
 }
 

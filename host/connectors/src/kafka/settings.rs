@@ -50,7 +50,7 @@ pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 const STATISTICS_MS: &str = "5000";
 
 /// What is ours to decide, since the promises rest on it.
-pub const RESERVED: [&str; 13] = [
+pub const RESERVED: [&str; 16] = [
     "group.id",
     "group.instance.id",
     "transactional.id",
@@ -63,7 +63,11 @@ pub const RESERVED: [&str; 13] = [
     "group.protocol",
     "enable.partition.eof",
     "acks",
+    "request.required.acks",
     "max.in.flight.requests.per.connection",
+    "max.in.flight",
+    // Readiness rests on it.
+    "statistics.interval.ms",
 ];
 
 impl KafkaSettings {
@@ -116,7 +120,8 @@ impl KafkaSettings {
         self.common(&mut config, &CONSUMER_ONLY);
         config.set("enable.idempotence", "true");
         if self.delivery == Delivery::ExactlyOnce {
-            config.set("transactional.id", format!("{}-{}", self.group, self.instance));
+            // Instances have no slash in their names, so that no two groups share an id.
+            config.set("transactional.id", format!("{}/{}", self.group, self.instance));
         }
         config
     }

@@ -215,10 +215,15 @@ impl KafkaSink {
         if failure != Some(RDKafkaErrorCode::MessageSizeTooLarge) {
             return None;
         }
-        self.cut = Cut::All;
         self.too_large += 1;
+        // The producer's own cuts come first by themselves.
+        let further = match self.cut {
+            Cut::None | Cut::Record => Cut::Record.further(),
+            cut => cut.further(),
+        };
+        self.cut = further.unwrap_or(self.cut);
         let settings = &self.group.settings;
-        (self.too_large > TOO_LARGE_MAX).then(|| SinkError::Write {
+        (further.is_none() && self.too_large > TOO_LARGE_MAX).then(|| SinkError::Write {
             place: self.place(),
             what: format!(
                 "topic {} or {} does not even take a message that was cut to its essentials: raise its \

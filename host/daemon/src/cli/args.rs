@@ -360,7 +360,8 @@ pub struct ReplayLettersArgs {
     /// The configuration file of the service whose dead letters these are
     #[arg(short, long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Only those with this reason, for example "schema_violation"; may be repeated
+    /// Only those with this reason, for example "schema_violation"; may be repeated. Without any: all but "poison",
+    /// which is a reading that all detectors but one have judged, and would judge again
     #[arg(long = "reason", value_name = "REASON")]
     pub reasons: Vec<String>,
     /// Only those from here on: an offset in the dead-letter topic, or when they were put there (RFC 3339)

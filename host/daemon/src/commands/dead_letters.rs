@@ -57,9 +57,8 @@ fn settings(
     config: &Config,
     kafka: &KafkaSource,
 ) -> Result<LettersSettings, Failure> {
-    let topic = config.dead_letters_topic.clone();
     Ok(LettersSettings {
-        from: topic.unwrap_or_else(|| format!("{}.dlq", kafka.topic)),
+        from: config.letters_topic(kafka),
         to: kafka.topic.clone(),
         group: format!("{}-dead-letters", kafka.group),
         properties: kafka.all_properties().map_err(Failure::Start)?,
@@ -158,7 +157,11 @@ impl<'a> Letter<'a> {
     }
 
     fn verdict(&self, args: &ReplayLettersArgs, topic: &str) -> Verdict {
-        let is_wanted = args.reasons.is_empty() || args.reasons.contains(&self.reason);
+        // All detectors but one have judged a poison reading.
+        let is_wanted = match args.reasons.as_slice() {
+            [] => self.reason != Reason::Poison.name(),
+            reasons => reasons.contains(&self.reason),
+        };
         if !is_wanted || !self.is_between(args.from, args.to) {
             return Verdict::LeftOut;
         }
@@ -274,7 +277,7 @@ mod tests {
 
     fn stored(headers: &[(&str, &str)]) -> Stored {
         let usual = [("gridwatch-reason", "not_json"), ("gridwatch-topic", "readings")];
-        let headers = [headers, &usual].concat();
+        let headers = [&usual, headers].concat();
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
         Stored {
             partition: 0,
@@ -295,6 +298,8 @@ mod tests {
         assert_eq!(verdict("", &[]), Verdict::Send);
         assert_eq!(verdict("--reason not_json --reason poison", &[]), Verdict::Send);
         assert_eq!(verdict("--reason poison", &[]), Verdict::LeftOut);
+        assert_eq!(verdict("", &[("gridwatch-reason", "poison")]), Verdict::LeftOut);
+        assert_eq!(verdict("--reason poison", &[("gridwatch-reason", "poison")]), Verdict::Send);
         assert_eq!(verdict("--from 7 --to 8", &[]), Verdict::Send);
         assert_eq!(verdict("--from 8", &[]), Verdict::LeftOut);
         assert_eq!(verdict("--to 7", &[]), Verdict::LeftOut);

@@ -66,6 +66,13 @@ pub struct Config {
     pub metrics_listen: SocketAddr,
 }
 
+impl Config {
+    /// Where the dead letters of this source go.
+    pub fn letters_topic(&self, source: &KafkaSource) -> String {
+        self.dead_letters_topic.clone().unwrap_or_else(|| format!("{}.dlq", source.topic))
+    }
+}
+
 /// Reads and checks a file.
 pub fn load(file: &Path) -> Result<Config, Mistakes> {
     read(file, &text_of(file)?)
@@ -185,6 +192,11 @@ fn check_places(root: &mut Section<'_, '_>, config: &Config) {
         Sink::File(path) => Some(path),
         Sink::Stdout | Sink::Kafka { .. } => None,
     };
+    let commit = |sink: &PathBuf| sink.with_added_extension("commit");
+    if sink.is_some_and(|sink| commit(sink) == config.dead_letters) {
+        let offset = root.section("dead_letters").written("path").unwrap_or(0);
+        document.mistake(offset, "path: is the commit file of [sink]");
+    }
     if sink.is_some_and(|sink| is_same_file(sink, &config.dead_letters)) {
         let offset = root.section("dead_letters").written("path").unwrap_or(0);
         document.mistake(offset, "path: anomalies and dead letters cannot share a file");
@@ -203,7 +215,7 @@ fn check_places(root: &mut Section<'_, '_>, config: &Config) {
         }
     }
     if let (Some(Source::Kafka(kafka)), Sink::Kafka { topic }) = (&config.source, &config.sink) {
-        let letters = config.dead_letters_topic.as_ref();
+        let letters = config.letters_topic(kafka);
         for (table, is_shared, what) in [
             (
                 "sink",
@@ -212,14 +224,10 @@ fn check_places(root: &mut Section<'_, '_>, config: &Config) {
             ),
             (
                 "dead_letters",
-                letters == Some(&kafka.topic),
+                letters == kafka.topic,
                 "topic: is the one that [source] reads: dead letters would come back for ever",
             ),
-            (
-                "dead_letters",
-                letters == Some(topic),
-                "topic: anomalies and dead letters cannot share a topic",
-            ),
+            ("dead_letters", letters == *topic, "topic: anomalies and dead letters cannot share a topic"),
         ] {
             if is_shared {
                 let section = root.section(table);

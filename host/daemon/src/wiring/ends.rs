@@ -80,9 +80,8 @@ pub fn kafka_settings(
             return Err(Failure::Arguments("a Kafka source needs a Kafka sink".to_owned()));
         }
     };
-    let dead_letters_topic = config.dead_letters_topic.clone();
     Ok(KafkaSettings {
-        dead_letters_topic: dead_letters_topic.unwrap_or_else(|| format!("{}.dlq", kafka.topic)),
+        dead_letters_topic: config.letters_topic(kafka),
         topic: kafka.topic.clone(),
         anomalies_topic,
         group: kafka.group.clone(),

@@ -3,15 +3,19 @@
 //! ends it: nothing is under way, and what it waits for (a broker, the first line of its input) may never come.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// What comes so soon after the first is the same wish: `timeout` and terminals signal a process and its group.
+const SAME_WISH: Duration = Duration::from_millis(200);
+
 #[derive(Debug, Clone, Default)]
 pub struct Signals {
-    asked: Arc<AtomicBool>,
+    asked: Arc<OnceLock<Instant>>,
     is_starting: Arc<AtomicBool>,
 }
 
@@ -29,14 +33,15 @@ impl Signals {
                         tracing::info!("asked to end before anything was under way");
                         std::process::exit(0);
                     }
-                    if asked.swap(true, Ordering::AcqRel) {
+                    if asked.set(Instant::now()).is_ok() {
+                        tracing::info!("asked to end: what is under way is finished first");
+                    } else if asked.get().is_some_and(|first| first.elapsed() >= SAME_WISH) {
                         tracing::warn!(
                             "asked twice; ending at once, what is not committed will be read again"
                         );
                         // As shells tell it: 128 and the signal's number.
                         std::process::exit(128 + kind.as_raw_value());
                     }
-                    tracing::info!("asked to end: what is under way is finished first");
                 }
             });
         }
@@ -49,6 +54,6 @@ impl Signals {
     }
 
     pub fn asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire)
+        self.asked.get().is_some()
     }
 }
