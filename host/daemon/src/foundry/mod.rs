@@ -119,7 +119,10 @@ impl Foundry {
         let rosters = Rosters::new(store.clone());
         let archive = Arc::new(Archive::new(rosters.clone(), sandbox.clone()));
         let mut memory = Memory::new(instance);
-        patiently(&goes_on, || memory.load(&*store))?;
+        // Where no roster is (left), nothing that was seen is known to anybody.
+        if patiently(&goes_on, || rosters.latest())?.generation > 0 {
+            patiently(&goes_on, || memory.load(&*store))?;
+        }
         let mut foundry = Foundry {
             dir,
             sandbox,
