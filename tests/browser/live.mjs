@@ -109,6 +109,8 @@ async function aFaultAppears({ browser, simulated, figures }) {
     await page.keyboard.press('j')
     const own = page.locator('.facts code', { hasText: anomaly.id })
     await own.waitFor({ state: 'detached' })
+    // The older one is there, not only on its way: a key that is pressed meanwhile means nothing yet.
+    await page.locator('.facts code').first().waitFor()
     await page.keyboard.press('k')
     await own.waitFor()
     await page.locator('h1 a', { hasText: anomaly.sensor_id }).click()

@@ -1,12 +1,12 @@
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
-import { useEffect } from 'preact/hooks'
+import { useLayoutEffect } from 'preact/hooks'
 import type { Anomaly, Page, Sensor } from '../api/types'
 import { measured } from '../format/number'
 import { duration } from '../format/time'
 import { subject } from '../parts/anomalies'
 import { Copy } from '../parts/copy'
-import { pageKeys } from '../parts/keys'
+import { usePageKeys } from '../parts/keys'
 import { Digest, PhaseMark, SeverityMark } from '../parts/marks'
 import { Empty, Facts, Panel, Trouble } from '../parts/panel'
 import { Time } from '../parts/time'
@@ -46,18 +46,17 @@ export function AnomalyPage({ id }: { id: string }) {
 
 function Shown({ anomaly }: { anomaly: Anomaly }) {
   const { newer, older } = around(anomaly)
-  useEffect(() => {
+  useLayoutEffect(() => {
     mainList.activeId = anomaly.id
-    const own = (key: string): boolean => {
-      const next = key === 'j' ? older : key === 'k' ? newer : undefined
-      if (next === undefined) return false
-      // Pressed faster than pages come: this one is already being left.
-      if (next !== null && place.peek().parts[1] === anomaly.id) go(to('anomaly', next))
-      return true
-    }
-    pageKeys.add(own)
-    return () => void pageKeys.delete(own)
-  }, [anomaly.id, newer, older])
+  }, [anomaly.id])
+  const own = (key: string): boolean => {
+    const next = key === 'j' ? older : key === 'k' ? newer : undefined
+    if (next === undefined) return false
+    // Pressed faster than pages come: this one is already being left.
+    if (next !== null && place.peek().parts[1] === anomaly.id) go(to('anomaly', next))
+    return true
+  }
+  usePageKeys(own, [anomaly.id, newer, older])
   const lasted = (Date.parse(anomaly.timestamp) - Date.parse(anomaly.since)) / 1000
   const facts: [string, ComponentChildren][] = [
     ['Event time', <Time at={anomaly.timestamp} form="precise" />],

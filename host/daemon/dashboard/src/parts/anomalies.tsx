@@ -10,7 +10,7 @@ import { isEverything } from '../state/filter'
 import { epoch } from '../state/stream'
 import { PhaseMark, SeverityMark } from './marks'
 import { Empty, Trouble } from './panel'
-import { pageKeys } from './keys'
+import { usePageKeys } from './keys'
 import { Time } from './time'
 import { useNarrow } from './narrow'
 
@@ -84,14 +84,11 @@ export function Anomalies({ list, wide = false, label }: { list: AnomalyList; wi
   useEffect(() => {
     if (again > 0) void list.load(true)
   }, [list, again])
-  useEffect(() => {
-    const own = (key: string): boolean => {
-      if (key === 'p') list.pause(!list.paused.value)
-      return key === 'p'
-    }
-    pageKeys.add(own)
-    return () => void pageKeys.delete(own)
-  }, [list])
+  const own = (key: string): boolean => {
+    if (key === 'p') list.pause(!list.paused.value)
+    return key === 'p'
+  }
+  usePageKeys(own, [list])
   const waiting = list.waiting.value.length
   const error = list.error.value
   return (

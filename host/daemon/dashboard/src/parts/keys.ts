@@ -1,5 +1,6 @@
 // Shortcuts that work wherever one is. Letters alone can be switched off.
 
+import { useLayoutEffect } from 'preact/hooks'
 import { go, to } from '../router'
 import { letters, theme, dark, zone } from '../state/settings'
 
@@ -18,8 +19,17 @@ export const table: [string, string][] = [
 
 const pages = [[], ['anomalies'], ['detectors'], ['sensors'], ['dead-letters']]
 
-/** What the page that is shown does with a key; true if it did something. */
-export const pageKeys = new Set<(key: string) => boolean>()
+type Own = (key: string) => boolean
+
+const pageKeys = new Set<Own>()
+
+/** What the page that is shown does with a key; true if it did something. It listens as soon as one sees it. */
+export function usePageKeys(own: Own, inputs: readonly unknown[]): void {
+  useLayoutEffect(() => {
+    pageKeys.add(own)
+    return () => void pageKeys.delete(own)
+  }, inputs)
+}
 
 function focusList(): boolean {
   const list = document.querySelector<HTMLElement>('main [data-list]')
