@@ -28,11 +28,14 @@ pub mod trend;
 mod voltage;
 pub mod window;
 
+use std::cell::Cell;
+
+use gridwatch_sdk::log;
 use gridwatch_sdk::prelude::*;
 
 use facts::Facts;
 use parameters::Parameters;
-use state::{Cell, Sensor};
+use state::Sensor;
 
 const QUANTITIES: &[&str; 11] = &[
     "voltage",
@@ -56,6 +59,8 @@ const COUNT: usize = QUANTITIES.len();
 
 pub struct Limits {
     parameters: Parameters,
+    /// Said once, and not for each of a hundred thousand sensors.
+    has_told_unjudged: Cell<bool>,
 }
 
 impl Detector for Limits {
@@ -70,12 +75,12 @@ impl Detector for Limits {
     type Parameters = Parameters;
     type Facts = Facts;
     type Sensor = Sensor;
-    type Cell = Cell;
+    type Cell = state::Cell;
     type Group = ();
 
     fn new(parameters: Parameters, _quantities: &[Quantity]) -> Result<Self, String> {
         parameters.check()?;
-        Ok(Limits { parameters })
+        Ok(Limits { parameters, has_told_unjudged: Cell::new(false) })
     }
 
     fn facts(&self, sensor: &SensorInfo) -> Facts {
@@ -106,6 +111,8 @@ impl Detector for Limits {
                 let mean = if count > 1.0 { sum / count } else { sum };
                 trend::judge(p, nominal, mean, reading, sensor, out);
             }
+        } else if !self.has_told_unjudged.get() && values[VOLTAGES].iter().any(|value| !value.is_nan()) {
+            self.tell_unjudged();
         }
         if !values[FREQUENCY].is_nan() {
             let (nominal, hertz) = (facts.frequency, values[FREQUENCY]);
@@ -127,6 +134,17 @@ impl Detector for Limits {
             let (factor, cell) = (values[POWER_FACTOR], &mut cells[POWER_FACTOR]);
             load::judge_power_factor(p, POWER_FACTOR, factor, reading.timestamp, cell, out);
         }
+    }
+}
+
+impl Limits {
+    #[cold]
+    #[inline(never)]
+    fn tell_unjudged(&self) {
+        self.has_told_unjudged.set(true);
+        log::warn(
+            "a sensor has voltages and no attribute nominal_voltage: voltages of such sensors are not judged (said once)",
+        );
     }
 }
 

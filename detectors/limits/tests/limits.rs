@@ -308,3 +308,15 @@ fn wild_input_never_panics_nor_gives_a_score_that_is_none() {
         }
     }
 }
+
+/// Who forgets the attribute learns of it, once for all sensors.
+#[test]
+fn voltages_without_a_nominal_one_are_told_of_once() {
+    let mut bench = bench_with("{}", &[]);
+    bench.sensor("meter-2", &[]);
+    gridwatch_sdk::log::taken();
+    bench.push(&series(0, 5 * SECOND, [10.0, 1_000.0, 10.0]));
+    assert!(bench.take().is_empty());
+    let told = gridwatch_sdk::log::taken();
+    assert_eq!(told.iter().filter(|(_, line)| line.contains("nominal_voltage")).count(), 1, "{told:?}");
+}

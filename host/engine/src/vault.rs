@@ -176,15 +176,20 @@ impl Kept {
             .filter(|(place, name)| place.sequence <= self.found || self.ours.contains(name))
             .collect();
         placed.sort();
+        let is_kept = |time: Timestamp| self.window_ms > 0 && time >= since;
         let mut hour = None;
-        placed.retain(|(place, _)| {
-            let of_place =
-                place.time.filter(|time| self.window_ms > 0 && *time >= since).map(|time| time / HOUR_MS);
-            let is_first = of_place.is_some() && of_place != hour;
+        let mut kept = Vec::new();
+        for (at, (place, name)) in placed.iter().enumerate() {
+            // The lane as it began, before any reading: with the one that follows, what it first heard is explained.
+            let next = placed.get(at + 1).map_or(newest, |(next, _)| *next);
+            let begins = place.time.is_none() && next.time.is_some_and(is_kept);
+            let of_place = place.time.filter(|time| is_kept(*time)).map(|time| time / HOUR_MS);
+            if begins || (of_place.is_some() && of_place != hour) {
+                kept.push((*name).clone());
+            }
             hour = of_place.or(hour);
-            is_first
-        });
-        placed.into_iter().map(|(_, name)| name.clone()).collect()
+        }
+        kept
     }
 }
 
@@ -225,6 +230,25 @@ mod tests {
         store.put("checkpoints/a-3/00000000000000000120-ffaa840a47be1998", Vec::new()).unwrap();
         sweep(&store, "checkpoints/a-3/", &[name(3), name(4)], &Kept::default()).unwrap();
         assert_eq!(store.list("checkpoints/a-3/").unwrap(), [name(3), name(4), name(5)]);
+    }
+
+    /// What a lane heard first is explained from where it began, for as long as from what came next.
+    #[test]
+    fn where_a_lane_began_is_kept_with_what_follows() {
+        const START: i64 = 1_767_225_600_000;
+        let place = |sequence: u64, time: Option<Timestamp>| Place { position: sequence, sequence, time };
+        let name = |sequence: u64| {
+            let time = (sequence > 1).then(|| START + sequence as i64 * HOUR_MS);
+            place(sequence, time).name("a", "aa")
+        };
+        let names: Vec<String> = (0..=3).map(name).collect();
+        let kept = |newest: u64, names: &[String]| {
+            let history = Kept { window_ms: 5 * HOUR_MS, found: 10, ours: Vec::new() };
+            history.thinned(names, place(newest, Some(START + newest as i64 * HOUR_MS)))
+        };
+        assert_eq!(kept(5, &names), [1, 2, 3].map(name));
+        assert_eq!(kept(5, &names[..2]), [name(1)], "what follows is one of the last");
+        assert_eq!(kept(8, &names), [name(3)], "what follows is too old");
     }
 
     /// What explanations and plots begin at; and never one that its owner could not commit.

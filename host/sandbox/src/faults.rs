@@ -49,9 +49,10 @@ fn without_prefix(trap: &str) -> &str {
     trap.strip_prefix("wasm trap: ").unwrap_or(trap)
 }
 
-/// ` in inner < outer < outermost`, by the names that the guest carries, each with its line where that is known.
+/// ` in inner < outer < outermost`, by the names that the guest carries, each with its line where that is known. From
+/// the author's own code on: what a language does to panic tells nobody where.
 fn frames_of(backtrace: &WasmBacktrace, lines: Option<&Lines>) -> String {
-    let frames = backtrace.frames().iter().take(FRAMES_SHOWN).flat_map(|frame| {
+    let frames = backtrace.frames().iter().flat_map(|frame| {
         let name = match frame.func_name() {
             Some(name) => demangled(name),
             None => format!("function {}", frame.func_index()),
@@ -67,8 +68,16 @@ fn frames_of(backtrace: &WasmBacktrace, lines: Option<&Lines>) -> String {
         });
         named.collect()
     });
-    let names: Vec<String> = frames.take(FRAMES_SHOWN).collect();
-    if names.is_empty() { String::new() } else { format!(" in {}", names.join(" < ")) }
+    let names: Vec<String> = frames.collect();
+    let own = names.iter().position(|name| !is_of_panic(name)).unwrap_or(0);
+    let shown = &names[own..names.len().min(own + FRAMES_SHOWN)];
+    if shown.is_empty() { String::new() } else { format!(" in {}", shown.join(" < ")) }
+}
+
+/// Of Rust's libraries, on the way from what went wrong to the trap.
+fn is_of_panic(name: &str) -> bool {
+    const LIBRARIES: [&str; 6] = ["std::", "core::", "alloc::", "__rust", "rust_panic", "rust_begin_unwind"];
+    LIBRARIES.iter().any(|library| name.starts_with(library))
 }
 
 fn demangled(name: &str) -> String {

@@ -37,6 +37,12 @@ pub fn check(file: &Path) -> Result<(), Failure> {
     if matches!(config.source, Some(config::Source::Kafka(_))) && config.engine.instance.is_none() {
         out.line("`run` needs --instance NAME, too: there is no instance in [engine]")?;
     }
+    if !config.detectors.dir.is_dir() {
+        out.line(format!(
+            "there is no directory {}: `run` and `replay` need detectors",
+            config.detectors.dir.display()
+        ))?;
+    }
     out.flush()?;
     Ok(())
 }

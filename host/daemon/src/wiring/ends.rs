@@ -134,6 +134,10 @@ fn file_sink(config: &Config, lanes: &Lanes) -> Result<FileSink, Failure> {
         anomalies,
         dead_letters: Output::File(config.dead_letters.clone()),
         commit: Some(commit),
+        checkpoints: match place_of(config) {
+            Place::Directory(directory) => Some(directory),
+            Place::S3(_) => None,
+        },
         sources: lanes.sources.clone(),
     })
     .map_err(|error| Failure::Start(error.to_string()))

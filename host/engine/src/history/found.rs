@@ -20,10 +20,11 @@ pub enum At {
 }
 
 impl At {
-    fn is_after(self, place: Place) -> bool {
+    /// Before its first reading a lane has no time: it began before every moment of its past.
+    fn is_after(self, place: Place, is_beginning: bool) -> bool {
         match self {
             At::Position(position) => place.position <= position,
-            At::Time(time) => place.time.is_some_and(|at| at <= time),
+            At::Time(time) => place.time.map_or(is_beginning, |at| at <= time),
         }
     }
 }
@@ -54,11 +55,12 @@ impl History {
         let (Some((first, _)), Some((_, newest))) = (names.first(), names.last()) else {
             return Err(beyond());
         };
-        if !at.is_after(*first) {
+        let is_after = |place: Place| at.is_after(place, place == *first);
+        if !is_after(*first) {
             return Err(beyond());
         }
         let newest = self.checkpoint(newest, patience)?.chronicle;
-        for (_, name) in names.iter().rev().filter(|(place, _)| at.is_after(*place)) {
+        for (_, name) in names.iter().rev().filter(|(place, _)| is_after(*place)) {
             let base = self.checkpoint(name, patience)?;
             let decided = base.chronicle.decided();
             match newest.since(decided) {
