@@ -42,6 +42,8 @@ struct Run {
     together: Load,
     /// The longest that a lane stood still for a checkpoint, as far as they were seen.
     checkpoint_ms: f64,
+    /// The most episodes that were held open when a change came, on all lanes.
+    open_episodes: f64,
 }
 
 #[derive(Default)]
@@ -67,7 +69,7 @@ fn run(seed: u64, sensors: u32, swaps: usize, at_once: usize) -> (Host, Run) {
     let mut host = Host::start(seed, sensors);
     let (mut pauses_ms, mut rates) = (Vec::new(), Vec::new());
     let (mut alone, mut together) = (Load::default(), Load::default());
-    let (mut made, mut checkpoint_ms, mut is_alone) = (0, 0.0_f64, false);
+    let (mut made, mut checkpoint_ms, mut open_episodes, mut is_alone) = (0, 0.0_f64, 0.0_f64, false);
     while made < swaps {
         let (from, judged) = (Instant::now(), host.judged());
         std::thread::sleep(BEFORE);
@@ -78,6 +80,7 @@ fn run(seed: u64, sensors: u32, swaps: usize, at_once: usize) -> (Host, Run) {
         let chosen: Vec<&'static str> =
             (0..count).map(|at| DETECTORS[(made + at) % DETECTORS.len()]).collect();
         let known = host.steps().len();
+        open_episodes = open_episodes.max(host.metric("gridwatch_open_episodes", &[]));
         let complete_s = {
             host.change(&chosen);
             now_s()
@@ -94,7 +97,7 @@ fn run(seed: u64, sensors: u32, swaps: usize, at_once: usize) -> (Host, Run) {
             load.to_first_reading_s.push((step.at_s - complete_s).rem_euclid(86_400.0));
         }
     }
-    (host, Run { sensors, swaps, pauses_ms, rates, alone, together, checkpoint_ms })
+    (host, Run { sensors, swaps, pauses_ms, rates, alone, together, checkpoint_ms, open_episodes })
 }
 
 /// A shadow beside what runs: its seconds over those of the live one on the same readings; and its promotion.
@@ -137,14 +140,15 @@ fn show(mut run: Run, host: &mut Host, [live_mib, warm_mib]: [f64; 2]) -> Value 
     let steps: Vec<Step> = host.steps();
     let account = audit(host);
     let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| percentile(&mut run.pauses_ms, share));
-    let (rate, checkpoint_ms) = (median(run.rates), run.checkpoint_ms);
+    let (rate, checkpoint_ms, open_episodes) = (median(run.rates), run.checkpoint_ms, run.open_episodes);
     let loads: Vec<(&str, Value)> = [("alone", run.alone), ("together", run.together)]
         .into_iter()
         .filter(|(_, load)| !load.losses.is_empty())
         .map(|(name, load)| (name, load.json()))
         .collect();
     println!(
-        "{} sensors a lane, {} swaps on {LANES} lanes, {} readings at {rate:.0} a second, {} anomalies\n  \
+        "{} sensors a lane, {} swaps on {LANES} lanes, {} readings at {rate:.0} a second, {} anomalies, up to {open_episodes:.0} \
+         episodes open\n  \
          pause p50 {p50:.3} ms, p99 {p99:.3} ms, max {max:.3} ms; a checkpoint at most {checkpoint_ms:.1} ms\n  \
          memory: live {live_mib:.0} MiB, kept warm {warm_mib:.0} MiB, peak of the process {peak_mib:.0} MiB\n  \
          {} lost, {} doubled, {} else, {} lanes out of order",
@@ -179,6 +183,7 @@ fn show(mut run: Run, host: &mut Host, [live_mib, warm_mib]: [f64; 2]) -> Value 
         "pause_ms_max": max,
         "loads": loads,
         "checkpoint_pause_ms_max": checkpoint_ms,
+        "open_episodes_max": open_episodes,
         "live_memory_mib": live_mib,
         "warm_memory_mib": warm_mib,
         "peak_mib": peak_mib,
