@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use gridwatch_tests::bench::root;
 use gridwatch_tests::house::simulated;
+use gridwatch_tests::servers::{Minio, Proxy};
 use serde_json::{Value, json};
 
 use crate::api_host::{Answer, Host, PATIENCE, READINGS, heard};
+use crate::live::following;
 
 /// A path of the document with names put in; wrong ones where `is_bad`.
 fn filled(host: &Host, path: &str, is_bad: bool) -> String {
@@ -246,6 +248,52 @@ fn a_store_that_is_lost_is_said_and_found_again() {
     assert_eq!(overview["not_ready"][0]["part"], "store", "{overview}");
     std::fs::remove_file(&state).unwrap();
     std::fs::rename(&away, &state).unwrap();
+    host.until("/readyz", |answer| answer["status"] == "ready");
+}
+
+/// What runs goes on: an empty store is no roster without detectors.
+#[test]
+fn a_store_that_is_empty_all_at_once_takes_nothing_away() {
+    let host = Host::start();
+    let (state, away) = (host.house.path(".gridwatch"), host.house.path("away"));
+    host.until("/readyz", |answer| answer["status"] == "ready");
+    let running = |host: &Host| {
+        let detectors = host.get("/api/v1/detectors").json();
+        let all = detectors["items"].as_array().unwrap().iter();
+        all.filter(|detector| detector["fate"] == "running").count()
+    };
+    let before = running(&host);
+    assert!(before > 0);
+    std::fs::rename(&state, &away).unwrap();
+    let reason = host.until("/readyz", |answer| answer["missing"]["store"]["state"] == "failed");
+    assert!(reason.to_string().contains("emptied or replaced"), "{reason}");
+    assert_eq!(running(&host), before);
+    let _ = std::fs::remove_dir_all(&state);
+    std::fs::rename(&away, &state).unwrap();
+    host.until("/readyz", |answer| answer["status"] == "ready");
+    assert_eq!(running(&host), before);
+}
+
+/// A bucket that takes calls and never answers: a call may last a minute, what is said of it may not.
+#[test]
+fn a_store_that_hangs_is_said_and_found_again() {
+    let minio = Minio::start();
+    minio.create_bucket("grid");
+    let proxy = Proxy::to(minio.port());
+    let house = following(&["limits"]);
+    house.write("user", Minio::USER);
+    house.write("password", Minio::PASSWORD);
+    let bucket = format!(
+        "[checkpoints]\nurl = \"s3://grid/here\"\nendpoint = \"{}\"\naccess_key_file = \"user\"\n\
+         secret_key_file = \"password\"",
+        proxy.url()
+    );
+    house.write("gridwatch.toml", house.text("gridwatch.toml").replace("[checkpoints]", &bucket));
+    let host = Host::of(house);
+    host.until("/readyz", |answer| answer["status"] == "ready");
+    proxy.black_hole();
+    host.until("/readyz", |answer| answer["missing"]["store"]["state"] == "failed");
+    proxy.forward();
     host.until("/readyz", |answer| answer["status"] == "ready");
 }
 

@@ -16,7 +16,7 @@ use crate::api::{About, Api, Begun, Token};
 use crate::cli::Failure;
 use crate::commands::no_detector;
 use crate::config::Config;
-use crate::foundry::{Beginning, Conditions, Foundry, Watch};
+use crate::foundry::{Answered, Beginning, Conditions, Foundry, Watch};
 use crate::http::{self, Latch, Ports, Probes, Servers};
 use crate::wiring::{self, LaneBase, Lanes, MappingWatch, Registered, Running, Signals};
 
@@ -25,6 +25,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Without any broker for so long it is no passing matter.
 const ALONE_MAX: Duration = Duration::from_secs(15);
+/// A call to the store that takes so long has found nobody, whatever will come of it.
+const HANGS_MAX: Duration = Duration::from_secs(20);
 
 /// What must be so before it counts as alive and as ready.
 struct Latches {
@@ -45,6 +47,8 @@ pub struct Service<'a> {
     api: Api,
     latches: Latches,
     registered: Option<Registered>,
+    /// By the store, to who follows the roster.
+    answered: Answered,
     watch: Option<Watch>,
     /// The servers' and the signals'.
     _runtime: Runtime,
@@ -97,8 +101,8 @@ impl<'a> Service<'a> {
         let (listen, routes) = ([config.api.listen, config.metrics_listen], api.routes());
         let servers = runtime.block_on(http::start(listen, ports, probes, routes, Arc::new(page)))?;
         runtime.spawn(api.work());
-        let (watch, _runtime) = (None, runtime);
-        Ok(Service { config, servers, signals, running, api, latches, registered, watch, _runtime })
+        let (answered, watch, _runtime) = (Answered::default(), None, runtime);
+        Ok(Service { config, servers, signals, running, api, latches, registered, answered, watch, _runtime })
     }
 
     /// None of the detectors may run: an error.
@@ -158,8 +162,11 @@ impl<'a> Service<'a> {
             running: foundry.running().iter().map(|name| (*name).to_owned()).collect(),
             refused: foundry.refused().map(str::to_owned).collect(),
         };
-        let conditions =
-            Conditions { detectors: self.latches.detectors.clone(), store: self.latches.store.clone() };
+        let conditions = Conditions {
+            detectors: self.latches.detectors.clone(),
+            store: self.latches.store.clone(),
+            answered: self.answered.clone(),
+        };
         let watch = foundry.watch(work.store, self.running.clone(), conditions)?;
         self.watch = Some(watch);
         self.signals.starts(false);
@@ -190,13 +197,19 @@ impl<'a> Service<'a> {
             if latches.store.is_pending() {
                 latches.store.ready();
             }
-            match self.running.alone_since() {
-                Some(since) if since.elapsed() > ALONE_MAX => {
-                    let seconds = since.elapsed().as_secs();
-                    latches.source.failed(format!("no broker is connected, for {seconds} s"));
-                }
-                _ => latches.source.ready(),
+        }
+        if self.watch.is_some() && self.answered.silence() > HANGS_MAX {
+            let seconds = self.answered.silence().as_secs();
+            latches.store.failed(format!("has not answered for {seconds} s"));
+        }
+        // Also while lanes are being opened: they wait for the brokers, too.
+        match self.running.alone_since() {
+            Some(since) if since.elapsed() > ALONE_MAX => {
+                let seconds = since.elapsed().as_secs();
+                latches.source.failed(format!("no broker is connected, for {seconds} s"));
             }
+            _ if snapshot.assigned && snapshot.opening == 0 => latches.source.ready(),
+            _ => {}
         }
         if snapshot.intake_silence > SILENCE_MAX {
             let seconds = snapshot.intake_silence.as_secs();

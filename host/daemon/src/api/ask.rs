@@ -1,6 +1,7 @@
 //! Questions to lanes: each answers between two batches, a little at a time.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use gridwatch_core::anomaly::PublicSubject;
@@ -8,6 +9,7 @@ use gridwatch_core::finding::Severity;
 use gridwatch_engine::lane::Lane;
 use gridwatch_engine::pipeline::{Answered, Unasked};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::problem::Problem;
@@ -15,6 +17,8 @@ use crate::wiring::Running;
 
 /// A lane that does not answer for so long is in a call that takes longer than it may, or is gone.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// For what is told each second.
+const COUNT_MAX: Duration = Duration::from_millis(500);
 
 /// Names of the lanes that are open.
 pub fn lanes(running: &Running) -> Vec<String> {
@@ -57,22 +61,38 @@ pub async fn ask<T: Send + 'static>(
     }
 }
 
-/// Open episodes by severity, over all lanes.
-pub async fn open_episodes(running: &Running) -> BTreeMap<Severity, u64> {
-    let mut sum = BTreeMap::new();
-    for lane in lanes(running) {
-        let count = |lane: &Lane| {
-            let mut counts: BTreeMap<Severity, u64> = BTreeMap::new();
-            for (_, episodes) in lane.open_episodes() {
-                episodes.values().for_each(|episode| *counts.entry(episode.severity).or_default() += 1);
-            }
-            Some(counts)
-        };
-        for (severity, count) in ask(running, &lane, count).await.ok().flatten().unwrap_or_default() {
-            *sum.entry(severity).or_default() += count;
-        }
+/// Open episodes by severity.
+pub type BySeverity = BTreeMap<Severity, u64>;
+
+/// Open episodes by severity, over all lanes. All are asked at once; of one that has no time for it, `known` is what it
+/// said last.
+pub async fn open_episodes(running: &Running, known: &Mutex<BTreeMap<String, BySeverity>>) -> BySeverity {
+    let lanes = lanes(running);
+    let mut asked = JoinSet::new();
+    for lane in lanes.clone() {
+        let running = running.clone();
+        asked.spawn(async move {
+            let counted = timeout(COUNT_MAX, ask(&running, &lane, count)).await.ok()?.ok()??;
+            Some((lane, counted))
+        });
+    }
+    let counted: Vec<_> = asked.join_all().await.into_iter().flatten().collect();
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    known.extend(counted);
+    known.retain(|lane, _| lanes.contains(lane));
+    let mut sum = BySeverity::new();
+    for (severity, count) in known.values().flatten() {
+        *sum.entry(*severity).or_default() += count;
     }
     sum
+}
+
+fn count(lane: &Lane) -> Option<BySeverity> {
+    let mut counts = BySeverity::new();
+    for (_, episodes) in lane.open_episodes() {
+        episodes.values().for_each(|episode| *counts.entry(episode.severity).or_default() += 1);
+    }
+    Some(counts)
 }
 
 /// Episodes that are open on a subject, of all detectors.

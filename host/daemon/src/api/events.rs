@@ -16,6 +16,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_core::Stream;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Sleep, sleep};
 
 use super::Api;
 use super::anomalies::published;
@@ -29,7 +30,10 @@ const LISTENERS_MAX: usize = 256;
 const QUEUE_MAX: usize = 128;
 /// A listener that has not read anything for so long is let go.
 const DEAF_MAX: Duration = Duration::from_secs(60);
-const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Whoever listens takes silence of a few seconds for a lost connection.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+/// Then a stream ends in good order, and a client comes again: no connection lives for ever.
+const STREAM_MAX: Duration = Duration::from_secs(240);
 const TICK: Duration = Duration::from_millis(200);
 const TICKS_PER_SECOND: u32 = 5;
 /// Anomalies a tick; how many more there were is said.
@@ -46,6 +50,8 @@ pub struct Hub {
 
 struct Listener {
     queue: mpsc::Sender<Event>,
+    /// Free again once nobody speaks to it any more, whatever its connection does.
+    _place: Option<OwnedSemaphorePermit>,
     /// Events that did not fit.
     skipped: u64,
     full_since: Option<Instant>,
@@ -124,7 +130,7 @@ fn anomaly(entry: &Entry) -> Option<Event> {
 pub struct Listening {
     first: VecDeque<Event>,
     queue: mpsc::Receiver<Event>,
-    _place: OwnedSemaphorePermit,
+    end: Pin<Box<Sleep>>,
 }
 
 impl Stream for Listening {
@@ -134,6 +140,9 @@ impl Stream for Listening {
         if let Some(event) = self.first.pop_front() {
             return Poll::Ready(Some(Ok(event)));
         }
+        if self.end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
         self.queue.poll_recv(context).map(|event| event.map(Ok))
     }
 }
@@ -141,7 +150,7 @@ impl Stream for Listening {
 /// What changes, as it changes: `overview` and `lane` (all lanes) once a second, `anomaly` for each (20 every 200 ms at
 /// most), `detector` where its version, mode or fate has changed, `history` for what became of one, and `skipped` with
 /// how many events were left out for a listener that reads too slowly or where there were too many. `Last-Event-ID`, the
-/// id of the last anomaly that was seen, brings up to 100 that came since.
+/// id of the last anomaly that was seen, brings up to 100 that came since. After four minutes the stream ends; come again.
 #[utoipa::path(get, path = "/events", tag = "events",
     params(("Last-Event-ID" = Option<String>, Header, description = "Id of the last anomaly that was seen")),
     responses((status = 200, content_type = "text/event-stream", body = String),
@@ -157,8 +166,8 @@ pub async fn events(
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse::<u64>().ok());
     let (sender, queue) = mpsc::channel(QUEUE_MAX);
     let first = last.map_or_else(VecDeque::new, |last| missed(&api, last));
-    hub.lock().push(Listener { queue: sender, skipped: 0, full_since: None });
-    let listening = Listening { first, queue, _place: place };
+    hub.lock().push(Listener { queue: sender, _place: Some(place), skipped: 0, full_since: None });
+    let listening = Listening { first, queue, end: Box::pin(sleep(STREAM_MAX)) };
     Ok(Sse::new(listening).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
 }
 
@@ -240,7 +249,7 @@ mod tests {
     use super::*;
 
     fn listener(queue: mpsc::Sender<Event>) -> Listener {
-        Listener { queue, skipped: 0, full_since: None }
+        Listener { queue, _place: None, skipped: 0, full_since: None }
     }
 
     fn event() -> Event {

@@ -89,6 +89,8 @@ pub struct Inner {
     seen: Seen,
     pulse: Pulse,
     course: Mutex<Course>,
+    /// What lanes said last of their open episodes.
+    open: Mutex<BTreeMap<String, ask::BySeverity>>,
     pub history: History,
     hub: Hub,
     guard: Guard,
@@ -123,6 +125,7 @@ impl Api {
             seen: Seen::default(),
             pulse: Pulse::default(),
             course: Mutex::default(),
+            open: Mutex::default(),
             history: History::default(),
             hub: Hub::default(),
             guard: Guard::new(hosts),

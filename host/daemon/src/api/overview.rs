@@ -87,7 +87,7 @@ pub async fn overview(State(api): State<Api>) -> Json<Overview> {
 
 pub async fn of(api: &Api) -> Overview {
     let snapshot = api.running.snapshot();
-    let open = super::ask::open_episodes(&api.running).await;
+    let open = super::ask::open_episodes(&api.running, &api.open).await;
     let account = wiring::account_of(&snapshot);
     let about = api.about();
     let not_ready = api.readiness.missing().into_iter().map(|(part, state)| {

@@ -51,7 +51,7 @@ use inbox::{Inbox, stamp_of};
 use memory::Memory;
 
 pub use steps::Steps;
-pub use watch::{Conditions, Watch};
+pub use watch::{Answered, Conditions, Watch};
 
 /// The directory is looked at so often at least, whatever its watcher says; and not more often than that, so that
 /// what looks the same twice has been left alone for a while.
@@ -227,6 +227,11 @@ impl Foundry {
     fn follow(&mut self, running: &Running) -> Result<(), RosterLogError> {
         let read_at = Instant::now();
         let roster = self.rosters.latest()?;
+        // Generations only grow. To follow a store that was emptied would be to take all detectors out.
+        if roster.generation < self.followed.generation {
+            let (followed, found) = (self.followed.generation, roster.generation);
+            return Err(RosterLogError::Lost { followed, found });
+        }
         if roster.generation != self.followed.generation {
             self.deployments = self.archive.all(&roster, &self.deployments)?;
             self.note_of_others(&roster);

@@ -37,6 +37,27 @@ type Files = Admissions<admission::Found, Candidate>;
 pub struct Conditions {
     pub detectors: Latch,
     pub store: Latch,
+    pub answered: Answered,
+}
+
+/// When the store last answered, whatever it was: a call to one that hangs may take a minute.
+#[derive(Clone)]
+pub struct Answered(Arc<Mutex<Instant>>);
+
+impl Default for Answered {
+    fn default() -> Self {
+        Answered(Arc::new(Mutex::new(Instant::now())))
+    }
+}
+
+impl Answered {
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    pub fn silence(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
 }
 
 /// Ends with its drop.
@@ -68,6 +89,7 @@ impl Foundry {
         conditions: Conditions,
     ) -> Result<Watch, Failure> {
         let failed = |error: std::io::Error| Failure::Start(format!("the foundry's threads: {error}"));
+        conditions.answered.now();
         let (stop, files) = (Arc::new(AtomicBool::new(false)), Arc::new(Files::default()));
         let mut watch = Watch { stop: stop.clone(), files: files.clone(), thread: None };
         let admission = Arc::new(Admission {
@@ -108,7 +130,7 @@ impl Foundry {
         }
         // At once: what has changed while nobody was here is taken up by lanes that begin as they were.
         let (mut followed, mut looked): (Option<Instant>, _) = (None, Instant::now());
-        let (mut compared, mut reached, mut is_away) = (Instant::now(), Instant::now(), false);
+        let (mut compared, mut reached) = (Instant::now(), Instant::now());
         while !stop.load(Ordering::Acquire) {
             // A watcher that is gone leaves the wait; what it has seen is seen by looking.
             if woken.recv_timeout(LOOK_INTERVAL).is_err() && watcher.is_none() {
@@ -132,13 +154,14 @@ impl Foundry {
                 followed = Some(looked);
                 done.push(self.follow(running));
             }
+            conditions.answered.now();
             let failures: Vec<String> =
                 done.into_iter().filter_map(Result::err).map(|of| of.to_string()).collect();
             if failures.is_empty() {
                 // Whoever has followed has read in the store.
                 if followed == Some(looked) {
                     reached = looked;
-                    if std::mem::take(&mut is_away) {
+                    if !conditions.store.is_pending() {
                         conditions.store.ready();
                     }
                 }
@@ -146,7 +169,6 @@ impl Foundry {
                 let failures = failures.join("; ");
                 let seconds = reached.elapsed().as_secs();
                 if reached.elapsed() > AWAY_MAX {
-                    is_away = true;
                     conditions.store.failed(format!("for {seconds} s: {failures}"));
                 }
                 tracing::warn!("what is to run cannot be seen or changed now, tries again: {failures}");

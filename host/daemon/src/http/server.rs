@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ const REQUEST_MAX: Duration = Duration::from_secs(10);
 const SEND_BYTES_MAX: u32 = 128 << 10;
 /// Clients that wait to be accepted.
 const BACKLOG: u32 = 1024;
-/// A client that wants more opens a new connection.
+/// A client that wants more opens a new connection. What is being answered then has as long once more.
 const CONNECTION_MAX: Duration = Duration::from_secs(300);
 
 /// Why a port cannot be listened on.
@@ -103,7 +104,7 @@ pub async fn serve(
             Ok((stream, _)) => {
                 let connection = connection(stream, router.clone());
                 tokio::spawn(async move {
-                    let _ = timeout(CONNECTION_MAX, connection).await;
+                    connection.await;
                     drop(place);
                 });
             }
@@ -117,14 +118,20 @@ pub async fn serve(
 }
 
 async fn connection(stream: TcpStream, router: Router) {
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_READ_MAX)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .await;
-    if let Err(error) = served {
+    let mut served = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_READ_MAX)
+            .max_headers(HEADERS_MAX)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+    );
+    let mut ended = timeout(CONNECTION_MAX, served.as_mut()).await;
+    if ended.is_err() {
+        served.as_mut().graceful_shutdown();
+        ended = timeout(CONNECTION_MAX, served).await;
+    }
+    if let Ok(Err(error)) = ended {
         tracing::debug!(%error, "an HTTP connection ended early");
     }
 }

@@ -31,6 +31,11 @@ pub enum RosterLogError {
         "the roster changes all the time: {TRIES_MAX} others were first; is one process taking back what another proposes?"
     )]
     Contended,
+    #[error(
+        "the roster was of generation {followed} and is of {found} now: was the store emptied or replaced? What runs goes \
+         on; put the store back, or restart all processes to begin anew in it"
+    )]
+    Lost { followed: u64, found: u64 },
     #[error("module {digest}: what the store has under its name is something else, of {bytes} bytes")]
     Forged { digest: String, bytes: usize },
     #[error(transparent)]
