@@ -1,5 +1,6 @@
 //! Who sits where: candidates that begin, take a seat, go back, and leave it, each as a decision.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -359,11 +360,7 @@ impl Lane {
         let seat = &self.seats[at];
         let name = seat.deployment.name.clone();
         let (version, digest) = seat.identity();
-        let absent = |of: &BTreeMap<EpisodeKey, OpenEpisode>, from: &BTreeMap<EpisodeKey, OpenEpisode>| {
-            let absent = of.iter().filter(|(key, _)| !from.contains_key(key));
-            absent.map(|(key, episode)| (key.clone(), *episode)).collect::<BTreeMap<_, _>>()
-        };
-        let (closed, opened) = (absent(published, &seat.episodes), absent(&seat.episodes, published));
+        let (closed, opened) = apart(published, &seat.episodes);
         let who = [name.as_str(), version.as_str(), digest.as_str()];
         let explanation =
             format!("closed by the host: {name} is of version {version} now, which does not hold it open");
@@ -402,6 +399,31 @@ impl Lane {
     }
 }
 
+type Episodes = BTreeMap<EpisodeKey, OpenEpisode>;
+
+/// What only the one has, and only the other. Both are walked once, side by side: the lane stands still meanwhile.
+fn apart(one: &Episodes, other: &Episodes) -> (Episodes, Episodes) {
+    let (mut ones, mut others) = (one.iter().peekable(), other.iter().peekable());
+    let (mut only_one, mut only_other) = (Vec::new(), Vec::new());
+    let copied = |(key, episode): (&EpisodeKey, &OpenEpisode)| (key.clone(), *episode);
+    loop {
+        let order = match (ones.peek(), others.peek()) {
+            (Some((a, _)), Some((b, _))) => a.cmp(b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return (only_one.into_iter().collect(), only_other.into_iter().collect()),
+        };
+        match order {
+            Ordering::Less => only_one.extend(ones.next().map(copied)),
+            Ordering::Greater => only_other.extend(others.next().map(copied)),
+            Ordering::Equal => {
+                ones.next();
+                others.next();
+            }
+        }
+    }
+}
+
 pub fn is_candidate(role: &HiddenRole) -> bool {
     matches!(role, HiddenRole::Candidate)
 }
@@ -425,6 +447,35 @@ impl Hidden {
             HiddenRole::Candidate => None,
             HiddenRole::Warm => Some(Role::Warm),
             HiddenRole::Shadow(_) => Some(Role::Shadow),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gridwatch_core::anomaly::PublicSubject;
+    use gridwatch_core::finding::Severity;
+
+    use super::*;
+
+    #[test]
+    fn what_only_one_has_is_found_wherever_it_stands() {
+        let of = |names: &str| -> Episodes {
+            let entry = |name: char| {
+                let subject = PublicSubject::Sensor(name.into());
+                let key = EpisodeKey { subject, quantity: None, kind: "sag".to_owned() };
+                (key, OpenEpisode { since: 0, severity: Severity::Warning })
+            };
+            names.chars().map(entry).collect()
+        };
+        for (one, other, only_one, only_other) in [
+            ("", "", "", ""),
+            ("ab", "", "ab", ""),
+            ("", "ab", "", "ab"),
+            ("abd", "bce", "ad", "ce"),
+            ("bc", "abcd", "", "ad"),
+        ] {
+            assert_eq!(apart(&of(one), &of(other)), (of(only_one), of(only_other)), "{one} and {other}");
         }
     }
 }
