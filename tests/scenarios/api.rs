@@ -5,12 +5,12 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use gridwatch_tests::bench::root;
-use gridwatch_tests::house::simulated;
+use gridwatch_tests::house::{House, errors, simulated};
 use gridwatch_tests::servers::{Minio, Proxy};
 use serde_json::{Value, json};
 
 use crate::api_host::{Answer, Host, PATIENCE, READINGS, heard};
-use crate::live::following;
+use crate::live::{built_in, following};
 
 /// A path of the document with names put in; wrong ones where `is_bad`.
 fn filled(host: &Host, path: &str, is_bad: bool) -> String {
@@ -268,10 +268,36 @@ fn a_store_that_is_empty_all_at_once_takes_nothing_away() {
     let reason = host.until("/readyz", |answer| answer["missing"]["store"]["state"] == "failed");
     assert!(reason.to_string().contains("emptied or replaced"), "{reason}");
     assert_eq!(running(&host), before);
+    // Nor is anything proposed there: it would be the first of another roster.
+    let until = Instant::now() + Duration::from_secs(2);
+    host.house.detector("another", &built_in("vitals"), "");
+    while Instant::now() < until {
+        assert!(!state.join("rosters").exists());
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let _ = std::fs::remove_dir_all(&state);
     std::fs::rename(&away, &state).unwrap();
     host.until("/readyz", |answer| answer["status"] == "ready");
-    assert_eq!(running(&host), before);
+    host.until("/api/v1/detectors", |detectors| {
+        let all = detectors["items"].as_array().unwrap().iter();
+        all.filter(|detector| detector["fate"] == "running").count() == before + 1
+    });
+}
+
+/// Two that share checkpoints by mistake would sweep each other's away, and take each other's detectors out.
+#[test]
+fn a_second_process_on_the_same_checkpoints_is_refused_before_it_changes_anything() {
+    let host = Host::of(following(&["limits", "vitals"]));
+    host.until("/readyz", |answer| answer["status"] == "ready");
+    let second = House::with(&["limits"]);
+    let there = format!("[checkpoints]\ndir = \"{}\"\n", host.house.path(".gridwatch").display());
+    second.configure("kind = \"file\"\npath = \"readings.jsonl\"", &there);
+    second.write("readings.jsonl", simulated(5, 100));
+    let output = second.output(&["run", "-c", "gridwatch.toml"]);
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    assert!(errors(&output).contains("another process has its checkpoints there"), "{}", errors(&output));
+    let rosters = std::fs::read_dir(host.house.path(".gridwatch/rosters")).unwrap().count();
+    assert_eq!(rosters, 2, "one for each detector that the first has brought");
 }
 
 /// A bucket that takes calls and never answers: a call may last a minute, what is said of it may not.

@@ -218,6 +218,44 @@ fn a_login_over_tls_works_and_a_wrong_one_is_said_within_seconds() {
     assert_eq!(kcat::read(&scene.kafka.bootstrap(), "anomalies").len(), seen);
 }
 
+/// A broker holds a whole batch against what its topic takes of a message: nothing is left out of messages that fit.
+#[test]
+fn topics_that_take_little_at_a_time_get_all_of_it() {
+    for delivery in ["exactly-once", "at-least-once"] {
+        let kafka = Kafka::start();
+        let topics = kafka.topics();
+        topics.create(TOPIC, 2);
+        for topic in ["anomalies", "sensor-readings.dlq"] {
+            topics.create_with(topic, 1, &[("retention.ms", "-1"), ("max.message.bytes", "6000")]);
+        }
+        let scene = Scene { kafka, house: House::with(&["limits"]) };
+        scene.configure(&scene.kafka.bootstrap(), "");
+        let config = scene.house.text("gridwatch.toml");
+        let engine = format!("[engine]\ndelivery = \"{delivery}\"");
+        scene.house.write("gridwatch.toml", config.replace("[engine]", &engine));
+        let line = |at: u32| {
+            let (sensor, hertz) = (at % 40, if (at / 40).is_multiple_of(2) { 50 } else { 45 });
+            format!(
+                "{{\"sensor_id\":\"m{sensor}\",\"timestamp\":{},\"frequency\":{hertz},\"location\":\"{}\"}}\n",
+                1_767_571_200 + at / 40,
+                "x".repeat(200)
+            )
+        };
+        scene.produce(&(0..4_000).map(line).collect::<String>());
+        assert_eq!(scene.judged(), 4_000);
+        let said = kcat::read(&scene.kafka.bootstrap(), "anomalies");
+        assert!(said.len() > 1_000, "{} anomalies", said.len());
+        let whole = said.iter().filter(|record| record.payload.as_deref().is_some_and(is_whole)).count();
+        assert_eq!(whole, said.len(), "{delivery}: something was left out");
+    }
+}
+
+/// With its attributes.
+fn is_whole(anomaly: &[u8]) -> bool {
+    let anomaly = String::from_utf8_lossy(anomaly);
+    anomaly.contains(&"x".repeat(200)) && !anomaly.contains("left_out")
+}
+
 #[test]
 fn what_is_not_there_is_said() {
     let scene = Scene::new(Kafka::start());

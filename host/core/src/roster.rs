@@ -450,7 +450,7 @@ pub enum RosterError {
     #[error("is of version {version}; this gridwatch reads version {VERSION}: use a newer one")]
     Version { version: u64 },
     #[error(
-        "is no roster ({what}): bring it back as it was, or remove it, and the one before it is followed"
+        "is no roster ({what}): bring it back as it was, or remove it and restart all processes, which begin with the one before it"
     )]
     Body { what: String },
 }

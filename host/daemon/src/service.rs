@@ -209,6 +209,11 @@ impl<'a> Service<'a> {
                 latches.source.failed(format!("no broker is connected, for {seconds} s"));
             }
             _ if snapshot.assigned && snapshot.opening == 0 => latches.source.ready(),
+            None if latches.source.is_failed() => {
+                latches
+                    .source
+                    .failed(format!("the brokers are back; {} lanes are being opened", snapshot.opening));
+            }
             _ => {}
         }
         if snapshot.intake_silence > SILENCE_MAX {

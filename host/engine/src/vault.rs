@@ -177,12 +177,12 @@ impl Kept {
             .collect();
         placed.sort();
         let is_kept = |time: Timestamp| self.window_ms > 0 && time >= since;
+        let following = placed.iter().find_map(|(place, _)| place.time).or(newest.time).unwrap_or(since);
         let mut hour = None;
         let mut kept = Vec::new();
         for (at, (place, name)) in placed.iter().enumerate() {
             // The lane as it began, before any reading: with the one that follows, what it first heard is explained.
-            let next = placed.get(at + 1).map_or(newest, |(next, _)| *next);
-            let begins = place.time.is_none() && next.time.is_some_and(is_kept);
+            let begins = at == 0 && place.time.is_none() && is_kept(following);
             let of_place = place.time.filter(|time| is_kept(*time)).map(|time| time / HOUR_MS);
             if begins || (of_place.is_some() && of_place != hour) {
                 kept.push((*name).clone());
@@ -246,8 +246,8 @@ mod tests {
             let history = Kept { window_ms: 5 * HOUR_MS, found: 10, ours: Vec::new() };
             history.thinned(names, place(newest, Some(START + newest as i64 * HOUR_MS)))
         };
-        assert_eq!(kept(5, &names), [1, 2, 3].map(name));
-        assert_eq!(kept(5, &names[..2]), [name(1)], "what follows is one of the last");
+        assert_eq!(kept(5, &names), [0, 2, 3].map(name));
+        assert_eq!(kept(5, &names[..2]), [name(0)], "what follows is one of the last");
         assert_eq!(kept(8, &names), [name(3)], "what follows is too old");
     }
 

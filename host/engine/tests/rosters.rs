@@ -63,6 +63,30 @@ fn only_the_last_generations_are_kept() {
     assert!(rosters.of_generation(20).unwrap().is_none());
 }
 
+/// A store that was emptied, or is another one, may count on to the same numbers.
+#[test]
+fn what_comes_of_another_roster_is_told_from_what_comes_of_ours() {
+    let rosters = || Rosters::new(Arc::new(MemoryStore::new()));
+    let (ours, theirs) = (rosters(), rosters());
+    let of = |rosters: &Rosters, count: u64| {
+        for _ in 0..count {
+            let name = format!("after-{}", rosters.latest().unwrap().generation);
+            rosters.propose(&deploy(&name, "a")).unwrap();
+        }
+        rosters.latest().unwrap()
+    };
+    let (first, begun) = (of(&ours, 1), of(&theirs, 0));
+    theirs.propose(&deploy("d", "b")).unwrap();
+    assert!(ours.comes_of(&first, &first).unwrap() && ours.comes_of(&first, &begun).unwrap());
+    assert!(!theirs.comes_of(&begun, &first).unwrap(), "it was emptied");
+    assert!(!theirs.comes_of(&theirs.latest().unwrap(), &first).unwrap(), "as many, and others");
+    let later = of(&ours, 3);
+    assert!(ours.comes_of(&later, &first).unwrap());
+    assert!(!theirs.comes_of(&of(&theirs, 3), &first).unwrap(), "more, and others");
+    (0..1_010).for_each(|n| drop(ours.propose(&deploy("d", &n.to_string())).unwrap()));
+    assert!(ours.comes_of(&ours.latest().unwrap(), &first).unwrap(), "that long ago nothing is kept");
+}
+
 /// Who was deployed a thousand changes ago still runs, and is asked for by its generation after a restart.
 #[test]
 fn generations_that_brought_what_runs_are_kept() {

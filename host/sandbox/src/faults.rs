@@ -77,6 +77,8 @@ fn frames_of(backtrace: &WasmBacktrace, lines: Option<&Lines>) -> String {
 /// Of Rust's libraries, on the way from what went wrong to the trap.
 fn is_of_panic(name: &str) -> bool {
     const LIBRARIES: [&str; 6] = ["std::", "core::", "alloc::", "__rust", "rust_panic", "rust_begin_unwind"];
+    // `<alloc::vec::Vec<T> as …>::index` is theirs, too.
+    let name = name.trim_start_matches(['<', '&']);
     LIBRARIES.iter().any(|library| name.starts_with(library))
 }
 

@@ -29,8 +29,6 @@ pub struct FileSinkOptions {
     pub dead_letters: Output,
     /// The commit file. `None`: nothing is remembered from run to run, and files are only appended to.
     pub commit: Option<PathBuf>,
-    /// Where the checkpoints lie that commits name, if that is a directory.
-    pub checkpoints: Option<PathBuf>,
     /// What the source's lanes are called, and what they are made of: a commit that speaks of others is of another
     /// source, and refused. Empty: nobody knows.
     pub sources: BTreeMap<String, Vec<Part>>,
@@ -38,7 +36,7 @@ pub struct FileSinkOptions {
 
 /// JSON lines in files. A commit first brings the files to disk, then replaces the commit file, which
 /// says how long they were; `recover` cuts them to that length. So after a crash they hold exactly what was
-/// committed. Only one process at a time may have a commit file, its checkpoints or an output file.
+/// committed. Only one process at a time may have a commit file or an output file.
 #[derive(Debug)]
 pub struct FileSink {
     anomalies: Target,
@@ -47,8 +45,8 @@ pub struct FileSink {
     /// What is committed of all lanes: also of those that an earlier life had, and this one has not opened yet.
     lanes: BTreeMap<String, LaneCommit>,
     sources: BTreeMap<String, Vec<Part>>,
-    /// Held open for their locks.
-    _locks: Vec<File>,
+    /// Held open for its lock.
+    _lock: Option<File>,
 }
 
 #[derive(Debug)]
@@ -79,17 +77,25 @@ impl FileSink {
             let what = "anomalies and dead letters need files of different names".to_owned();
             return Err(SinkError::Write { place: place_of(one), what });
         }
-        let commit = options.commit.iter().map(|commit| (beside(commit), place_of(commit)));
-        let checkpoints = options.checkpoints.iter().map(|folder| (folder.join(".lock"), place_of(folder)));
-        let locks: Result<Vec<File>, SinkError> =
-            commit.chain(checkpoints).map(|(path, place)| locked(&path, &place)).collect();
+        let lock = match &options.commit {
+            None => None,
+            Some(commit) => {
+                let mut path = commit.as_os_str().to_owned();
+                path.push(".lock");
+                let path = PathBuf::from(path);
+                let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+                let file = file.map_err(|error| write_error(&place_of(&path), &error))?;
+                lock(&file, &place_of(commit))?;
+                Some(file)
+            }
+        };
         Ok(FileSink {
             anomalies: Target::open(options.anomalies)?,
             dead_letters: Target::open(options.dead_letters)?,
             commit: options.commit,
             lanes: BTreeMap::new(),
             sources: options.sources,
-            _locks: locks?,
+            _lock: lock,
         })
     }
 
@@ -324,21 +330,6 @@ fn place_of(path: &Path) -> String {
 
 fn write_error(place: &str, error: &io::Error) -> SinkError {
     SinkError::Write { place: place.to_owned(), what: error.to_string() }
-}
-
-/// `commit.json` -> `commit.json.lock`
-fn beside(commit: &Path) -> PathBuf {
-    let mut path = commit.as_os_str().to_owned();
-    path.push(".lock");
-    PathBuf::from(path)
-}
-
-/// The file at `path`, made if it is not there, which stands for `place`.
-fn locked(path: &Path, place: &str) -> Result<File, SinkError> {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
-    let file = file.map_err(|error| write_error(&place_of(path), &error))?;
-    lock(&file, place)?;
-    Ok(file)
 }
 
 fn lock(file: &File, place: &str) -> Result<(), SinkError> {

@@ -16,7 +16,6 @@ fn sink_in(folder: &Path) -> Result<FileSink, SinkError> {
         anomalies: Output::File(folder.join("anomalies.jsonl")),
         dead_letters: Output::File(folder.join("dead.jsonl")),
         commit: Some(folder.join("commit.json")),
-        checkpoints: None,
         sources: BTreeMap::new(),
     })
 }
@@ -110,29 +109,9 @@ fn two_sinks_on_the_same_files_are_refused() {
         anomalies: same.clone(),
         dead_letters: same,
         commit: None,
-        checkpoints: None,
         sources: BTreeMap::new(),
     };
     assert!(FileSink::open(options).unwrap_err().to_string().contains("different names"));
-}
-
-/// Two sinks whose checkpoints would lie in one directory would sweep each other's away.
-#[test]
-fn one_process_at_a_time_has_the_checkpoints() {
-    let folder = tempfile::tempdir().unwrap();
-    let open = |name: &str| {
-        FileSink::open(FileSinkOptions {
-            anomalies: Output::Discard,
-            dead_letters: Output::Discard,
-            commit: Some(folder.path().join(name)),
-            checkpoints: Some(folder.path().to_owned()),
-            sources: BTreeMap::new(),
-        })
-    };
-    let one = open("a.commit").unwrap();
-    assert!(open("b.commit").unwrap_err().to_string().contains("another process writes it"));
-    drop(one);
-    open("b.commit").unwrap();
 }
 
 #[test]
@@ -186,7 +165,6 @@ fn sink_of(folder: &Path, files: &[&str]) -> FileSink {
         anomalies: Output::File(folder.join("anomalies.jsonl")),
         dead_letters: Output::File(folder.join("dead.jsonl")),
         commit: Some(folder.join("commit.json")),
-        checkpoints: None,
         sources: [("a".to_owned(), parts)].into(),
     })
     .unwrap()

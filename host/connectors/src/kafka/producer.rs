@@ -83,6 +83,8 @@ pub fn new(settings: &KafkaSettings, figures: Figures) -> Result<KafkaProducer, 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     None,
+    /// Nothing: brokers hold a batch against what a topic takes of a message, so a few are sent at a time.
+    Batch,
     /// Of a dead letter all but the beginning of the record.
     Record,
     /// Of the record no more than so many bytes, and neither the original's headers nor its key; of a long anomaly all
@@ -96,7 +98,8 @@ impl Cut {
     /// The next to be tried; none where nothing is left to be left out.
     pub fn further(self) -> Option<Cut> {
         match self {
-            Cut::None => Some(Cut::Record),
+            Cut::None => Some(Cut::Batch),
+            Cut::Batch => Some(Cut::Record),
             Cut::Record => Some(Cut::All { record_bytes: CUT_BYTES }),
             Cut::All { record_bytes } if record_bytes > CUT_BYTES_MIN => {
                 Some(Cut::All { record_bytes: record_bytes / 2 })
@@ -108,13 +111,15 @@ impl Cut {
     /// A message no longer than this is not what was too large: nothing is left out of it.
     fn is_for(self, bytes: usize) -> bool {
         match self {
-            Cut::None => false,
+            Cut::None | Cut::Batch => false,
             Cut::Record => bytes > CUT_BYTES,
             Cut::All { record_bytes } => bytes > record_bytes / 4,
         }
     }
 }
 
+/// Messages that are sent together, once a batch was too large.
+pub const BATCH_BYTES: usize = 4 << 10;
 /// Of a record that is cut, so much is kept; …
 const CUT_BYTES: usize = 64 << 10;
 /// … at least.
@@ -196,7 +201,7 @@ fn send_letter(
 ) -> Result<(), KafkaError> {
     let cut = if cut.is_for(letter.size_bytes()) { cut } else { Cut::None };
     let (kept_max, is_bare) = match cut {
-        Cut::None => (usize::MAX, false),
+        Cut::None | Cut::Batch => (usize::MAX, false),
         Cut::Record => (CUT_BYTES, false),
         Cut::All { record_bytes } => (record_bytes, true),
     };
@@ -289,7 +294,7 @@ mod tests {
     #[test]
     fn what_is_cut_is_what_is_too_large() {
         let cuts: Vec<Cut> = std::iter::successors(Some(Cut::None), |cut| cut.further()).collect();
-        assert_eq!(cuts[..2], [Cut::None, Cut::Record]);
+        assert_eq!(cuts[..3], [Cut::None, Cut::Batch, Cut::Record]);
         assert_eq!(cuts.last(), Some(&Cut::All { record_bytes: CUT_BYTES_MIN }));
         let first = Cut::All { record_bytes: CUT_BYTES };
         assert!(!first.is_for(16 << 10) && first.is_for(100_000));

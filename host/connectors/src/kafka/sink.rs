@@ -18,7 +18,7 @@ use rdkafka::producer::Producer;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::group::{Assignment, Group};
-use super::producer::{self, Cut, KafkaProducer};
+use super::producer::{self, BATCH_BYTES, Cut, KafkaProducer};
 use super::refusal::{Fencing, is_forbidden};
 use super::settings::TRANSACTION_TIMEOUT;
 use super::{metadata, raw};
@@ -43,6 +43,8 @@ pub struct KafkaSink {
     begun: Option<Instant>,
     /// How messages are sent until the next commit: a topic may take less than the producer does.
     cut: Cut,
+    /// What was sent last was too large, and the next time less is sent: both the message and its transaction tell.
+    is_cut: bool,
     /// How often a topic was too small since the last commit.
     too_large: u32,
     fencing: Fencing,
@@ -70,6 +72,7 @@ impl KafkaSink {
             ending: Default::default(),
             begun: None,
             cut: Cut::None,
+            is_cut: false,
             too_large: 0,
             fencing: Fencing::default(),
         }
@@ -117,10 +120,19 @@ impl KafkaSink {
             return Ok(true);
         }
         self.begin()?;
-        let (settings, cut) = (self.group.settings.clone(), self.cut);
+        self.is_cut &= self.sent > 0;
+        let (settings, cut, mut batch_bytes) = (self.group.settings.clone(), self.cut, 0);
         while self.sent < self.interval.len() {
             let Some(producer) = &self.producer else { return Ok(false) };
-            match producer::send(producer, &settings, &self.interval[self.sent].1, cut) {
+            let message = &self.interval[self.sent].1;
+            if cut != Cut::None {
+                batch_bytes += message.size_bytes();
+                if batch_bytes > BATCH_BYTES && !producer::flush(producer, STEP_WAIT) {
+                    return Ok(false);
+                }
+                batch_bytes = if batch_bytes > BATCH_BYTES { message.size_bytes() } else { batch_bytes };
+            }
+            match producer::send(producer, &settings, message, cut) {
                 Ok(true) => self.sent += 1,
                 Ok(false) => return Ok(false),
                 Err(error) => return Err(self.after(error)),
@@ -215,10 +227,13 @@ impl KafkaSink {
         if failure != Some(RDKafkaErrorCode::MessageSizeTooLarge) {
             return None;
         }
+        if std::mem::replace(&mut self.is_cut, true) {
+            return None;
+        }
         self.too_large += 1;
         // The producer's own cuts come first by themselves.
         let further = match self.cut {
-            Cut::None | Cut::Record => Cut::Record.further(),
+            Cut::Batch | Cut::Record => Cut::Record.further(),
             cut => cut.further(),
         };
         self.cut = further.unwrap_or(self.cut);

@@ -110,7 +110,6 @@ fn stream(args: &ReplayArgs, config: &Config, lanes: Lanes) -> Result<Ended, Fai
         anomalies: Output::Stdout,
         dead_letters,
         commit: None,
-        checkpoints: None,
         sources: std::collections::BTreeMap::new(),
     };
     // A replay's dead letters are its own: what an older file of that name had is dropped, once nobody else writes it.

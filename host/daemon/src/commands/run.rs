@@ -19,6 +19,7 @@ pub fn run(args: &RunArgs, process_start: Instant) -> Result<(), Failure> {
             config.file.display()
         )));
     };
+    let _held = wiring::hold(&config)?;
     let mut service = Service::open(&config, Ports::Exactly)?;
     let instance = args.instance.as_deref();
     let started = service.start(Work {

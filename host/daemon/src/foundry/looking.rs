@@ -64,7 +64,7 @@ impl Foundry {
         if self.admitted.is_empty() && self.gone.is_empty() && !self.is_unsaved {
             return Ok(());
         }
-        let roster = self.rosters.latest()?;
+        let roster = self.latest()?;
         self.is_unsaved = true;
         while since.elapsed() < time
             && let Some((name, candidate)) = self.admitted.pop_first()

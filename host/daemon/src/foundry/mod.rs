@@ -120,8 +120,9 @@ impl Foundry {
         let archive = Arc::new(Archive::new(rosters.clone(), sandbox.clone()));
         let mut memory = Memory::new(instance);
         // Where no roster is (left), nothing that was seen is known to anybody.
-        if patiently(&goes_on, || rosters.latest())?.generation > 0 {
-            patiently(&goes_on, || memory.load(&*store))?;
+        let latest = patiently(&goes_on, || rosters.latest())?.generation;
+        if latest > 0 {
+            patiently(&goes_on, || memory.load(&*store, latest))?;
         }
         let mut foundry = Foundry {
             dir,
@@ -208,6 +209,7 @@ impl Foundry {
                 self.history.note(Entry { generation, detail, ..entry });
                 tracing::info!(generation = roster.generation, "proposed: {proposal}");
                 self.has_proposed = true;
+                self.memory.note_generation(roster.generation);
             }
             Err(RosterLogError::Unmoved(unmoved @ (Unmoved::RolledBack { .. } | Unmoved::Full { .. }))) => {
                 tracing::error!("{unmoved}");
@@ -223,15 +225,20 @@ impl Foundry {
         Ok(())
     }
 
+    /// What is to run, if it comes of what runs. To follow a store that was emptied would be to take all detectors out.
+    fn latest(&self) -> Result<Roster, RosterLogError> {
+        let roster = self.rosters.latest()?;
+        if self.rosters.comes_of(&roster, &self.followed)? {
+            return Ok(roster);
+        }
+        let (followed, found) = (self.followed.generation, roster.generation);
+        Err(RosterLogError::Lost { followed, found })
+    }
+
     /// Tells the lanes what is to run.
     fn follow(&mut self, running: &Running) -> Result<(), RosterLogError> {
         let read_at = Instant::now();
-        let roster = self.rosters.latest()?;
-        // Generations only grow. To follow a store that was emptied would be to take all detectors out.
-        if roster.generation < self.followed.generation {
-            let (followed, found) = (self.followed.generation, roster.generation);
-            return Err(RosterLogError::Lost { followed, found });
-        }
+        let roster = self.latest()?;
         if roster.generation != self.followed.generation {
             self.deployments = self.archive.all(&roster, &self.deployments)?;
             self.note_of_others(&roster);

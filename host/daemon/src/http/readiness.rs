@@ -55,6 +55,11 @@ impl Latch {
         self.set(State::Failed(reason.into()));
     }
 
+    pub fn is_failed(&self) -> bool {
+        let conditions = self.readiness.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(conditions.get(self.name), Some(State::Failed(_)))
+    }
+
     /// For `ready` once, where somebody else says later how it goes on.
     pub fn is_pending(&self) -> bool {
         let conditions = self.readiness.conditions.lock().unwrap_or_else(PoisonError::into_inner);

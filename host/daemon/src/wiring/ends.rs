@@ -1,5 +1,6 @@
 //! Both ends of a run and the store between them, as configured.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use gridwatch_engine::start::StartError;
 use super::lanes::{LaneBase, Lanes, of_group, of_source, path_word};
 use crate::cli::Failure;
 use crate::config::{self, Config, KafkaSource, Place, Source, is_instance_name};
+
+const LOCK: &str = ".lock";
 
 /// Where readings come from and where anomalies go.
 pub fn ends(
@@ -42,6 +45,28 @@ pub fn store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
         Place::S3(s3) => Objects::s3(&s3.settings().map_err(Failure::Start)?),
     };
     Ok(Arc::new(opened.map_err(|error| Failure::Start(format!("the checkpoint store: {error}")))?))
+}
+
+/// The directory of checkpoints, for as long as the file is open: without a group it is one process's alone, which
+/// sweeps there what it does not need. To be asked for before anything is done in it.
+pub fn hold(config: &Config) -> Result<Option<File>, Failure> {
+    let (Some(Source::Files(_) | Source::Simulator(_)), Place::Directory(directory)) =
+        (&config.source, place_of(config))
+    else {
+        return Ok(None);
+    };
+    let failed = |source| Failure::File { path: directory.clone(), source };
+    std::fs::create_dir_all(&directory).map_err(failed)?;
+    let lock = File::create(directory.join(LOCK)).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Err(Failure::Start(format!(
+            "{}: another process has its checkpoints there; stop that one, or give this one a place of its own with \
+             [checkpoints] dir",
+            directory.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
 }
 
 /// Two groups that read one topic have each its own checkpoints, also in one bucket.
@@ -134,10 +159,6 @@ fn file_sink(config: &Config, lanes: &Lanes) -> Result<FileSink, Failure> {
         anomalies,
         dead_letters: Output::File(config.dead_letters.clone()),
         commit: Some(commit),
-        checkpoints: match place_of(config) {
-            Place::Directory(directory) => Some(directory),
-            Place::S3(_) => None,
-        },
         sources: lanes.sources.clone(),
     })
     .map_err(|error| Failure::Start(error.to_string()))

@@ -10,7 +10,7 @@ mod signals;
 mod sought;
 mod stdout;
 
-pub use ends::{commit_file, ends, explained, kafka_settings, make_folder, store};
+pub use ends::{commit_file, ends, explained, hold, kafka_settings, make_folder, store};
 pub use lanes::{LaneBase, Lanes, of_group, of_source, settings_of, simulator_lanes};
 pub use progress::show as show_progress;
 pub use running::{Running, is_over};

@@ -32,8 +32,9 @@ pub enum RosterLogError {
     )]
     Contended,
     #[error(
-        "the roster was of generation {followed} and is of {found} now: was the store emptied or replaced? What runs goes \
-         on; put the store back, or restart all processes to begin anew in it"
+        "the roster of generation {followed} runs here, and that of generation {found} in the store does not come of it: \
+         was the store emptied or replaced? What runs goes on; put the store back, or restart all processes to begin \
+         with what is there"
     )]
     Lost { followed: u64, found: u64 },
     #[error("module {digest}: what the store has under its name is something else, of {bytes} bytes")]
@@ -63,6 +64,19 @@ impl Rosters {
                 roster => return roster,
             }
         }
+    }
+
+    /// Whether `later` is `before` or has followed on it.
+    pub fn comes_of(&self, later: &Roster, before: &Roster) -> Result<bool, RosterLogError> {
+        if later.generation <= before.generation {
+            return Ok(later == before);
+        }
+        let kept = if before.generation == 0 { None } else { self.of_generation(before.generation)? };
+        Ok(match kept {
+            Some(kept) => kept == *before,
+            // It may have been swept since.
+            None => before.generation == 0 || later.generation - before.generation >= KEPT as u64,
+        })
     }
 
     /// A generation, if it is still kept.

@@ -151,7 +151,6 @@ impl Show<'_> {
         let anomalies = state.join("anomalies.jsonl");
         let sink = FileSink::open(FileSinkOptions {
             commit: Some(wiring::commit_file(&anomalies)),
-            checkpoints: Some(state.to_owned()),
             anomalies: Output::File(anomalies),
             dead_letters: Output::File(state.join("dead-letters.jsonl")),
             sources: std::collections::BTreeMap::new(),
