@@ -193,6 +193,10 @@ fn what_cannot_be_lived_again_says_why() {
     assert!(matches!(relive(parts(8), "checkpoints/0/7", &none), Err(HistoryError::Store(_))));
     life.store.put(&name, vec![1, 2, 3]).unwrap();
     assert!(matches!(relive(parts(8), &name, &none), Err(HistoryError::Damaged { .. })));
+    // Where the lane began is before every moment; without that, not every moment is to be had.
+    let begun = life.history.relive_from(parts(8), At::Time(0), &BOTH, Position::MAX, patience());
+    assert!(matches!(begun, Err(HistoryError::Damaged { .. })));
+    life.store.delete(&name).unwrap();
     let beyond = life.history.relive_from(parts(8), At::Time(0), &BOTH, Position::MAX, patience());
     assert!(beyond.err().unwrap().to_string().contains("1970-01-01"), "it says how far back was wanted");
 }

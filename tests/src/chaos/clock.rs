@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use gridwatch_connectors::simulator::FaultKind;
 use rand::RngExt;
 use serde_json::Value;
 
@@ -37,7 +38,10 @@ pub fn play(order: &Order) -> Verdict {
     let deployment = strict.clone().engine("idle_tick = \"3s\"\n");
     let offsets = Offsets::of(&deployment, &bootstrap);
     let silent = Arc::new(AtomicBool::new(false));
-    let load = Load::shaped(&bootstrap, order.seed, RATE, shape(silent.clone()));
+    // No clocks are wrong but ours: on a lane of twenty meters two that are shifted alike are a quorum now and then,
+    // and how many make one depends on who else is there.
+    let kinds = FaultKind::ALL.into_iter().filter(|kind| *kind != FaultKind::ClockShift).collect();
+    let load = Load::shaped(&bootstrap, order.seed, RATE, kinds, shape(silent.clone()));
     let mut process = deployment.process("a");
     process.start();
     process.until_it_has_lanes();

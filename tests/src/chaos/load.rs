@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use gridwatch_connectors::simulator::{After, Scenario, Simulation};
+use gridwatch_connectors::simulator::{After, FaultKind, Scenario, Simulation};
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -37,20 +37,22 @@ pub struct Load {
 impl Load {
     /// So many records a second until told to stop.
     pub fn start(bootstrap: &str, seed: u64, rate: u64) -> Load {
-        Load::shaped(bootstrap, seed, rate, |_, record| vec![record])
+        Load::shaped(bootstrap, seed, rate, FaultKind::ALL.to_vec(), |_, record| vec![record])
     }
 
-    /// `shape` turns the reading of that number into the records that are sent.
+    /// With faults of these `kinds`. `shape` turns the reading of that number into the records that are sent.
     pub fn shaped(
         bootstrap: &str,
         seed: u64,
         rate: u64,
+        kinds: Vec<FaultKind>,
         shape: impl FnMut(u64, Record) -> Vec<Record> + Send + 'static,
     ) -> Load {
         let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let producer = producer(bootstrap);
         let (stopped, counted) = (stop.clone(), sent.clone());
-        let thread = std::thread::spawn(move || run(&producer, seed, rate, shape, &stopped, &counted));
+        let thread =
+            std::thread::spawn(move || run(&producer, (seed, rate, kinds), shape, &stopped, &counted));
         Load { stop, sent, thread: Some(thread) }
     }
 
@@ -83,8 +85,7 @@ fn producer(bootstrap: &str) -> BaseProducer {
 
 fn run(
     producer: &BaseProducer,
-    seed: u64,
-    rate: u64,
+    (seed, rate, kinds): (u64, u64, Vec<FaultKind>),
     mut shape: impl FnMut(u64, Record) -> Vec<Record>,
     stop: &AtomicBool,
     sent: &AtomicU64,
@@ -97,6 +98,7 @@ fn run(
         learning_days: 0.25,
         recovery_hours: 1.0,
         faults_per_kind: FAULTS_PER_KIND,
+        kinds,
         ..Scenario::default()
     };
     let mut simulation = Simulation::new(scenario).unwrap().then(After::Quiet);

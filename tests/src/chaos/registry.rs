@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use gridwatch_connectors::simulator::FaultKind;
 use gridwatch_core::schema::frame;
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -68,7 +69,7 @@ pub fn play(order: &Order) -> Verdict {
     let deployment = stage.deployment(NAME).checked_by(&proxy.url());
     let offsets = Offsets::of(&deployment, &bootstrap);
     let versions = Versions::of(&registry);
-    let load = Load::shaped(&bootstrap, order.seed, RATE, versions.shape());
+    let load = Load::shaped(&bootstrap, order.seed, RATE, FaultKind::ALL.to_vec(), versions.shape());
     let mut process = deployment.process("a");
     process.start();
     process.until_it_has_lanes();

@@ -118,19 +118,19 @@ impl Group<'_> {
         match if change < 4 { [0, 8, 6, 0][change] } else { self.random.random_range(0..10) } {
             8 => {
                 self.bring(name, at, "shadow");
-                self.disturb_until(SHADOWS);
+                self.disturb_until(SHADOWS, name);
                 self.settings(name, at, "live");
-                self.disturb_until(PROMOTED);
+                self.disturb_until(PROMOTED, name);
             }
             9 => {
                 // It is tried, and left where it is until something else comes.
                 self.bring(name, at, "shadow");
-                self.disturb_until(SHADOWS);
+                self.disturb_until(SHADOWS, name);
             }
             6 | 7 if self.rollback(name, at) => {}
             _ => {
                 self.bring(name, at, "live");
-                self.disturb_until(SWAPPED);
+                self.disturb_until(SWAPPED, name);
             }
         }
     }
@@ -155,8 +155,8 @@ impl Group<'_> {
     }
 
     /// Kills, moves or cuts off, or not, and waits until lanes have followed, or not.
-    fn disturb_until(&mut self, word: &str) {
-        let said = self.said(word);
+    fn disturb_until(&mut self, word: &str, detector: &str) {
+        let said = self.said(word, detector);
         pass(Duration::from_millis(self.random.random_range(0..900)));
         let at = self.random.random_range(0..self.members.len());
         match self.random.random_range(0..9) {
@@ -181,7 +181,7 @@ impl Group<'_> {
         }
         until(word, PATIENCE, || {
             self.members.iter_mut().for_each(Process::check);
-            self.said(word) > said
+            self.said(word, detector) > said
         });
     }
 
@@ -191,8 +191,10 @@ impl Group<'_> {
         self.done.kills += 1;
     }
 
-    fn said(&self, word: &str) -> usize {
-        self.members.iter().map(|member| member.logged(word)).sum()
+    /// The last generation of which some lane says it: after a restart lanes say the same again.
+    fn said(&self, word: &str, detector: &str) -> f64 {
+        let generation = format!(" detector=\"{detector}\" generation=");
+        self.members.iter().flat_map(|member| member.figures(word, &generation)).fold(0.0, f64::max)
     }
 }
 
