@@ -192,11 +192,10 @@ impl<'a> Service<'a> {
     /// A lane that reads has stored its first checkpoint, or loaded its last one.
     fn look(&self, snapshot: &Snapshot) {
         let latches = &self.latches;
-        if snapshot.assigned && snapshot.opening == 0 {
-            // Who follows the roster says how it goes on.
-            if latches.store.is_pending() {
-                latches.store.ready();
-            }
+        let is_open = snapshot.assigned && snapshot.opening == 0;
+        // Who follows the roster says how it goes on.
+        if is_open && latches.store.is_pending() {
+            latches.store.ready();
         }
         if self.watch.is_some() && self.answered.silence() > HANGS_MAX {
             let seconds = self.answered.silence().as_secs();
@@ -208,7 +207,7 @@ impl<'a> Service<'a> {
                 let seconds = since.elapsed().as_secs();
                 latches.source.failed(format!("no broker is connected, for {seconds} s"));
             }
-            _ if snapshot.assigned && snapshot.opening == 0 => latches.source.ready(),
+            _ if is_open => latches.source.ready(),
             None if latches.source.is_failed() => {
                 latches
                     .source

@@ -169,7 +169,8 @@ fn sweep_capsules(store: &dyn Store, lane: &str, keep: &[String], history: &Kept
 impl Kept {
     /// Those of `names` that stay, as seen from the `newest` checkpoint.
     pub fn thinned(&self, names: &[String], newest: Place) -> Vec<String> {
-        let Some(since) = newest.time.map(|time| time - self.window_ms) else { return Vec::new() };
+        let Some(newest) = newest.time else { return Vec::new() };
+        let since = newest - self.window_ms;
         let mut placed: Vec<(Place, &String)> = names
             .iter()
             .filter_map(|name| Some((Place::of(name)?, name)))
@@ -177,7 +178,7 @@ impl Kept {
             .collect();
         placed.sort();
         let is_kept = |time: Timestamp| self.window_ms > 0 && time >= since;
-        let following = placed.iter().find_map(|(place, _)| place.time).or(newest.time).unwrap_or(since);
+        let following = placed.iter().find_map(|(place, _)| place.time).unwrap_or(newest);
         let mut hour = None;
         let mut kept = Vec::new();
         for (at, (place, name)) in placed.iter().enumerate() {

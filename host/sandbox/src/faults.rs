@@ -52,25 +52,29 @@ fn without_prefix(trap: &str) -> &str {
 /// ` in inner < outer < outermost`, by the names that the guest carries, each with its line where that is known. From
 /// the author's own code on: what a language does to panic tells nobody where.
 fn frames_of(backtrace: &WasmBacktrace, lines: Option<&Lines>) -> String {
-    let frames = backtrace.frames().iter().flat_map(|frame| {
-        let name = match frame.func_name() {
-            Some(name) => demangled(name),
-            None => format!("function {}", frame.func_index()),
-        };
-        let places = lines.zip(frame.module_offset()).map(|(lines, offset)| lines.at(offset));
-        let places = places.unwrap_or_default();
-        if places.is_empty() {
-            return vec![name];
-        }
-        let named = places.into_iter().map(|place| {
-            let name = place.function.map_or_else(|| name.clone(), |function| demangled(&function));
-            format!("{name} ({})", place.line)
-        });
-        named.collect()
-    });
-    let names: Vec<String> = frames.collect();
-    let own = names.iter().position(|name| !is_of_panic(name)).unwrap_or(0);
-    let shown = &names[own..names.len().min(own + FRAMES_SHOWN)];
+    // A line is looked up in the whole of the module's DWARF: only for what is shown, and what comes before it.
+    let frames = || {
+        backtrace.frames().iter().flat_map(|frame| {
+            let name = match frame.func_name() {
+                Some(name) => demangled(name),
+                None => format!("function {}", frame.func_index()),
+            };
+            let places = lines.zip(frame.module_offset()).map(|(lines, offset)| lines.at(offset));
+            let places = places.unwrap_or_default();
+            if places.is_empty() {
+                return vec![name];
+            }
+            let named = places.into_iter().map(|place| {
+                let name = place.function.map_or_else(|| name.clone(), |function| demangled(&function));
+                format!("{name} ({})", place.line)
+            });
+            named.collect()
+        })
+    };
+    let mut shown: Vec<String> = frames().skip_while(|name| is_of_panic(name)).take(FRAMES_SHOWN).collect();
+    if shown.is_empty() {
+        shown = frames().take(FRAMES_SHOWN).collect();
+    }
     if shown.is_empty() { String::new() } else { format!(" in {}", shown.join(" < ")) }
 }
 

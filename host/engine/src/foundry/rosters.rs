@@ -68,15 +68,12 @@ impl Rosters {
 
     /// Whether `later` is `before` or has followed on it.
     pub fn comes_of(&self, later: &Roster, before: &Roster) -> Result<bool, RosterLogError> {
-        if later.generation <= before.generation {
-            return Ok(later == before);
+        if before.generation == 0 || later.generation <= before.generation {
+            return Ok(before.generation == 0 || later == before);
         }
-        let kept = if before.generation == 0 { None } else { self.of_generation(before.generation)? };
-        Ok(match kept {
-            Some(kept) => kept == *before,
-            // It may have been swept since.
-            None => before.generation == 0 || later.generation - before.generation >= KEPT as u64,
-        })
+        // It may have been swept since.
+        let is_swept = later.generation - before.generation >= KEPT as u64;
+        Ok(self.of_generation(before.generation)?.map_or(is_swept, |kept| kept == *before))
     }
 
     /// A generation, if it is still kept.
