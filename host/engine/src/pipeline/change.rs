@@ -117,7 +117,7 @@ pub struct Refused {
 
 /// A lane's changes, in its thread.
 pub struct Changes {
-    opened: Instant,
+    loaded: Instant,
     /// Of what is wanted, as of when there was nothing left to do.
     seen: u64,
     /// It begins at the next checkpoint.
@@ -142,9 +142,9 @@ enum Next {
 }
 
 impl Changes {
-    /// Of a lane that is open from now on.
+    /// Of a lane that was loaded just now: who had it before knew no more than what is found out from now on.
     pub fn new() -> Self {
-        Changes { opened: Instant::now(), seen: 0, awaiting: None, under_way: None, looked_at: 0, warm: None }
+        Changes { loaded: Instant::now(), seen: 0, awaiting: None, under_way: None, looked_at: 0, warm: None }
     }
 
     /// Between two steps of the worker.
@@ -164,7 +164,7 @@ impl Changes {
         let version = shared.wanted_version.load(Ordering::Acquire);
         let known = if self.under_way.is_some() { &mut self.looked_at } else { &mut self.seen };
         let wanted = if version == *known { None } else { lock(&shared.wanted).clone() };
-        let wanted = wanted.filter(|wanted| wanted.read_at >= self.opened && lane.may_change());
+        let wanted = wanted.filter(|wanted| wanted.read_at >= self.loaded && lane.may_change());
         if let Some(candidate) = self.under_way.take() {
             let overtaken = wanted.as_ref().is_some_and(|wanted| !wanted.is_wanted(&candidate.deployment));
             if overtaken {

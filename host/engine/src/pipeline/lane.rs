@@ -86,6 +86,8 @@ impl Thread {
         }
         *lock(&self.shared.parts) = Some(parts.clone());
         let Some(Begun { lane, commit }) = self.load(&parts, &mut *feed)? else { return Ok(()) };
+        // Before anybody hears that it is open: what is wanted from then on counts.
+        let changes = Changes::new();
         let is_new = commit.is_none();
         let mut worker = match Worker::new(lane, feed, *pace, start.elapsed()) {
             Err(WorkerError::Source(SourceError::Revoked { .. })) => return Ok(()),
@@ -105,7 +107,7 @@ impl Thread {
         self.shared.show(&worker);
         self.shared.open.store(true, Ordering::Release);
         let _ = self.openings.notices.send(Notice::Open);
-        let ended = self.work(&mut worker);
+        let ended = self.work(&mut worker, changes);
         self.shared.show(&worker);
         match ended {
             Err(WorkerError::Source(SourceError::Revoked { .. })) => Ok(()),
@@ -113,10 +115,9 @@ impl Thread {
         }
     }
 
-    fn work(&self, worker: &mut Worker) -> Result<(), WorkerError> {
+    fn work(&self, worker: &mut Worker, mut changes: Changes) -> Result<(), WorkerError> {
         let mut hand_on = |parcel| self.hand_on(parcel);
         let mut shown = Duration::ZERO;
-        let mut changes = Changes::new();
         let mut quarantines = Quarantines::default();
         loop {
             if self.shared.is_ordered(Order::Abandon) {
