@@ -9,6 +9,7 @@ mod apprentice;
 mod builder;
 mod capsule;
 mod comparison;
+mod episodes;
 mod fallen;
 mod faults;
 mod judging;
@@ -247,7 +248,7 @@ impl Lane {
 
     /// Episodes that are open, by detector.
     pub fn open_episodes(&self) -> impl Iterator<Item = (&str, &BTreeMap<EpisodeKey, OpenEpisode>)> {
-        self.seats.iter().map(|seat| (seat.deployment.name.as_str(), &seat.episodes))
+        self.seats.iter().map(|seat| (seat.deployment.name.as_str(), seat.episodes.open()))
     }
 
     /// Event time so far, less the allowed lateness.

@@ -11,6 +11,7 @@ use gridwatch_core::sensors::{Attributes, SavedSensors, SensorTable};
 use gridwatch_core::shared::Shared;
 
 use super::builder::Builder;
+use super::episodes::Moment;
 use super::seat::Seat;
 use crate::deployment::Deployment;
 
@@ -64,6 +65,8 @@ pub struct Base {
     pub(super) sensors_max: usize,
     /// None: nobody sits there, or has left anything.
     pub(super) state: Option<DetectorState>,
+    /// When the one in the seat had open what is open in that state.
+    pub(super) episodes_since: Option<Moment>,
     /// The last tick.
     pub(super) time: Option<Timestamp>,
 }
@@ -77,12 +80,16 @@ pub struct Apprentice {
 
 impl Apprentice {
     pub fn new(deployment: Arc<Deployment>, base: Base) -> Result<Self, Fault> {
-        let Base { quantities, sensors, sensors_max, state, time } = base;
+        let Base { quantities, sensors, sensors_max, state, episodes_since, time } = base;
         let sensors = SensorTable::restore(sensors.into_inner(), sensors_max).ok_or_else(|| Fault::Host {
             call: Call::SetSensors,
             what: "the lane's table of sensors is torn".to_owned(),
         })?;
-        let seat = Seat::candidate(deployment, &quantities, &sensors, state, time)?;
+        let mut seat = Seat::candidate(deployment, &quantities, &sensors, state, time)?;
+        // One that had to begin cold has none of them open.
+        if let Some(since) = episodes_since.filter(|_| seat.orphans.is_empty()) {
+            seat.episodes.same_since(since);
+        }
         Ok(Apprentice { seat, quantities, sensors, time })
     }
 

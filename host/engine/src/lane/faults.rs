@@ -306,7 +306,7 @@ impl Lane {
         reliving.lane_mut().withheld = before_tick.map(|tick| (tick, position));
         reliving.until(position, patience)?;
         let rebuilt = self.seat_of_the_past(at, reliving)?;
-        if rebuilt.0.episodes != self.seats[at].episodes {
+        if rebuilt.0.episodes.open() != self.seats[at].episodes.open() {
             return Err(HistoryError::Differs { what: "other episodes are open".to_owned() });
         }
         Ok(rebuilt)

@@ -1,7 +1,7 @@
 //! Findings become anomalies: names for numbers, derived ids, episodes kept in mind.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use gridwatch_core::Timestamp;
 use gridwatch_core::account::AnomalyLabel;
@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::Lane;
 use super::builder::Builder;
+use super::episodes::Open;
 use super::seat::{Life, Noted};
 
 /// What brought a finding about.
@@ -118,7 +119,7 @@ impl Lane {
         live: bool,
     ) {
         let seat = &mut self.seats[at];
-        let episodes = std::mem::take(&mut seat.episodes);
+        let episodes = seat.episodes.take();
         let explanation =
             format!("closed by the host: detector {} is quarantined: {reason}", seat.deployment.name);
         seat.life = Life::Quarantined { reason, kept: kept.map(Box::new) };
@@ -130,13 +131,7 @@ impl Lane {
     }
 
     /// The host clears open episodes in the name of a detector: its name, version and digest.
-    pub(super) fn clear(
-        &mut self,
-        who: [&str; 3],
-        episodes: &BTreeMap<EpisodeKey, OpenEpisode>,
-        explanation: &str,
-        position: Position,
-    ) {
+    pub(super) fn clear(&mut self, who: [&str; 3], episodes: &Open, explanation: &str, position: Position) {
         for (key, episode) in episodes {
             self.speak_for(who, key, *episode, Phase::Cleared, explanation, position);
         }

@@ -1,12 +1,11 @@
 //! Who cannot go on is out: from a position on it judges nothing, and what it knew is kept for the end of that.
 
-use std::collections::BTreeMap;
-
 use gridwatch_core::checkpoint::DetectorState;
 use gridwatch_core::decision::{Decision, What};
 use gridwatch_core::judge::{Call, Fault};
 use gridwatch_core::record::Position;
 
+use super::episodes::Episodes;
 use super::judging::shortened;
 use super::seat::{Life, Seat, Usage, knows_something};
 use super::{Lane, LaneError};
@@ -38,8 +37,7 @@ impl Lane {
         let mut kept = kept.filter(knows_something);
         if let Some(kept) = &mut kept {
             // With what it has raised of the batch in hand.
-            kept.episodes =
-                self.seats[at].episodes.iter().map(|(key, episode)| (key.clone(), *episode)).collect();
+            kept.episodes = self.seats[at].episodes.listed();
         }
         let known = self.take_known(at);
         // What was published up to the committed position stays so: a new decision comes after it.
@@ -224,7 +222,7 @@ impl Lane {
         seat.faults = std::mem::take(&mut before.faults);
         seat.orphans.clear();
         *before = seat;
-        self.reconcile(at, &BTreeMap::new(), position, live);
+        self.reconcile(at, &Episodes::default(), position, live);
     }
 
     /// What a quarantined detector knew, and was not kept, is kept from here on, if it can be found out: whoever comes

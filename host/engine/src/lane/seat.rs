@@ -17,6 +17,7 @@ use gridwatch_core::{Timestamp, finding};
 
 use super::builder::{Builder, Gathered};
 use super::comparison::Comparison;
+use super::episodes::{Episodes, Open};
 use crate::deployment::{Deployment, OnNewState};
 use crate::stopwatch::timed;
 
@@ -43,9 +44,9 @@ pub struct Seat {
     pub chosen: Vec<u32>,
     /// The instance knows sensors 0..announced.
     announced: u32,
-    pub episodes: BTreeMap<EpisodeKey, OpenEpisode>,
+    pub episodes: Episodes,
     /// Open episodes of the one before, whose state was not taken over.
-    pub orphans: BTreeMap<EpisodeKey, OpenEpisode>,
+    pub orphans: Open,
     pub usage: Usage,
     /// `Fault::label` -> how often.
     pub faults: BTreeMap<&'static str, u64>,
@@ -121,7 +122,7 @@ impl Seat {
                 Life::Quarantined { reason, .. } => Some(reason.clone()),
             },
             faults: self.faults.clone(),
-            open_episodes: self.episodes.len(),
+            open_episodes: self.episodes.open().len(),
             comparison: None,
         }
     }
@@ -142,8 +143,8 @@ impl Seat {
             life: Life::Judging(judge),
             chosen,
             announced: 0,
-            episodes: BTreeMap::new(),
-            orphans: BTreeMap::new(),
+            episodes: Episodes::default(),
+            orphans: Open::new(),
             usage: Usage::default(),
             faults: BTreeMap::new(),
             recent_faults: VecDeque::new(),
@@ -174,7 +175,7 @@ impl Seat {
             }
         }
         match seat.restore(sensors, &state, time) {
-            Ok(()) => seat.episodes = state.episodes.into_iter().collect(),
+            Ok(()) => seat.episodes = state.episodes.into_iter().collect::<Open>().into(),
             Err(Fault::Refused { .. }) if seat.deployment.on_new_state == OnNewState::Cold => {
                 seat = Seat::cold(seat.deployment, quantities)?;
                 seat.orphans = state.episodes.into_iter().collect();
@@ -259,7 +260,7 @@ impl Seat {
                 shared: Vec::new(),
             },
             states: Shared::default(),
-            episodes: self.episodes.iter().map(|(key, episode)| (key.clone(), *episode)).collect(),
+            episodes: self.episodes.listed(),
             place: Place { generation: self.deployment.generation, role: Role::Live },
         };
         match &mut self.life {
@@ -440,11 +441,9 @@ impl Seat {
         let since = finding.since.unwrap_or(finding.timestamp);
         match finding.phase {
             Phase::Raised | Phase::Updated => {
-                self.episodes.insert(key.clone(), OpenEpisode { since, severity: finding.severity });
+                self.episodes.set(&key, OpenEpisode { since, severity: finding.severity });
             }
-            Phase::Cleared => {
-                self.episodes.remove(&key);
-            }
+            Phase::Cleared => self.episodes.remove(&key),
             Phase::Single => {}
         }
         Some(Noted { key, since, sensor })
@@ -453,7 +452,7 @@ impl Seat {
     fn check(&self, call: Call, findings: &[Finding], rows: usize) -> Result<(), Fault> {
         // More than each sensor could have at a time: a group a reading, or the like.
         let episodes_max = EPISODES_MIN.max(self.announced as usize * EPISODES_PER_SENSOR_MAX);
-        if self.episodes.len() + findings.len() > episodes_max + EPISODES_MIN {
+        if self.episodes.open().len() + findings.len() > episodes_max + EPISODES_MIN {
             let what = format!("more than {episodes_max} open episodes");
             return Err(Fault::Output { call, what });
         }

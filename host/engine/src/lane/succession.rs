@@ -1,14 +1,11 @@
 //! Who sits where: candidates that begin, take a seat, go back, and leave it, each as a decision.
 
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use gridwatch_core::Timestamp;
-use gridwatch_core::anomaly::EpisodeKey;
-use gridwatch_core::checkpoint::{DetectorState, OpenEpisode, Part, Role};
+use gridwatch_core::checkpoint::{DetectorState, Part, Role};
 use gridwatch_core::decision::What;
 use gridwatch_core::finding::Phase;
 use gridwatch_core::judge::Fault;
@@ -19,6 +16,7 @@ use gridwatch_core::sensors::SensorTable;
 
 use super::apprentice::{Apprentice, Base, Event};
 use super::comparison::Tally;
+use super::episodes::{Episodes, apart};
 use super::seat::{Life, Seat, Usage};
 use super::{Lane, LaneError};
 use crate::deployment::Deployment;
@@ -72,7 +70,9 @@ impl Lane {
         self.decide(What::Prepare { detector, generation });
         let (name, fingerprint) = (deployment.name.clone(), deployment.fingerprint());
         self.tape = Some(Tape { detector: name, fingerprint, events: Vec::new() });
+        let at = self.seat_of(&deployment.name).filter(|at| matches!(self.seats[*at].life, Life::Judging(_)));
         Base {
+            episodes_since: at.map(|at| self.seats[at].episodes.shared_now()),
             quantities: self.decoder.quantities().to_vec(),
             sensors,
             sensors_max: self.settings.sensors_max,
@@ -274,7 +274,7 @@ impl Lane {
         if live {
             let (version, digest) = seat.identity();
             let explanation = format!("closed by the host: detector {detector} runs no more");
-            self.clear([detector, &version, &digest], &seat.episodes, &explanation, position);
+            self.clear([detector, &version, &digest], seat.episodes.open(), &explanation, position);
         }
         self.retire(seat);
         Ok(())
@@ -320,7 +320,7 @@ impl Lane {
             seat.usage = Usage { memory_bytes: seat.usage.memory_bytes, ..Usage::default() };
             let at = self.seats.partition_point(|other| other.deployment.name < name);
             self.seats.insert(at, seat);
-            return self.reconcile(at, &BTreeMap::new(), position, live);
+            return self.reconcile(at, &Episodes::default(), position, live);
         };
         let keeps_warm = !seat.deployment.rollback_window.is_zero();
         let before = self.replace(at, seat);
@@ -347,13 +347,7 @@ impl Lane {
 
     /// Who takes a seat may hold other episodes open than who left it: the host says so, so that those who listen
     /// are left with what is.
-    pub(super) fn reconcile(
-        &mut self,
-        at: usize,
-        published: &BTreeMap<EpisodeKey, OpenEpisode>,
-        position: Position,
-        live: bool,
-    ) {
+    pub(super) fn reconcile(&mut self, at: usize, published: &Episodes, position: Position, live: bool) {
         if !live {
             return;
         }
@@ -399,31 +393,6 @@ impl Lane {
     }
 }
 
-type Episodes = BTreeMap<EpisodeKey, OpenEpisode>;
-
-/// What only the one has, and only the other. Both are walked once, side by side: the lane stands still meanwhile.
-fn apart(one: &Episodes, other: &Episodes) -> (Episodes, Episodes) {
-    let (mut ones, mut others) = (one.iter().peekable(), other.iter().peekable());
-    let (mut only_one, mut only_other) = (Vec::new(), Vec::new());
-    let copied = |(key, episode): (&EpisodeKey, &OpenEpisode)| (key.clone(), *episode);
-    loop {
-        let order = match (ones.peek(), others.peek()) {
-            (Some((a, _)), Some((b, _))) => a.cmp(b),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => return (only_one.into_iter().collect(), only_other.into_iter().collect()),
-        };
-        match order {
-            Ordering::Less => only_one.extend(ones.next().map(copied)),
-            Ordering::Greater => only_other.extend(others.next().map(copied)),
-            Ordering::Equal => {
-                ones.next();
-                others.next();
-            }
-        }
-    }
-}
-
 pub fn is_candidate(role: &HiddenRole) -> bool {
     matches!(role, HiddenRole::Candidate)
 }
@@ -447,35 +416,6 @@ impl Hidden {
             HiddenRole::Candidate => None,
             HiddenRole::Warm => Some(Role::Warm),
             HiddenRole::Shadow(_) => Some(Role::Shadow),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use gridwatch_core::anomaly::PublicSubject;
-    use gridwatch_core::finding::Severity;
-
-    use super::*;
-
-    #[test]
-    fn what_only_one_has_is_found_wherever_it_stands() {
-        let of = |names: &str| -> Episodes {
-            let entry = |name: char| {
-                let subject = PublicSubject::Sensor(name.into());
-                let key = EpisodeKey { subject, quantity: None, kind: "sag".to_owned() };
-                (key, OpenEpisode { since: 0, severity: Severity::Warning })
-            };
-            names.chars().map(entry).collect()
-        };
-        for (one, other, only_one, only_other) in [
-            ("", "", "", ""),
-            ("ab", "", "ab", ""),
-            ("", "ab", "", "ab"),
-            ("abd", "bce", "ad", "ce"),
-            ("bc", "abcd", "", "ad"),
-        ] {
-            assert_eq!(apart(&of(one), &of(other)), (of(only_one), of(only_other)), "{one} and {other}");
         }
     }
 }
