@@ -12,6 +12,7 @@ pub mod history;
 pub mod lane;
 pub mod outlet;
 pub mod pipeline;
+mod priority;
 pub mod settings;
 pub mod start;
 mod stopwatch;

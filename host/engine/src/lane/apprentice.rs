@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use gridwatch_core::Timestamp;
+use gridwatch_core::anomaly::EpisodeKey;
 use gridwatch_core::checkpoint::DetectorState;
 use gridwatch_core::judge::{Call, Fault};
 use gridwatch_core::reading::Quantity;
@@ -11,7 +12,7 @@ use gridwatch_core::sensors::{Attributes, SavedSensors, SensorTable};
 use gridwatch_core::shared::Shared;
 
 use super::builder::Builder;
-use super::episodes::Moment;
+use super::episodes::{Moment, Turned};
 use super::seat::Seat;
 use crate::deployment::Deployment;
 
@@ -24,6 +25,8 @@ pub enum Event {
     Attributes(u32, Attributes),
     Batch(Builder),
     Advance(Timestamp),
+    /// Episodes that the one in the seat has opened or closed meanwhile.
+    Turned(Turned),
 }
 
 impl Event {
@@ -53,6 +56,7 @@ impl Event {
             Event::Attributes(_, attributes) => attributes_bytes(attributes),
             Event::Batch(batch) => batch.bytes(),
             Event::Advance(_) => 0,
+            Event::Turned(turned) => turned.len() * size_of::<EpisodeKey>(),
         };
         size_of::<Event>() + more
     }
@@ -114,6 +118,10 @@ impl Apprentice {
             Event::Advance(watermark) => {
                 *time = Some(watermark);
                 seat.advance_silently(watermark, sensors, quantities).map(drop)
+            }
+            Event::Turned(turned) => {
+                seat.episodes.learn(turned);
+                Ok(())
             }
         }
     }

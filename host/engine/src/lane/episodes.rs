@@ -1,8 +1,9 @@
 //! The episodes that a seat holds open, and how two seats differ in them.
 //!
-//! A candidate begins with what the one in the seat holds open, so that the two can differ in nothing but what either
-//! has opened or closed since. Both note that: who takes the seat is told apart from who leaves it without a walk
-//! over all that is open, for which the lane would stand still.
+//! A candidate begins with what the one in the seat holds open. Since then, an episode is open with just one of them
+//! where the two together have opened or closed it an odd number of times. Each keeps such a set of its own turns, and
+//! the lane's goes to the candidate as it catches up: who takes the seat is told apart from who leaves it without a
+//! walk over all that is open or that has come and gone, for which the lane would stand still.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,25 +14,22 @@ use gridwatch_core::checkpoint::OpenEpisode;
 
 pub type Open = BTreeMap<EpisodeKey, OpenEpisode>;
 
+/// What is opened and closed by turns is here after an odd number of them.
+pub type Turned = BTreeSet<EpisodeKey>;
+
 /// Beyond that, a walk over all is no dearer.
-const CHANGED_MAX: usize = 1 << 14;
+const TURNED_MAX: usize = 1 << 14;
 
 #[derive(Default)]
 pub struct Episodes {
     open: Open,
-    /// None: nobody is known to have had the same open, or too much has changed since.
-    changed: Option<Changed>,
+    /// None: nobody is known to have had the same open, or too much has turned since.
+    turned: Option<(Moment, Turned)>,
 }
 
 /// When two had the same open.
 #[derive(Clone)]
 pub struct Moment(Arc<()>);
-
-struct Changed {
-    since: Moment,
-    /// Opened or closed since, or both.
-    keys: BTreeSet<EpisodeKey>,
-}
 
 impl Episodes {
     pub fn open(&self) -> &Open {
@@ -46,13 +44,13 @@ impl Episodes {
     /// Raised, or other than it was.
     pub fn set(&mut self, key: &EpisodeKey, episode: OpenEpisode) {
         if self.open.insert(key.clone(), episode).is_none() {
-            self.note(key);
+            self.turn(key.clone());
         }
     }
 
     pub fn remove(&mut self, key: &EpisodeKey) {
         if self.open.remove(key).is_some() {
-            self.note(key);
+            self.turn(key.clone());
         }
     }
 
@@ -70,29 +68,41 @@ impl Episodes {
 
     /// They are those that somebody else had open then.
     pub fn same_since(&mut self, since: Moment) {
-        self.changed = Some(Changed { since, keys: BTreeSet::new() });
+        self.turned = Some((since, Turned::new()));
     }
 
-    fn note(&mut self, key: &EpisodeKey) {
-        if let Some(changed) = &mut self.changed {
-            changed.keys.insert(key.clone());
+    /// What has turned here is somebody else's to know from now on.
+    pub fn take_turned(&mut self) -> Turned {
+        self.turned.as_mut().map(|(_, keys)| std::mem::take(keys)).unwrap_or_default()
+    }
+
+    /// What has turned elsewhere.
+    pub fn learn(&mut self, turned: Turned) {
+        turned.into_iter().for_each(|key| self.turn(key));
+    }
+
+    fn turn(&mut self, key: EpisodeKey) {
+        if let Some((_, keys)) = &mut self.turned
+            && !keys.remove(&key)
+        {
+            keys.insert(key);
         }
-        self.changed.take_if(|changed| changed.keys.len() > CHANGED_MAX);
+        self.turned.take_if(|(_, keys)| keys.len() > TURNED_MAX);
     }
 }
 
 impl From<Open> for Episodes {
     fn from(open: Open) -> Self {
-        Episodes { open, changed: None }
+        Episodes { open, turned: None }
     }
 }
 
 /// What only the one has open, and only the other.
 pub fn apart(one: &Episodes, other: &Episodes) -> (Open, Open) {
-    match (&one.changed, &other.changed) {
-        (Some(ones), Some(others)) if Arc::ptr_eq(&ones.since.0, &others.since.0) => {
+    match (&one.turned, &other.turned) {
+        (Some((since, ones)), Some((others_since, others))) if Arc::ptr_eq(&since.0, &others_since.0) => {
             let mut only = (Open::new(), Open::new());
-            for key in ones.keys.union(&others.keys) {
+            for key in ones.symmetric_difference(others) {
                 match (one.open.get(key), other.open.get(key)) {
                     (Some(episode), None) => only.0.insert(key.clone(), *episode),
                     (None, Some(episode)) => only.1.insert(key.clone(), *episode),
@@ -162,24 +172,24 @@ mod tests {
     }
 
     #[test]
-    fn who_has_changed_too_much_or_is_taken_out_is_walked() {
+    fn who_has_turned_too_much_or_is_taken_out_is_walked() {
         let mut one = of("ab");
         let mut other = of("ab");
         other.same_since(one.shared_now());
-        for name in 0..=CHANGED_MAX {
+        for name in 0..=TURNED_MAX {
             other.set(&key(name), EPISODE);
         }
-        assert!(other.changed.is_none());
-        assert_eq!(apart(&one, &other).1.len(), CHANGED_MAX + 1);
+        assert!(other.turned.is_none());
+        assert_eq!(apart(&one, &other).1.len(), TURNED_MAX + 1);
         assert_eq!(one.take().len(), 2);
-        assert!(one.changed.is_none(), "nothing is known of what is empty");
+        assert!(one.turned.is_none(), "nothing is known of what is empty");
     }
 
     proptest! {
         #[test]
         fn what_was_noted_since_tells_the_same_as_a_walk(
             begun in "[a-h]{0,8}",
-            steps in prop::collection::vec((any::<bool>(), any::<bool>(), "[a-l]"), 0..40),
+            steps in prop::collection::vec((any::<bool>(), any::<bool>(), "[a-l]", prop::bool::weighted(0.2)), 0..40),
             is_other_moment: bool,
         ) {
             let (mut one, mut other) = (of(&begun), of(&begun));
@@ -189,11 +199,14 @@ mod tests {
                 one.set(&key("z"), EPISODE);
                 one.shared_now();
             }
-            for (is_one, is_raised, name) in steps {
+            for (is_one, is_raised, name, is_told) in steps {
                 let whose = if is_one { &mut one } else { &mut other };
                 match is_raised {
                     true => whose.set(&key(name), EPISODE),
                     false => whose.remove(&key(name)),
+                }
+                if is_told {
+                    other.learn(one.take_turned());
                 }
             }
             prop_assert_eq!(apart(&one, &other), walked(&one.open, &other.open));

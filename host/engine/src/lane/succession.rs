@@ -110,6 +110,11 @@ impl Lane {
 
     /// What the lane has lived since last asked, for the candidate that is under way.
     pub fn take_events(&mut self) -> Vec<Event> {
+        let at = self.tape.as_ref().and_then(|tape| self.seat_of(&tape.detector));
+        let turned = at.map(|at| self.seats[at].episodes.take_turned()).filter(|turned| !turned.is_empty());
+        if let Some(turned) = turned {
+            self.record(|_| Event::Turned(turned));
+        }
         self.tape.as_mut().map(|tape| std::mem::take(&mut tape.events)).unwrap_or_default()
     }
 

@@ -12,10 +12,11 @@ use gridwatch_core::record::Position;
 
 use crate::deployment::Deployment;
 use crate::lane::{Apprentice, Base, Event};
+use crate::priority::yield_to_lanes;
 use crate::stopwatch::timed;
 
-/// So near behind, the lane lives the rest with it itself: the pause is no longer than that takes.
-const EVENTS_NEAR: usize = 2;
+/// Candidates have more time than lanes.
+const NICE: i32 = 3;
 /// Beyond that the lane waits for the candidate. About two million readings: what a full lane reads in half a minute.
 const BEHIND_BYTES_MAX: usize = 128 << 20;
 /// In all, for one candidate; …
@@ -78,7 +79,7 @@ impl Candidate {
         std::thread::Builder::new()
             .name(format!("candidate {}", deployment.name))
             .spawn(move || {
-                yield_to_lanes();
+                yield_to_lanes(NICE);
                 // Nobody listens where it is not wanted any more.
                 drop(finished.send(catch_up(candidate, base, to_live, &its_course)));
             })
@@ -165,16 +166,8 @@ fn host(what: String) -> Fault {
     Fault::Host { call: Call::Observe, what }
 }
 
-/// Candidates have more time than lanes. Where it cannot be so, they take what they get.
-fn yield_to_lanes() {
-    const NICE: i32 = 3;
-    // Of this thread alone, as Linux has it.
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "a candidate's thread has the priority of a lane's");
-    }
-}
-
-/// Until it is near, or has failed, or nobody waits for it any more.
+/// Until nothing is left to live, or it has failed, or nobody waits for it any more. What comes meanwhile the lane lives
+/// with it itself: the pause is no longer than that takes.
 fn catch_up(
     deployment: Arc<Deployment>,
     base: Base,
@@ -182,21 +175,15 @@ fn catch_up(
     course: &Course,
 ) -> Result<Done, Fault> {
     let mut apprentice = Apprentice::new(deployment, base)?;
-    loop {
-        while events.len() > EVENTS_NEAR
-            && let Ok(event) = events.try_recv()
-        {
-            let (rows, bytes, mut took_ns) = (event.rows(), event.bytes(), 0);
-            timed(&mut took_ns, || apprentice.live(event))?;
-            course.busy_ns.fetch_add(took_ns, Ordering::AcqRel);
-            course.rows.fetch_add(rows, Ordering::AcqRel);
-            course.behind_bytes.fetch_sub(bytes, Ordering::AcqRel);
-            if course.is_over.load(Ordering::Acquire) {
-                return Err(host("it is not wanted any more".to_owned()));
-            }
-        }
-        if events.len() <= EVENTS_NEAR {
-            return Ok(Done { apprentice, rest: events });
+    while let Ok(event) = events.try_recv() {
+        let (rows, bytes, mut took_ns) = (event.rows(), event.bytes(), 0);
+        timed(&mut took_ns, || apprentice.live(event))?;
+        course.busy_ns.fetch_add(took_ns, Ordering::AcqRel);
+        course.rows.fetch_add(rows, Ordering::AcqRel);
+        course.behind_bytes.fetch_sub(bytes, Ordering::AcqRel);
+        if course.is_over.load(Ordering::Acquire) {
+            return Err(host("it is not wanted any more".to_owned()));
         }
     }
+    Ok(Done { apprentice, rest: events })
 }

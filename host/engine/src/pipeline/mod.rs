@@ -36,6 +36,7 @@ use crate::deployment::{Deployment, Mode};
 use crate::history::History;
 use crate::lane::{Counts, DetectorSnapshot, Lane, LaneParts, LaneTemplate};
 use crate::outlet::{Observer, Outlet, OutletError};
+use crate::priority::yield_to_lanes;
 use crate::settings::{OnMissing, PaceSettings};
 use crate::start::StartError;
 use crate::worker::{Worker, WorkerError};
@@ -48,6 +49,8 @@ pub use recent::Asked;
 
 /// How long a thread waits for something before it looks whether it is to stop.
 const WAIT_MAX: Duration = Duration::from_millis(50);
+/// A lane that wakes the graveyard goes on before it.
+const GRAVEYARD_NICE: i32 = 10;
 
 /// Everything a run is made of.
 pub struct Plan {
@@ -246,7 +249,10 @@ impl Pipeline {
             start: Instant::now(),
             graveyard,
         };
-        pipeline.spawn("graveyard", move || retired.into_iter().for_each(drop))?;
+        pipeline.spawn("graveyard", move || {
+            yield_to_lanes(GRAVEYARD_NICE);
+            retired.into_iter().for_each(drop);
+        })?;
         let ours = store.clone();
         pipeline.spawn("vault", move || vault::run(&*ours, &chores_in, &stored))?;
         pipeline.spawn("capsules", move || vault::keep(&*store, &capsules_in))?;
