@@ -36,6 +36,8 @@ pub struct KafkaSink {
     interval: Vec<(LaneId, Outgoing)>,
     /// So many of these are handed over to the producer.
     sent: usize,
+    /// Bytes of these that may be on their way in one batch, where batches are kept small.
+    batch_bytes: usize,
     stage: Stage,
     /// What the transaction commits that is being ended, and the lanes that it leaves out.
     ending: (Commit, Vec<LaneId>),
@@ -68,6 +70,7 @@ impl KafkaSink {
             producer: None,
             interval: Vec::new(),
             sent: 0,
+            batch_bytes: 0,
             stage: Stage::None,
             ending: Default::default(),
             begun: None,
@@ -114,27 +117,31 @@ impl KafkaSink {
         self.group.settings.delivery == Delivery::ExactlyOnce
     }
 
-    /// Hands over what was not yet. False: the queue is full for now.
+    /// Hands over what was not yet. False: not all for now; the queue is full, or it takes too long.
     fn send(&mut self) -> Result<bool, SinkError> {
         if self.sent == self.interval.len() {
             return Ok(true);
         }
         self.begin()?;
         self.is_cut &= self.sent > 0;
-        let (settings, cut, mut batch_bytes) = (self.group.settings.clone(), self.cut, 0);
+        let (settings, cut, begun) = (self.group.settings.clone(), self.cut, Instant::now());
         while self.sent < self.interval.len() {
             let Some(producer) = &self.producer else { return Ok(false) };
             let message = &self.interval[self.sent].1;
-            if cut != Cut::None {
-                batch_bytes += message.size_bytes();
-                if batch_bytes > BATCH_BYTES && !producer::flush(producer, STEP_WAIT) {
+            let bytes = message.size_bytes();
+            if cut != Cut::None && self.batch_bytes + bytes > BATCH_BYTES {
+                if begun.elapsed() > STEP_WAIT || !producer::flush(producer, STEP_WAIT) {
                     return Ok(false);
                 }
-                batch_bytes = if batch_bytes > BATCH_BYTES { message.size_bytes() } else { batch_bytes };
+                self.batch_bytes = 0;
             }
             match producer::send(producer, &settings, message, cut) {
-                Ok(true) => self.sent += 1,
+                Ok(true) => (self.sent, self.batch_bytes) = (self.sent + 1, self.batch_bytes + bytes),
                 Ok(false) => return Ok(false),
+                // It has cut all that can be: the producer's own limit is too small.
+                Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                    return Err(self.too_small("the producer", "message.max.bytes"));
+                }
                 Err(error) => return Err(self.after(error)),
             }
         }
@@ -191,7 +198,8 @@ impl KafkaSink {
         let place = self.place();
         self.producer = None;
         self.interval.clear();
-        (self.sent, self.stage) = (0, Stage::None);
+        self.start_over();
+        self.stage = Stage::None;
         // A transaction that was open for too long is told by the same error as another process.
         let is_late = self.begun.take().is_some_and(|begun| begun.elapsed() >= TRANSACTION_TIMEOUT);
         let fenced = matches!(code, Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced));
@@ -218,7 +226,8 @@ impl KafkaSink {
             });
         }
         let failure = producer.context().take_failure();
-        (self.sent, self.stage) = (0, Stage::None);
+        self.start_over();
+        self.stage = Stage::None;
         self.cut_after(failure).map_or(Ok(()), Err)
     }
 
@@ -238,14 +247,20 @@ impl KafkaSink {
         };
         self.cut = further.unwrap_or(self.cut);
         let settings = &self.group.settings;
-        (further.is_none() && self.too_large > TOO_LARGE_MAX).then(|| SinkError::Write {
-            place: self.place(),
-            what: format!(
-                "topic {} or {} does not even take a message that was cut to its essentials: raise its \
-                 max.message.bytes",
-                settings.anomalies_topic, settings.dead_letters_topic
-            ),
-        })
+        let topics = format!("topic {} or {}", settings.anomalies_topic, settings.dead_letters_topic);
+        (further.is_none() && self.too_large > TOO_LARGE_MAX)
+            .then(|| self.too_small(&topics, "max.message.bytes"))
+    }
+
+    fn too_small(&self, who: &str, limit: &str) -> SinkError {
+        let what =
+            format!("{who} does not even take a message that was cut to its essentials: raise its {limit}");
+        SinkError::Write { place: self.place(), what }
+    }
+
+    /// Of what is to be sent nothing is handed over, and nothing else is on its way.
+    fn start_over(&mut self) {
+        (self.sent, self.batch_bytes) = (0, 0);
     }
 
     fn end(&mut self) -> Result<(), SinkError> {
@@ -267,7 +282,8 @@ impl KafkaSink {
     /// All of the interval is out for good.
     fn settled(&mut self) {
         self.interval.drain(..self.sent);
-        (self.sent, self.begun, self.cut, self.too_large) = (0, None, Cut::None, 0);
+        self.start_over();
+        (self.begun, self.cut, self.too_large) = (None, Cut::None, 0);
     }
 
     /// Lanes that are not ours any more say nothing.
@@ -348,10 +364,13 @@ impl KafkaSink {
         self.make_producer()?;
         let sent = self.send()?;
         let Some(producer) = &self.producer else { return Err(self.busy("no producer")) };
-        let flushed = producer::flush(producer, STEP_WAIT);
+        if !producer::flush(producer, STEP_WAIT) {
+            // What is still on its way is not to be told of what is sent next.
+            return Err(self.busy("not all is acknowledged yet"));
+        }
         if let Some(code) = producer.context().take_failure() {
             // Those that arrived come again: that is what this delivery allows.
-            self.sent = 0;
+            self.start_over();
             if let Some(end) = self.cut_after(Some(code)) {
                 return Err(end);
             }
@@ -360,8 +379,8 @@ impl KafkaSink {
             }
             return Err(self.busy(format!("not all was delivered: {code}")));
         }
-        if !sent || !flushed {
-            return Err(self.busy("not all is acknowledged yet"));
+        if !sent {
+            return Err(self.busy("not all is handed over yet"));
         }
         // Nobody may take a lane between the look at whose it is and the commit.
         let group = self.group.current();
