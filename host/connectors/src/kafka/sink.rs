@@ -128,15 +128,18 @@ impl KafkaSink {
         while self.sent < self.interval.len() {
             let Some(producer) = &self.producer else { return Ok(false) };
             let message = &self.interval[self.sent].1;
-            let bytes = message.size_bytes();
-            if cut != Cut::None && self.batch_bytes + bytes > BATCH_BYTES {
-                if begun.elapsed() > STEP_WAIT || !producer::flush(producer, STEP_WAIT) {
-                    return Ok(false);
+            if cut != Cut::None {
+                let bytes = message.size_bytes();
+                if self.batch_bytes + bytes > BATCH_BYTES {
+                    if begun.elapsed() > STEP_WAIT || !producer::flush(producer, STEP_WAIT) {
+                        return Ok(false);
+                    }
+                    self.batch_bytes = 0;
                 }
-                self.batch_bytes = 0;
+                self.batch_bytes += bytes;
             }
             match producer::send(producer, &settings, message, cut) {
-                Ok(true) => (self.sent, self.batch_bytes) = (self.sent + 1, self.batch_bytes + bytes),
+                Ok(true) => self.sent += 1,
                 Ok(false) => return Ok(false),
                 // It has cut all that can be: the producer's own limit is too small.
                 Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
@@ -246,10 +249,11 @@ impl KafkaSink {
             cut => cut.further(),
         };
         self.cut = further.unwrap_or(self.cut);
-        let settings = &self.group.settings;
-        let topics = format!("topic {} or {}", settings.anomalies_topic, settings.dead_letters_topic);
-        (further.is_none() && self.too_large > TOO_LARGE_MAX)
-            .then(|| self.too_small(&topics, "max.message.bytes"))
+        (further.is_none() && self.too_large > TOO_LARGE_MAX).then(|| {
+            let settings = &self.group.settings;
+            let topics = format!("topic {} or {}", settings.anomalies_topic, settings.dead_letters_topic);
+            self.too_small(&topics, "max.message.bytes")
+        })
     }
 
     fn too_small(&self, who: &str, limit: &str) -> SinkError {
